@@ -1,0 +1,43 @@
+"""What a user reads when the input is not what a step needs."""
+
+from __future__ import annotations
+
+__all__ = ["InputError", "UmpireWarning"]
+
+
+class InputError(ValueError):
+    """A problem with what the user gave, said in words a pathologist can act on.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, naming the file, spot or gene.
+    got
+        What was found.
+    expected
+        What was needed.
+    fix
+        What to do next, as an imperative.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        got: object = None,
+        expected: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.problem, self.got, self.expected, self.fix = problem, got, expected, fix
+        parts = [problem.rstrip(".") + "."]
+        if got is not None:
+            parts.append(f"Got: {str(got).rstrip('.')}.")
+        if expected is not None:
+            parts.append(f"Expected: {str(expected).rstrip('.')}.")
+        if fix is not None:
+            parts.append(fix.rstrip(".") + ".")
+        super().__init__(" ".join(parts))
+
+
+class UmpireWarning(UserWarning):
+    """Something the user should know that does not stop the work."""

@@ -1,0 +1,128 @@
+"""The image of a slide: levels of tiles, each tile readable on its own.
+
+The frame of all coordinates is the full-resolution pixel grid of the slide, in (y, x), where
+pixel ``i`` covers ``[i, i + 1)`` (the convention of SpatialData). A level with ``downsample`` d
+has one pixel per d x d full-resolution pixels, so its coordinate is the full-resolution one
+divided by d. Level 0 need not be full resolution: a Space Ranger folder may hold only the
+"hires" image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["ArrayLevel", "Level", "Pyramid"]
+
+
+class Level(ABC):
+    """One resolution of a slide image, RGB uint8, read tile by tile.
+
+    Attributes
+    ----------
+    shape
+        (height, width) of the level in its own pixels.
+    tile
+        (height, width) of one tile; tiles at the right and lower edge may be smaller.
+    downsample
+        Full-resolution pixels per pixel of this level, >= some positive number.
+    """
+
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    downsample: float
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of tile rows and tile columns."""
+        return (-(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1]))
+
+    def read_tile(self, row: int, col: int) -> np.ndarray:
+        """Return tile (row, col) as uint8 (h, w, 3), cut at the image edge."""
+        rows, cols = self.grid
+        if not (0 <= row < rows and 0 <= col < cols):
+            raise IndexError(f"tile ({row}, {col}) outside a grid of {rows} x {cols} tiles")
+        return self._read_tile(row, col)
+
+    @abstractmethod
+    def _read_tile(self, row: int, col: int) -> np.ndarray: ...
+
+    def read(self, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+        """Return the region [y0, y1) x [x0, x1) of the level's pixels, inside the image."""
+        if not (0 <= y0 < y1 <= self.shape[0] and 0 <= x0 < x1 <= self.shape[1]):
+            raise IndexError(f"region ({y0}:{y1}, {x0}:{x1}) outside a level of {self.shape}")
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        th, tw = self.tile
+        for row in range(y0 // th, (y1 - 1) // th + 1):
+            for col in range(x0 // tw, (x1 - 1) // tw + 1):
+                tile = self.read_tile(row, col)
+                ty, tx = row * th, col * tw
+                a, b = max(y0, ty), min(y1, ty + tile.shape[0])
+                c, d = max(x0, tx), min(x1, tx + tile.shape[1])
+                out[a - y0 : b - y0, c - x0 : d - x0] = tile[a - ty : b - ty, c - tx : d - tx]
+        return out
+
+    def as_dask(self) -> da.Array:
+        """Return the level as a lazy (y, x, 3) uint8 array, one chunk per tile."""
+        import dask
+        import dask.array as da
+
+        rows, cols = self.grid
+        read = dask.delayed(self.read_tile, pure=False)
+        blocks = []
+        for r in range(rows):
+            h = min(self.tile[0], self.shape[0] - r * self.tile[0])
+            line = []
+            for c in range(cols):
+                w = min(self.tile[1], self.shape[1] - c * self.tile[1])
+                line.append(da.from_delayed(read(r, c), (h, w, 3), np.uint8))
+            blocks.append(line)
+        return da.block([[b for b in line] for line in blocks]) if rows * cols > 1 else blocks[0][0]
+
+
+class ArrayLevel(Level):
+    """A level held in memory, uint8 (height, width, 3)."""
+
+    def __init__(self, pixels: np.ndarray, downsample: float, tile: int = 1024) -> None:
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise TypeError(f"pixels must be uint8 (h, w, 3), got {pixels.dtype} {pixels.shape}")
+        self.pixels = pixels
+        self.shape = (pixels.shape[0], pixels.shape[1])
+        self.tile = (tile, tile)
+        self.downsample = float(downsample)
+
+    def _read_tile(self, row: int, col: int) -> np.ndarray:
+        th, tw = self.tile
+        return self.pixels[row * th : (row + 1) * th, col * tw : (col + 1) * tw]
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """The levels of a slide image, finest first."""
+
+    levels: tuple[Level, ...]
+
+    def __post_init__(self) -> None:
+        downs = [level.downsample for level in self.levels]
+        if not downs or downs != sorted(downs):
+            raise ValueError(f"levels must be given finest first, got downsamples {downs}")
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """(height, width) of the image in full-resolution pixels."""
+        first = self.levels[0]
+        return (first.shape[0] * first.downsample, first.shape[1] * first.downsample)
+
+    def level_for(self, downsample: float) -> int:
+        """Index of the coarsest level that is still at least as fine as ``downsample``.
+
+        Level 0 where none is: the caller then resamples upward, or refuses.
+        """
+        fit = [i for i, v in enumerate(self.levels) if v.downsample <= downsample * (1 + 1e-6)]
+        return fit[-1] if fit else 0

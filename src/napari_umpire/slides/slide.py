@@ -1,0 +1,154 @@
+"""`Slide`: one section with its image, its spots and, where measured, its counts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from napari_umpire.slides.pyramid import Pyramid
+    from napari_umpire.slides.scale import PhysicalScale
+
+__all__ = ["Slide"]
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """One section, over a `SpatialData`; every reader returns this.
+
+    Attributes
+    ----------
+    name
+        Short name for layers, tables and records.
+    sdata
+        The hub: images (c, y, x), shapes (the spots) and, where measured, the table.
+    pyramid
+        The image, read tile by tile.
+    spots
+        One row per spot in tissue; index = spot id (barcode, "XxY" or "spot_00001"), unique, str.
+        Columns ``y``, ``x``: centre in full-resolution px, float64 (pixel i covers [i, i + 1));
+        ``instance_id``: the spot's value in the table's instance key; ``array_row``,
+        ``array_col`` where the platform has them.
+    scale
+        um per full-resolution px, and where that came from.
+    pitch_um, spot_diameter_um
+        Distance of neighbouring spot centres and spot diameter, um.
+    platform
+        "visium", "st" (legacy Spatial Transcriptomics) or "image" (no measurement, gridded spots).
+    region
+        Name of the shapes element in ``sdata`` that holds the spots.
+    table
+        Name of the table with counts, None where nothing was measured.
+    path
+        What was opened; None for slides made in memory.
+    """
+
+    name: str
+    sdata: SpatialData
+    pyramid: Pyramid
+    spots: pd.DataFrame
+    scale: PhysicalScale
+    pitch_um: float
+    spot_diameter_um: float
+    platform: Literal["visium", "st", "image"]
+    region: str
+    table: str | None = None
+    path: Path | None = None
+
+    @property
+    def n_spots(self) -> int:
+        """Number of spots."""
+        return len(self.spots)
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether gene counts were measured on this slide."""
+        return self.table is not None
+
+    @property
+    def mpp(self) -> float:
+        """Um per full-resolution px; raises `InputError` where it is not known."""
+        return self.scale.require(self.name)
+
+    @property
+    def yx(self) -> np.ndarray:
+        """Spot centres, (n_spots, 2) float64, full-resolution px."""
+        return self.spots[["y", "x"]].to_numpy(np.float64)
+
+    @cached_property
+    def adata(self) -> AnnData:
+        """The table's rows for `spots`, in their order; obs_names are the spot ids."""
+        if self.table is None:
+            raise InputError(
+                f"Slide {self.name} has no gene counts",
+                expected="a slide with a measured count table",
+                fix="Choose a slide that was measured, or predict its genes with a model",
+            )
+        full = self.sdata.tables[self.table]
+        attrs = full.uns["spatialdata_attrs"]
+        mine = full.obs[attrs["region_key"]].astype(str) == self.region
+        rows = pd.Series(np.flatnonzero(mine), index=full.obs[attrs["instance_key"]][mine])
+        part = full[rows.loc[self.spots["instance_id"]].to_numpy()].copy()
+        part.obs_names = self.spots.index
+        return part
+
+    def counts(self) -> sp.csr_matrix:
+        """Raw counts, (n_spots, n_genes) CSR, rows as `spots`, columns as `genes`."""
+        import scipy.sparse as sp
+
+        return sp.csr_matrix(self.adata.X)
+
+    @property
+    def genes(self) -> pd.DataFrame:
+        """Measured genes in column order: index = name in the table, columns ``id`` (Ensembl id
+        or ""), ``symbol`` (or "")."""
+        var = self.adata.var
+        names = var.index.astype(str)
+        ids = _column(var, ("gene_ids", "gene_id", "ensembl_id", "id"))
+        symbols = _column(var, ("symbol", "gene_symbol", "gene_name", "gene_names"))
+        is_ensembl = names.str.match(r"^ENS[A-Z]*G\d+")
+        if ids is None:
+            ids = np.where(is_ensembl, names, "")
+        if symbols is None:
+            symbols = np.where(is_ensembl, "", names)
+        return pd.DataFrame({"id": ids, "symbol": symbols}, index=names)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of image content (coarse level and one fine tile), spots and scale: cache key."""
+        h = hashlib.sha256()
+        for level in self.pyramid.levels:
+            h.update(repr((level.shape, level.downsample)).encode())
+        rows, cols = self.pyramid.levels[0].grid
+        h.update(np.ascontiguousarray(self.pyramid.levels[0].read_tile(rows // 2, cols // 2)))
+        last = self.pyramid.levels[-1]
+        for r in range(min(last.grid[0], 4)):
+            for c in range(min(last.grid[1], 4)):
+                h.update(np.ascontiguousarray(last.read_tile(r, c)))
+        h.update(np.ascontiguousarray(self.yx))
+        h.update("\n".join(self.spots.index).encode())
+        h.update(repr(self.scale.mpp).encode())
+        return h.hexdigest()[:16]
+
+    def with_scale(self, scale: PhysicalScale) -> Slide:
+        """The same slide at another physical scale."""
+        return replace(self, scale=scale)
+
+
+def _column(var: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray | None:
+    for name in names:
+        if name in var.columns:
+            return var[name].astype(str).to_numpy()
+    return None

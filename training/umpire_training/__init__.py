@@ -1,0 +1,1 @@
+"""The bundled training package: every stage of the method, headless."""
