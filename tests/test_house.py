@@ -1,0 +1,66 @@
+"""The house rules that a machine can hold: floors, light imports, a valid manifest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _modules_after(statement: str) -> set[str]:
+    out = subprocess.run(
+        [sys.executable, "-c", f"import sys; {statement}; print('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in out.stdout.split()}
+
+
+def test_no_arrow_runs_up():
+    found = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    "package", ["napari_umpire", "napari_umpire.plugin", "umpire_training.cli"]
+)
+def test_importing_a_package_is_light(package):
+    heavy = {"torch", "timm", "lightning", "spatialdata", "scanpy", "sklearn", "anndata", "dask"}
+    assert not heavy & _modules_after(f"import {package}")
+
+
+def test_the_headless_half_works_without_qt():
+    statement = (
+        "import napari_umpire.inference.model, napari_umpire.slides.open, umpire_training.cli"
+    )
+    assert not {"qtpy", "PyQt6", "napari", "magicgui", "superqt"} & _modules_after(statement)
+
+
+def test_the_manifest_at_the_top_is_the_one_in_the_package():
+    assert (ROOT / "napari.yaml").resolve() == ROOT / "src" / "napari_umpire" / "napari.yaml"
+
+
+def test_the_manifest_is_valid():
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_distribution("napari-umpire")
+    manifest.validate_imports()
+
+
+def test_no_python_module_is_longer_than_four_hundred_lines():
+    files = [p for top in ("src", "training") for p in (ROOT / top).rglob("*.py")]
+    long = {
+        str(p.relative_to(ROOT)): n for p in files if (n := len(p.read_text().splitlines())) > 400
+    }
+    assert not long
