@@ -83,7 +83,7 @@ class Level(ABC):
                 w = min(self.tile[1], self.shape[1] - c * self.tile[1])
                 line.append(da.from_delayed(read(r, c), (h, w, 3), np.uint8))
             blocks.append(line)
-        return da.block([[b for b in line] for line in blocks]) if rows * cols > 1 else blocks[0][0]
+        return da.block(blocks) if rows * cols > 1 else blocks[0][0]
 
 
 class ArrayLevel(Level):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +13,8 @@ import pandas as pd
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import scipy.sparse as sp
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -113,7 +114,8 @@ class Slide:
     @property
     def genes(self) -> pd.DataFrame:
         """Measured genes in column order: index = name in the table, columns ``id`` (Ensembl id
-        or ""), ``symbol`` (or "")."""
+        or ""), ``symbol`` (or "").
+        """
         var = self.adata.var
         names = var.index.astype(str)
         ids = _column(var, ("gene_ids", "gene_id", "ensembl_id", "id"))

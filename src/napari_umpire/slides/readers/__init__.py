@@ -1,0 +1,1 @@
+"""One module per kind of input, each with `claims(path)` and `read(path, ...) -> list[Slide]`."""
