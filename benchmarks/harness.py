@@ -10,11 +10,14 @@ import gc
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Timing", "assert_same", "machine", "measure", "print_table", "ratio"]
 
