@@ -36,24 +36,26 @@ def render(layout: Layout, height: int, width: int, mpp: float, seed: int) -> np
     """Return the section as RGB, (height, width, 3) uint8, at ``mpp`` um per px."""
     rng = np.random.default_rng([seed, 7])
     size = (height, width)
-    w = [_grow(layout.weights[..., r], size) for r in range(len(REGIONS))]
-    tissue = _grow(layout.tissue, size)
-    gradient = _grow(layout.gradient, size)
-    haem = sum(_H_BASE[r] * w[r] for r in range(len(REGIONS)))
-    eosin = sum(_E_BASE[r] * w[r] for r in range(len(REGIONS)))
+    weights = layout.weights
+    tissue = _grow(layout.tissue, size, mpp)
+    maturity = 0.16 * weights[..., _TUMOUR] * (layout.gradient - 0.5)
+    haem = _grow(weights @ _H_BASE + maturity, size, mpp)
+    eosin = _grow(weights @ _E_BASE, size, mpp)
+    tumour, stroma, necrosis = (
+        _grow(weights[..., r], size, mpp) for r in (_TUMOUR, _STROMA, _NECROSIS)
+    )
     grain = _noise(rng, size, 2.0 / mpp)
     patches = _noise(rng, size, 22.0 / mpp)
-    haem *= 1.0 + 0.12 * grain + 0.10 * patches
-    eosin *= 1.0 + 0.10 * grain + 0.12 * patches
-    haem += 0.16 * w[_TUMOUR] * (gradient - 0.5)
+    haem = haem * (1.0 + 0.12 * grain + 0.10 * patches)
+    eosin = eosin * (1.0 + 0.10 * grain + 0.12 * patches)
 
     fibres, clefts = _fibres(rng, layout, size, mpp)
-    eosin += w[_STROMA] * (0.20 * fibres - 0.42 * clefts)
-    haem -= w[_STROMA] * 0.04 * clefts
+    eosin += stroma * (0.20 * fibres - 0.42 * clefts)
+    haem -= stroma * 0.04 * clefts
     np.maximum(haem, 0.0, out=haem)
     np.maximum(eosin, 0.0, out=eosin)
-    lumen = _step(_noise(rng, size, 30.0 / mpp) * np.sqrt(w[_TUMOUR]) - 1.75, 0.08)
-    crumble = _step(_noise(rng, size, 9.0 / mpp) - 1.1, 0.25) * w[_NECROSIS]
+    lumen = _step(_noise(rng, size, 30.0 / mpp) * np.sqrt(tumour) - 1.75, 0.08)
+    crumble = _step(_noise(rng, size, 9.0 / mpp) - 1.1, 0.25) * necrosis
     empty = np.maximum(lumen, 0.7 * crumble)
     walls, vacuoles = _fat(rng, layout, size, mpp)
     eosin += 0.55 * walls
@@ -67,12 +69,14 @@ def render(layout: Layout, height: int, width: int, mpp: float, seed: int) -> np
     return _develop(rng, haem, eosin, mpp)
 
 
-def _grow(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a coarse field at ``size`` (height, width) float32."""
+def _grow(field: np.ndarray, size: tuple[int, int], mpp: float | None = None) -> np.ndarray:
+    """Return a coarse field, bilinear, at ``size`` (height, width) float32.
+
+    With ``mpp`` the field is one of the plan's, whose last cells may stick out of the image.
+    """
     image = Image.fromarray(np.ascontiguousarray(field, np.float32))
-    return np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC)).clip(
-        field.min(), field.max()
-    )
+    box = None if mpp is None else (0.0, 0.0, size[1] * mpp / CELL_UM, size[0] * mpp / CELL_UM)
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box=box))
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], length_px: float) -> np.ndarray:
@@ -92,7 +96,7 @@ def _fibres(
     rng: np.random.Generator, layout: Layout, size: tuple[int, int], mpp: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the wavy collagen bundles (sd ~1) and the white clefts between them (0 to 1)."""
-    across = _grow(layout.fibre, size)
+    across = _grow(layout.fibre, size, mpp)
     wave = 5.0 * _noise(rng, size, 60.0 / mpp)
     along = np.arange(size[1], dtype=np.float32)[None, :] * np.float32(mpp)
     coordinates = np.stack([(across + wave) / 3.0, np.broadcast_to(along / 45.0, size)])
@@ -108,26 +112,22 @@ def _fat(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the thin walls of fat cells and the empty vacuoles within (0 to 1)."""
     weight = layout.weights[..., _FAT]
-    walls, vacuoles = np.zeros(size, np.float32), np.zeros(size, np.float32)
     if weight.max() < 0.4:
-        return walls, vacuoles
+        return np.zeros(size, np.float32), np.zeros(size, np.float32)
     spacing = 62.0 / mpp
     rows, cols = int(size[0] / spacing) + 2, int(size[1] / spacing) + 2
     centres = np.stack(np.mgrid[:rows, :cols], axis=-1).reshape(-1, 2).astype(np.float64)
     centres[:, 1] += 0.5 * (centres[:, 0] % 2)
     centres = (centres + rng.uniform(-0.33, 0.33, centres.shape)) * spacing
+    # At half the size: distances change slowly, and a tree query costs more than an upsampling.
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
-    share = _grow(weight, half)
-    yx = np.argwhere(share > 0.25)
+    yx = np.argwhere(_grow(weight, half) > 0.3)
     distance, _ = cKDTree(centres).query(2.0 * yx, k=2)
-    gap = np.full(half, -1.0, np.float32)
+    gap = np.zeros(half, np.float32)
     gap[tuple(yx.T)] = (distance[:, 1] - distance[:, 0]) * mpp
-    gap = np.asarray(
-        Image.fromarray(gap).resize((half[1] * 2, half[0] * 2), Image.Resampling.BILINEAR)
-    )
-    gap, fat = gap[: size[0], : size[1]], _step(_grow(weight, size) - 0.5, 0.12)
-    vacuoles = fat * _step(gap - 4.0, 2.5)
-    return fat * (gap >= 0) * (1.0 - _step(gap - 4.0, 2.5)), vacuoles
+    hollow = _step(_grow(gap, size) - 4.0, 2.5)
+    fat = _step(_grow(weight, size, mpp) - 0.5, 0.12)
+    return fat * (1.0 - hollow), fat * hollow
 
 
 def _kernels(region: int, mpp: float, rng: np.random.Generator) -> list[np.ndarray]:
@@ -207,7 +207,11 @@ def _develop(
     haem, eosin = ndimage.gaussian_filter(haem, blur), ndimage.gaussian_filter(eosin, blur)
     rgb = np.empty((*haem.shape, 3), np.uint8)
     for c in range(3):
-        light = np.exp(-(vectors[0, c] * haem + vectors[1, c] * eosin)) * np.float32(glass[c])
-        light += rng.standard_normal(haem.shape, np.float32) * 1.3
-        rgb[..., c] = light.clip(0, 255)
+        light = np.float32(-vectors[0, c]) * haem
+        light -= np.float32(vectors[1, c]) * eosin
+        np.exp(light, out=light)
+        light *= np.float32(glass[c])
+        light += rng.standard_normal(haem.shape, np.float32)
+        np.clip(light, 0, 255, out=light)
+        rgb[..., c] = light
     return rgb

@@ -91,10 +91,9 @@ def _outline(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     for k in range(1, 6):
         reach += rng.uniform(0.4, 1.0) * 0.09 / np.sqrt(k) * np.cos(k * angle + rng.uniform(0, 6.3))
     reach += 0.02 * _smooth(rng, shape, 120.0) + 0.008 * _smooth(rng, shape, 40.0)
-    # The capture area never ends in the middle of tissue, so that the outline is the tissue's own.
-    inside = np.minimum(
-        reach, 0.97 / np.maximum(np.maximum(abs(y), abs(x)) / radius.clip(1e-9), 0.1)
-    )
+    # Tissue ends before the slide area does, so that the outline is its own on every side.
+    edge = 0.97 * radius / np.maximum(np.maximum(abs(y), abs(x)), 1e-9)
+    inside = np.minimum(reach, edge)
     depth_um = (inside - radius) * 0.5 * min(shape) * CELL_UM
     direction = rng.uniform(0, 2 * np.pi)
     hole = centre + 0.2 * np.array(shape) * np.array([np.sin(direction), np.cos(direction)])

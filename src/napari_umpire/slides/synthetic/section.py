@@ -1,4 +1,4 @@
-"""`make_slide`: a whole synthetic Visium section, its image, its spots, its counts and its truth."""
+"""`make_slide`: a whole synthetic Visium section: image, spots, counts, and the truth behind."""
 
 from __future__ import annotations
 
