@@ -28,7 +28,6 @@ _NAMES = {
     "write_results": "results",
     "write_slide": "convert",
     "write_spaceranger": "synthetic",
-    "write_store": "synthetic",
 }
 # The function `neighbours` has the name of its module, so it is imported from there.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 
@@ -68,22 +69,47 @@ class Level(ABC):
                 out[a - y0 : b - y0, c - x0 : d - x0] = tile[a - ty : b - ty, c - tx : d - tx]
         return out
 
-    def as_dask(self) -> da.Array:
-        """Return the level as a lazy (y, x, 3) uint8 array, one chunk per tile."""
-        import dask
+    def as_dask(self, chunk: int = 1024) -> da.Array:
+        """Return the level as a lazy (y, x, 3) uint8 array.
+
+        Parameters
+        ----------
+        chunk
+            Chunks are whole tiles, as many as fit in this many px each way, so that a large slide
+            of small tiles does not become a graph of a million tasks.
+        """
         import dask.array as da
 
-        rows, cols = self.grid
-        read = dask.delayed(self.read_tile, pure=False)
-        blocks = []
-        for r in range(rows):
-            h = min(self.tile[0], self.shape[0] - r * self.tile[0])
-            line = []
-            for c in range(cols):
-                w = min(self.tile[1], self.shape[1] - c * self.tile[1])
-                line.append(da.from_delayed(read(r, c), (h, w, 3), np.uint8))
-            blocks.append(line)
-        return da.block(blocks) if rows * cols > 1 else blocks[0][0]
+        chunks = tuple(
+            min(n, t * max(1, chunk // t)) for n, t in zip(self.shape, self.tile, strict=True)
+        )
+        return da.from_array(
+            _Sliceable(self),
+            chunks=(*chunks, 3),
+            name=f"level-{uuid4().hex}",
+            asarray=False,
+            fancy=False,
+            meta=np.empty((0, 0, 0), np.uint8),
+        )
+
+
+class _Sliceable:
+    """What dask needs to see of an array: shape, dtype and contiguous slices."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self.shape = (*level.shape, 3)
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> np.ndarray:
+        (y0, y1, sy), (x0, x1, sx), _ = (
+            s.indices(n) for s, n in zip(index, self.shape, strict=True)
+        )
+        if y1 <= y0 or x1 <= x0:
+            return np.empty((max(0, y1 - y0), max(0, x1 - x0), 3), np.uint8)[:, :, index[2]]
+        return self.level.read(y0, x0, y1, x1)[::sy, ::sx, index[2]]
 
 
 class ArrayLevel(Level):
