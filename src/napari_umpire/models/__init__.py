@@ -1,0 +1,51 @@
+"""torch modules and model folders, one block per file. Importing this room imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_umpire._lazy import attach
+
+if TYPE_CHECKING:
+    from napari_umpire.models.context import ContextConfig as ContextConfig
+    from napari_umpire.models.context import slide_context as slide_context
+    from napari_umpire.models.folder import LoadedModel as LoadedModel
+    from napari_umpire.models.folder import load_model_folder as load_model_folder
+    from napari_umpire.models.folder import save_model as save_model
+    from napari_umpire.models.gene_mlp import GeneMLP as GeneMLP
+    from napari_umpire.models.gene_mlp import GeneMLPConfig as GeneMLPConfig
+    from napari_umpire.models.masking import mask_tokens as mask_tokens
+    from napari_umpire.models.published import import_published as import_published
+    from napari_umpire.models.umpire import GeneConfig as GeneConfig
+    from napari_umpire.models.umpire import TokensConfig as TokensConfig
+    from napari_umpire.models.umpire import Umpire as Umpire
+    from napari_umpire.models.umpire import UmpireConfig as UmpireConfig
+    from napari_umpire.models.vision import VisionEncoder as VisionEncoder
+    from napari_umpire.models.vision import create_vision_encoder as create_vision_encoder
+    from napari_umpire.models.vision_config import VisionConfig as VisionConfig
+    from napari_umpire.models.visiumformer import Visiumformer as Visiumformer
+    from napari_umpire.models.visiumformer import VisiumformerConfig as VisiumformerConfig
+
+_HOMES = {
+    "context": ("ContextConfig", "slide_context"),
+    "folder": ("LoadedModel", "load_model_folder", "save_model"),
+    "gene_mlp": ("GeneMLP", "GeneMLPConfig"),
+    "masking": ("mask_tokens",),
+    "published": ("import_published",),
+    "umpire": ("GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"),
+    "vision": ("VisionEncoder", "create_vision_encoder"),
+    "vision_config": ("VisionConfig",),
+    "visiumformer": ("Visiumformer", "VisiumformerConfig"),
+}
+
+__all__ = [
+    "ContextConfig", "GeneConfig", "GeneMLP", "GeneMLPConfig", "LoadedModel", "TokensConfig",
+    "Umpire", "UmpireConfig", "VisionConfig", "VisionEncoder", "Visiumformer",
+    "VisiumformerConfig", "create_vision_encoder", "import_published", "load_model_folder",
+    "mask_tokens", "save_model", "slide_context",
+]  # fmt: skip
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names},
+)

@@ -1,0 +1,72 @@
+"""The README of a model folder: what the model is, wants and was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_umpire.genes.vocabulary import GeneVocabulary
+    from napari_umpire.models.umpire import Umpire
+
+__all__ = ["write_card"]
+
+
+def write_card(
+    path: Path, name: str, model: Umpire, vocabulary: GeneVocabulary, card: Mapping[str, Any]
+) -> None:
+    """Write the model card.
+
+    Parameters
+    ----------
+    card
+        ``title``, ``description``, ``license`` and ``tags`` have their places; every other entry
+        becomes a line of the table, in order. Nothing in it is read back by the program.
+    """
+    import yaml
+
+    rest = {k: v for k, v in card.items() if k not in ("title", "description", "license", "tags")}
+    front = {
+        "library_name": "napari-umpire",
+        "tags": list(card.get("tags", ["histology", "spatial-transcriptomics"])),
+        **({"license": card["license"]} if "license" in card else {}),
+    }
+    config = model.config
+    n_parameters = sum(p.numel() for p in model.parameters())
+    rows = {
+        "Image encoder": config.vision.name,
+        "Patch": f"{config.vision.field_um:g} um of tissue at {config.vision.size_px} px",
+        "Context": f"{config.context.neighbours} neighbouring spots"
+        + (", features standardised over the slide" if config.context.standardise else ""),
+        "Gene encoder": _gene_line(model),
+        "Genes": f"{vocabulary.n_genes:,} ({vocabulary.source})",
+        "Embedding": f"{config.dim} numbers, of length 1",
+        "Parameters": f"{n_parameters:,}",
+        **rest,
+    }
+    lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", ""]
+    lines += [f"# {card.get('title', name)}", ""]
+    lines += [str(card.get("description", "A pair of encoders for H&E patches and genes.")), ""]
+    lines += ["| | |", "|---|---|", *(f"| {k} | {_cell(v)} |" for k, v in rows.items()), ""]
+    lines += ["Use it: `napari_umpire.load_model(<this folder>)`, or choose it in napari.", ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _gene_line(model: Umpire) -> str:
+    gene = model.config.gene
+    if gene.kind == "mlp":
+        assert gene.mlp is not None
+        return f"perceptron on the log expression of {gene.mlp.n_genes:,} genes"
+    former = gene.visiumformer
+    assert former is not None
+    return (
+        f"Visiumformer, {former.layers} layers of width {former.dim}, up to "
+        f"{model.config.tokens.length:,} genes a spot in rank order"
+    )
+
+
+def _cell(value: object) -> str:
+    """One table cell: no line break and no bar may end it early."""
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,0 +1,69 @@
+"""The post-norm transformer block of Visiumformer, on fused attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["EncoderBlock", "SelfAttention"]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with biases, heads of size ``dim / heads``.
+
+    softmax(Q K^T / sqrt(dim / heads)) V, then a linear output map. The parameter names and the
+    stacking of q, k, v in one matrix are those of `torch.nn.MultiheadAttention`, so that published
+    weights load; the computation is `scaled_dot_product_attention`, which never holds the
+    (L, L) matrix where a fused kernel exists.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+
+    def forward(self, x: Tensor, attend: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        x
+            (B, L, dim).
+        attend
+            (B, 1, 1, L) bool, True where a key may be looked at; None: everywhere. Every row
+            needs at least one True, or its result is not defined.
+        """
+        batch, length, dim = x.shape
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attend, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.out_proj(out.transpose(1, 2).reshape(batch, length, dim))
+
+
+class EncoderBlock(nn.Module):
+    """x <- norm1(x + attention(x)); x <- norm2(x + W2 relu(W1 x)).
+
+    Same function and same parameter names as `torch.nn.TransformerEncoderLayer` with
+    ``norm_first=False``, ReLU and ``layer_norm_eps=1e-12``.
+    """
+
+    def __init__(self, dim: int, heads: int, feedforward: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(dim, heads, dropout)
+        self.linear1 = nn.Linear(dim, feedforward)
+        self.linear2 = nn.Linear(feedforward, dim)
+        self.norm1 = nn.LayerNorm(dim, eps=1e-12)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, attend: Tensor | None = None) -> Tensor:
+        """(B, L, dim) -> (B, L, dim); ``attend`` as in `SelfAttention`."""
+        x = self.norm1(x + self.dropout(self.self_attn(x, attend)))
+        hidden = self.dropout(F.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout(self.linear2(hidden)))

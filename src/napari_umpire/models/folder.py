@@ -1,0 +1,223 @@
+"""A model is a folder: configuration, weights, genes and a card; written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from napari_umpire.errors import InputError
+from napari_umpire.models.card import write_card
+from napari_umpire.models.umpire import Umpire, UmpireConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_umpire.genes.vocabulary import GeneVocabulary
+
+__all__ = ["LoadedModel", "load_model_folder", "model_digest", "save_model"]
+
+_CONFIG, _WEIGHTS, _GENES, _CARD = "config.json", "model.safetensors", "genes.csv", "README.md"
+_DIGESTED = (_CONFIG, _GENES, _WEIGHTS)
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model folder in memory: the module in eval mode on its device, and what it goes with."""
+
+    model: Umpire
+    vocabulary: GeneVocabulary
+    config: UmpireConfig
+    digest: str
+    path: Path
+
+
+def save_model(
+    folder: str | Path,
+    model: Umpire,
+    vocabulary: GeneVocabulary,
+    card: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model folder.
+
+    It is built beside its place and moved there when complete, so that a killed run leaves either
+    the whole folder or none.
+
+    Parameters
+    ----------
+    card
+        What the README says: see `card.write_card`.
+    overwrite
+        Replace a model folder that is already there, with all it holds (a reference made with the
+        old weights fits no other). Anything that is not a model folder is never replaced.
+
+    Raises
+    ------
+    InputError
+        Where the place is taken, or the vocabulary or the gene panel do not fit the model.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise InputError(
+            f"{folder} exists already", fix="Choose another name, or ask for it to be overwritten"
+        )
+    if folder.exists() and not (folder / _CONFIG).is_file():
+        raise InputError(f"{folder} is not a model folder, so it is not overwritten")
+    _check_genes(model.config, vocabulary, "The model")
+    from safetensors.torch import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        building.chmod(0o755)  # mkdtemp makes it the owner's alone; a model is to be shared
+        (building / _CONFIG).write_text(model.config.to_json(), encoding="utf-8")
+        state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+        save_file(state, building / _WEIGHTS, metadata={"format": "pt"})
+        vocabulary.write_csv(building / _GENES)
+        write_card(building / _CARD, folder.name, model, vocabulary, card or {})
+        if folder.exists():
+            old = building.with_name(building.name + ".old")
+            os.replace(folder, old)
+            try:
+                os.replace(building, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
+            shutil.rmtree(old)
+        else:
+            os.replace(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def load_model_folder(folder: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Read a model folder, with every tensor's name and shape checked; no network is used.
+
+    Raises
+    ------
+    InputError
+        Naming the file and, where it is about weights, the tensor and both shapes.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    from napari_umpire.genes.vocabulary import GeneVocabulary
+
+    path = folder / _CONFIG
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text", got=str(error)) from error
+    config = UmpireConfig.from_json(text, str(path))
+    vocabulary = GeneVocabulary.read_csv(folder / _GENES)
+    _check_genes(config, vocabulary, str(folder))
+    model = Umpire(config, pretrained=False)
+    state = _read_checked(folder / _WEIGHTS, model)
+    model.load_state_dict(state)
+    model.eval().to(device)
+    return LoadedModel(model, vocabulary, model.config, model_digest(folder), folder)
+
+
+def model_digest(folder: str | Path) -> str:
+    """sha256 over the sha256 of config.json, genes.csv and model.safetensors, in this order."""
+    whole = hashlib.sha256()
+    for name in _DIGESTED:
+        with (Path(folder) / name).open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _check_files(folder: Path) -> None:
+    if folder.is_file():
+        pickle = folder.suffix in _PICKLES
+        raise InputError(
+            f"{folder} is a {'pickle or checkpoint' if pickle else 'file'}, not a model folder",
+            fix="Convert a published pickle with napari_umpire.models.published.import_published"
+            if pickle
+            else f"Give the folder that holds {_CONFIG} and {_WEIGHTS}",
+        )
+    if not folder.is_dir():
+        raise InputError(f"The model folder {folder} does not exist")
+    missing = [name for name in (_CONFIG, _WEIGHTS, _GENES) if not (folder / name).is_file()]
+    if missing:
+        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
+        raise InputError(
+            f"{folder} is not a complete model folder; it lacks {', '.join(missing)}",
+            got=f"the pickle {pickles[0]}" if pickles else None,
+            fix="Convert a published pickle with napari_umpire.models.published.import_published"
+            if pickles
+            else None,
+        )
+
+
+def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -> None:
+    former, mlp = config.gene.visiumformer, config.gene.mlp
+    if config.gene.kind == "visiumformer":
+        assert former is not None
+        if former.n_tokens != vocabulary.n_tokens:
+            raise InputError(
+                f"The gene encoder and the gene list of {where} do not belong together",
+                got=f"{vocabulary.n_genes} genes",
+                expected=f"{former.n_tokens - 30} genes",
+            )
+    else:
+        assert mlp is not None
+        if not mlp.panel:
+            raise InputError(
+                f"{where} does not name the genes of its panel", fix="Fill in gene.mlp.panel"
+            )
+        unknown = sorted(set(mlp.panel) - set(vocabulary.ids))
+        if unknown:
+            raise InputError(
+                f"The gene panel of {where} has genes that its gene list lacks",
+                got=f"{unknown[0]} and {len(unknown) - 1} more" if unknown[1:] else unknown[0],
+            )
+
+
+def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:
+    """The tensors of ``path``, which are exactly those of ``model``, in name, shape and type."""
+    from safetensors import SafetensorError, safe_open
+
+    wanted = model.state_dict()
+    state: dict[str, Tensor] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            for name, tensor in wanted.items():
+                if name not in names:
+                    raise InputError(f"{path} lacks the tensor {name}")
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != tuple(tensor.shape):
+                    raise InputError(
+                        f"{path}: the tensor {name} has a wrong shape",
+                        got=shape,
+                        expected=tuple(tensor.shape),
+                    )
+            extra = sorted(names - set(wanted))
+            if extra:
+                raise InputError(
+                    f"{path} holds tensors that its configuration has no place for",
+                    got=", ".join(extra[:3]) + (" ..." if extra[3:] else ""),
+                )
+            for name in wanted:
+                state[name] = file.get_tensor(name)
+    except SafetensorError as error:
+        raise InputError(
+            f"{path} is not a readable safetensors file",
+            got=str(error),
+            fix="Copy or download the model again; a pickle renamed to it does not work",
+        ) from error
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{path}: the tensor {name} holds values that are not finite")
+    return state

@@ -1,0 +1,97 @@
+"""A gene encoder for small data: a perceptron on the z-scored log expression of a panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from napari_umpire.errors import InputError
+
+__all__ = ["GeneMLP", "GeneMLPConfig"]
+
+_LARGEST_Z = 10.0
+
+
+@dataclass(frozen=True)
+class GeneMLPConfig:
+    """Shape of a `GeneMLP`.
+
+    Parameters
+    ----------
+    n_genes
+        Genes of the panel.
+    hidden
+        Units of each hidden layer.
+    dim
+        Length of a feature vector.
+    dropout
+        After each hidden layer, in training.
+    panel
+        The gene ids of the panel, in the order of the input; a saved model must have it.
+    """
+
+    n_genes: int
+    hidden: tuple[int, ...] = (512,)
+    dim: int = 256
+    dropout: float = 0.3
+    panel: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.panel and len(self.panel) != self.n_genes:
+            raise InputError(
+                "The gene panel and its stated size differ",
+                got=f"{len(self.panel)} gene ids",
+                expected=f"{self.n_genes}",
+            )
+
+
+class GeneMLP(nn.Module):
+    """(B, n_genes) log1p CP10k of the panel -> (B, dim) features.
+
+    z = (x - mean) / std, cut at +-10 so that one gene unseen in training cannot decide, 0 where a
+    gene never varied; then linear, GELU, dropout for each hidden layer, and a last linear layer.
+    ``mean`` and ``std`` (n_genes,) come from the training spots, see `set_statistics`, and are
+    stored with the weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: GeneMLPConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.n_genes))
+        self.register_buffer("std", torch.ones(config.n_genes))
+        widths = (config.n_genes, *config.hidden)
+        layers: list[nn.Module] = []
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(a, b), nn.GELU(), nn.Dropout(config.dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], config.dim))
+
+    @property
+    def dim(self) -> int:
+        """Length of a feature vector."""
+        return self.config.dim
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Store the panel's mean and standard deviation over the training spots, (n_genes,)."""
+        with torch.no_grad():
+            self.mean.copy_(mean)
+            self.std.copy_(std)
+
+    def encode(self, expression: Tensor) -> Tensor:
+        """(B, n_genes) float, log1p CP10k -> (B, dim)."""
+        if expression.ndim != 2 or expression.shape[1] != self.config.n_genes:
+            raise InputError(
+                "The expression does not fit the gene encoder's panel",
+                got=f"an array of shape {tuple(expression.shape)}",
+                expected=f"(spots, {self.config.n_genes})",
+            )
+        varies = self.std > 0
+        z = (expression.to(self.mean.dtype) - self.mean) / torch.where(varies, self.std, 1.0)
+        z = torch.where(varies, z, 0.0).clamp(-_LARGEST_Z, _LARGEST_Z)
+        return self.layers(z)
+
+    forward = encode

@@ -1,0 +1,83 @@
+"""Downloads of image encoders: only ever when the user asked for a hub name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["download_weights", "hub_settings", "timm_hub_id"]
+
+T = TypeVar("T")
+_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def _asking(hub_id: str, ask: Callable[[], T]) -> T:
+    """Run ``ask``, turning what a hub can answer into words for the user."""
+    from huggingface_hub import errors
+
+    local = "Or download the file yourself and give its path as vision.weights"
+    try:
+        return ask()
+    except errors.GatedRepoError as error:
+        raise InputError(
+            f"The weights of {hub_id} are gated, and this computer is not logged in or not "
+            "admitted",
+            fix=f"Ask for access at huggingface.co/{hub_id} and log in with `hf auth login`. "
+            + local,
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"The hub has no {hub_id}, or does not show it to you",
+            fix=f"Check the name; if it is private, log in with `hf auth login`. {local}",
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+        raise InputError(
+            f"The hub could not be reached for {hub_id}",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            fix=f"Check the connection. {local}",
+        ) from error
+
+
+def download_weights(hub_id: str) -> Path:
+    """The weights file of a hub repository, downloaded or from the local cache."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    for name in _FILES:
+        try:
+            return Path(_asking(hub_id, lambda n=name: huggingface_hub.hf_hub_download(hub_id, n)))
+        except errors.EntryNotFoundError:
+            continue
+    raise InputError(f"The hub's {hub_id} has no weights file", expected=" or ".join(_FILES))
+
+
+def hub_settings(hub_id: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Of a timm model on the hub: architecture, constructor arguments, preprocessing settings."""
+    from napari_umpire.models.torchvision_guard import heal
+
+    heal()
+    from timm.models import load_model_config_from_hf
+
+    found = _asking(hub_id, lambda: load_model_config_from_hf(hub_id))
+    cfg, architecture, arguments = found
+    return architecture, dict(arguments or {}), dict(cfg)
+
+
+def timm_hub_id(name: str) -> str:
+    """The hub repository in which timm keeps the default weights of an architecture."""
+    from napari_umpire.models.torchvision_guard import heal
+
+    heal()
+    import timm
+
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    hub_id = getattr(cfg, "hf_hub_id", None)
+    if not hub_id:
+        raise InputError(f"timm knows no weights on the hub for {name}")
+    # timm writes "timm/" for a repository that has the name of the model.
+    return hub_id + f"{cfg.architecture}.{cfg.tag}" if hub_id.endswith("/") else hub_id

@@ -1,0 +1,201 @@
+"""Umpire: an image encoder and a gene encoder that meet in one space."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_umpire.errors import InputError
+from napari_umpire.models.adapter import Adapter
+from napari_umpire.models.config_json import from_data, to_data
+from napari_umpire.models.context import ContextConfig
+from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
+from napari_umpire.models.vision import create_vision_encoder
+from napari_umpire.models.vision_config import VisionConfig
+from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
+
+__all__ = ["GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"]
+
+
+@dataclass(frozen=True)
+class GeneConfig:
+    """Which gene encoder; the settings of the kind that is not used stay None."""
+
+    kind: Literal["visiumformer", "mlp"] = "visiumformer"
+    visiumformer: VisiumformerConfig | None = None
+    mlp: GeneMLPConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "visiumformer" and self.visiumformer is None:
+            object.__setattr__(self, "visiumformer", VisiumformerConfig())
+        if self.kind == "mlp" and self.mlp is None:
+            raise InputError(
+                'A gene encoder of kind "mlp" needs its settings', fix="Give gene.mlp with n_genes"
+            )
+
+
+@dataclass(frozen=True)
+class TokensConfig:
+    """How counts become tokens for a Visiumformer: see `napari_umpire.genes`."""
+
+    rounding: Literal["none", "published"] = "none"
+    length: int = 1500
+
+
+@dataclass(frozen=True)
+class UmpireConfig:
+    """Everything needed to build a model and to prepare its input.
+
+    Parameters
+    ----------
+    dim
+        Length of an embedding.
+    adapter
+        Whether adapters follow the projections.
+    scale_limit
+        Upper bound of the learned temperature factor exp(logit_scale); None, as published: none.
+    """
+
+    gene: GeneConfig = field(default_factory=GeneConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    dim: int = 512
+    adapter: bool = False
+    context: ContextConfig = field(default_factory=ContextConfig)
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    scale_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        former = self.gene.visiumformer
+        if former is not None and self.tokens.length > former.length:
+            raise InputError(
+                "The token sequences are longer than the gene encoder takes",
+                got=f"tokens.length {self.tokens.length}",
+                expected=f"at most gene.visiumformer.length, {former.length}",
+            )
+
+    def to_json(self) -> str:
+        """The configuration as indented JSON."""
+        return json.dumps(to_data(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "The model configuration") -> UmpireConfig:
+        """Read what `to_json` wrote; an unknown key or a wrong type is an InputError."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where} is not JSON", got=str(error)) from error
+        return from_data(cls, data, where)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> UmpireConfig:
+        """Build from nested dicts, as a recipe holds them."""
+        return from_data(cls, data, "The model configuration")
+
+
+class Umpire(nn.Module):
+    """Two encoders, two linear projections into one space, and a learned temperature.
+
+    image: pixels -> vision encoder -> features (before the projection) -> linear -> [adapter] ->
+    L2 norm. Genes: tokens or log expression -> gene encoder -> features -> linear -> [adapter] ->
+    L2 norm. Similarity is exp(logit_scale) times the cosine; logit_scale starts at ln(1/0.07) and
+    is not bounded unless ``scale_limit`` is set. Parameter names are the published ones.
+
+    Parameters
+    ----------
+    config
+        What to build.
+    pretrained
+        Load the weights that ``config.vision`` names. False when a whole model's weights are about
+        to be loaded: then nothing is read or downloaded.
+    """
+
+    def __init__(self, config: UmpireConfig, *, pretrained: bool = True) -> None:
+        super().__init__()
+        encoder = create_vision_encoder(config.vision, pretrained=pretrained)
+        # The resolved vision settings: preprocessing constants and architecture spelled out.
+        self.config = replace(config, vision=encoder.config)
+        self.visual_backbone = encoder.trunk
+        self.visual_preprocess = encoder.preprocess
+        self.image_dim = encoder.dim
+        gene = config.gene
+        self.spot_backbone: Visiumformer | GeneMLP
+        if gene.kind == "mlp":
+            assert gene.mlp is not None
+            self.spot_backbone = GeneMLP(gene.mlp)
+        else:
+            assert gene.visiumformer is not None
+            self.spot_backbone = Visiumformer(gene.visiumformer)
+        self.gene_dim = self.spot_backbone.dim
+        self.spot_projection = nn.Linear(self.gene_dim, config.dim)
+        self.visual_projection = nn.Linear(self.image_dim * config.context.widening, config.dim)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        if config.adapter:
+            self.adapter_spot = Adapter(config.dim)
+            self.adapter_visual = Adapter(config.dim)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Patches -> (B, image_dim) features.
+
+        Parameters
+        ----------
+        pixels
+            (B, 3, H, W) or (B, H, W, 3); uint8, or float in 0..1. H = W = ``vision.size_px``.
+        """
+        return self.visual_backbone(self.visual_preprocess(pixels))
+
+    def project_image(self, features: Tensor) -> Tensor:
+        """Image features, in context where the model has one -> (B, dim) embeddings of length 1.
+
+        With ``context`` settings the input is what `context.slide_context` made of the features.
+        """
+        x = self.visual_projection(features)
+        if self.config.adapter:
+            x = self.adapter_visual(x)
+        return F.normalize(x.float(), dim=-1)
+
+    def encode_gene(self, inputs: Tensor) -> Tensor:
+        """Gene input -> (B, gene_dim) features.
+
+        Parameters
+        ----------
+        inputs
+            For ``gene.kind`` "visiumformer": (B, L) integer tokens; for "mlp": (B, n_genes) float,
+            log1p CP10k of the panel.
+        """
+        return self.spot_backbone.encode(inputs)
+
+    def project_gene(self, features: Tensor) -> Tensor:
+        """Gene features -> (B, dim) embeddings of length 1."""
+        x = self.spot_projection(features)
+        if self.config.adapter:
+            x = self.adapter_spot(x)
+        return F.normalize(x.float(), dim=-1)
+
+    @property
+    def scale(self) -> Tensor:
+        """The temperature factor exp(logit_scale), a scalar, within ``scale_limit``."""
+        scale = self.logit_scale.exp()
+        limit = self.config.scale_limit
+        return scale if limit is None else scale.clamp(max=limit)
+
+    def set_trainable(self, which: Literal["all", "heads"]) -> list[nn.Parameter]:
+        """Choose what training changes, and return those parameters.
+
+        "all": everything. "heads": projections and adapters; encoders and temperature are frozen
+        (0.92 M parameters with Phikon, 1.05 M with UNI, as the paper's Table S5 counts them).
+        """
+        if which not in ("all", "heads"):
+            raise InputError("Unknown trainable set", got=which, expected='"all" or "heads"')
+        chosen = []
+        for name, parameter in self.named_parameters():
+            head = name.startswith(("spot_projection.", "visual_projection.", "adapter_"))
+            parameter.requires_grad_(which == "all" or head)
+            if parameter.requires_grad:
+                chosen.append(parameter)
+        return chosen

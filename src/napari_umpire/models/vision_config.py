@@ -1,0 +1,54 @@
+"""What an image encoder is and which patches it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  (resolved at run time by config_json)
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_umpire.errors import InputError
+
+__all__ = ["VisionConfig"]
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """An image encoder, its input and where its weights come from.
+
+    Parameters
+    ----------
+    name
+        ``"umpire-small"`` (own, trained from scratch), ``"phikon"``, ``"uni"``, any timm name, or
+        ``"hf-hub:owner/name"``.
+    size_px
+        Side of the square patch it takes.
+    field_um
+        Side of the tissue that the patch shows, um.
+    mean, std
+        Of the three channels, for pixels of 0..1; None: those the encoder was trained with.
+    weights
+        A file (safetensors, or a torch checkpoint of plain tensors); ``"hub"``: download those
+        that timm knows for the name; None: untrained, except for ``"hf-hub:"`` names, which are
+        downloaded. Only read when the encoder is made, not when a model folder is loaded.
+    kwargs
+        More arguments of the encoder's constructor.
+    architecture
+        Filled in when made from a hub name: the timm name behind it, so that a saved model needs
+        no network.
+    """
+
+    name: str = "umpire-small"
+    size_px: int = 224
+    field_um: float = 112.0
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    weights: str | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    architecture: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_px <= 0 or self.field_um <= 0:
+            raise InputError(
+                "An image encoder needs patches of a positive size",
+                got=f"{self.size_px} px, {self.field_um} um",
+            )

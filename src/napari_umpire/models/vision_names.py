@@ -1,0 +1,117 @@
+"""Image encoders known by a short name, and the names their weights go by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NAMED", "NamedEncoder", "hf_vit_to_timm", "is_hf_vit"]
+
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class NamedEncoder:
+    """A published encoder: its timm architecture, arguments, preprocessing and where it lies."""
+
+    title: str
+    architecture: str
+    hub: str
+    access: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, float, float] = _IMAGENET_MEAN
+    std: tuple[float, float, float] = _IMAGENET_STD
+
+
+NAMED: Mapping[str, NamedEncoder] = {
+    # timm's ViT norms have eps 1e-6, which is Phikon's layer_norm_eps.
+    "phikon": NamedEncoder(
+        "Phikon",
+        "vit_base_patch16_224",
+        "owkin/phikon",
+        "open to everybody, for non-commercial use",
+    ),
+    "uni": NamedEncoder(
+        "UNI",
+        "vit_large_patch16_224",
+        "MahmoodLab/uni",
+        "gated: ask for access on its page, then log in with `hf auth login`",
+        {"init_values": 1e-5, "dynamic_img_size": True},
+    ),
+}
+
+_FIXED = {
+    "embeddings.cls_token": "cls_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection.weight": "patch_embed.proj.weight",
+    "embeddings.patch_embeddings.projection.bias": "patch_embed.proj.bias",
+    "layernorm.weight": "norm.weight",
+    "layernorm.bias": "norm.bias",
+}
+# transformers 4 and 5 name the parts of a block differently.
+_BLOCK = {
+    "attention.output.dense": "attn.proj",
+    "attention.o_proj": "attn.proj",
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+    "intermediate.dense": "mlp.fc1",
+    "mlp.fc1": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "mlp.fc2": "mlp.fc2",
+}
+_QKV = {
+    "attention.attention.query": 0,
+    "attention.attention.key": 1,
+    "attention.attention.value": 2,
+    "attention.q_proj": 0,
+    "attention.k_proj": 1,
+    "attention.v_proj": 2,
+}
+_BLOCK_KEY = re.compile(r"(?:encoder\.layer|layers|encoder\.layers)\.(\d+)\.(.+)\.(weight|bias)")
+_NOT_USED = re.compile(r"pooler\.|classifier\.|embeddings\.mask_token$")
+
+
+def is_hf_vit(state: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are those of a ``ViTModel`` of transformers."""
+    return any(key.endswith("embeddings.patch_embeddings.projection.weight") for key in state)
+
+
+def hf_vit_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a transformers ``ViTModel`` (of version 4 or 5) to timm's ``VisionTransformer``.
+
+    Query, key and value become one matrix; a pooler, a classifier and a mask token are left out.
+
+    Raises
+    ------
+    InputError
+        For a key that belongs to no ViT, or an attention layer without all of q, k and v.
+    """
+    (anchor,) = [k for k in state if k.endswith("embeddings.patch_embeddings.projection.weight")]
+    prefix = anchor.removesuffix("embeddings.patch_embeddings.projection.weight")
+    renamed: dict[str, Tensor] = {}
+    qkv: dict[str, dict[int, Tensor]] = {}
+    for full, tensor in state.items():
+        key = full.removeprefix(prefix)
+        match = _BLOCK_KEY.fullmatch(key)
+        if key in _FIXED:
+            renamed[_FIXED[key]] = tensor
+        elif match and match[2] in _BLOCK:
+            renamed[f"blocks.{match[1]}.{_BLOCK[match[2]]}.{match[3]}"] = tensor
+        elif match and match[2] in _QKV:
+            qkv.setdefault(f"blocks.{match[1]}.attn.qkv.{match[3]}", {})[_QKV[match[2]]] = tensor
+        elif not _NOT_USED.match(key):
+            raise InputError("The weights hold a name that no ViT of transformers has", got=full)
+    for key, parts in qkv.items():
+        if len(parts) != 3:
+            raise InputError("The weights lack a part of query, key and value", got=key)
+        renamed[key] = torch.cat([parts[i] for i in range(3)])
+    return renamed

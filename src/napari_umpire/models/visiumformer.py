@@ -1,0 +1,237 @@
+"""Visiumformer: a transformer over the genes of a spot, ordered by normalised expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_umpire.errors import InputError
+from napari_umpire.models.encoder_block import EncoderBlock
+from napari_umpire.models.lengths import trim
+from napari_umpire.models.masking import PAD_ID, Scheme, mask_tokens
+
+__all__ = ["UNUSED_PUBLISHED_KEYS", "Visiumformer", "VisiumformerConfig", "unused_shapes"]
+
+_LAYER_SUFFIXES = tuple(
+    f"{part}{kind}"
+    for part in ("self_attn.in_proj_", "self_attn.out_proj.", "linear1.", "linear2.", "norm1.",
+                 "norm2.")
+    for kind in ("weight", "bias")
+)  # fmt: skip
+UNUSED_PUBLISHED_KEYS = (
+    *(f"encoder_layer.{suffix}" for suffix in _LAYER_SUFFIXES),
+    "pooler_head.weight", "pooler_head.bias", "cls_head.weight", "cls_head.bias",
+)  # fmt: skip
+"""Keys of a published state dict that take no part in any computation.
+
+``encoder_layer`` is the template from which the authors' layers were copied; the two heads are
+never called. They are dropped on loading and written as zeros by `Visiumformer.published_state`.
+"""
+_CLS_HEAD_ROWS = 164
+_N_SPARE_EMBEDDINGS = 5
+_SKIPPED_POSITIONS = 3
+
+
+@dataclass(frozen=True)
+class VisiumformerConfig:
+    """Shape of a Visiumformer; the defaults are the published model's.
+
+    Parameters
+    ----------
+    dim, heads, feedforward, layers
+        Width, attention heads, hidden units of the feed-forward part, number of blocks.
+    n_tokens
+        Genes of the vocabulary + 30.
+    length
+        Longest token sequence.
+    pooling
+        How a spot becomes one vector. ``"masked_mean"``: mean over its tokens. ``"published"``:
+        mean over positions 3 to the end, padding included, as the authors' code computes it;
+        only that fits published weights.
+    extract_layer
+        The block whose output is pooled; counts from 0, or from -1 at the end.
+    """
+
+    dim: int = 512
+    heads: int = 16
+    feedforward: int = 1024
+    layers: int = 12
+    n_tokens: int = 20340
+    length: int = 1500
+    dropout: float = 0.0
+    pooling: Literal["masked_mean", "published"] = "masked_mean"
+    extract_layer: int = -1
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise InputError(
+                "The width of a Visiumformer must divide evenly among its heads",
+                got=f"dim {self.dim}, heads {self.heads}",
+            )
+        if not -self.layers <= self.extract_layer < self.layers:
+            raise InputError(
+                "extract_layer names no block",
+                got=self.extract_layer,
+                expected=f"{-self.layers} to {self.layers - 1}",
+            )
+
+
+def unused_shapes(config: VisiumformerConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every key in `UNUSED_PUBLISHED_KEYS` for a model of this size."""
+    dim, wide = config.dim, config.feedforward
+    shapes: dict[str, tuple[int, ...]] = {
+        "self_attn.in_proj_weight": (3 * dim, dim), "self_attn.in_proj_bias": (3 * dim,),
+        "self_attn.out_proj.weight": (dim, dim),
+        "linear1.weight": (wide, dim), "linear1.bias": (wide,),
+        "linear2.weight": (dim, wide),
+    }  # fmt: skip
+    found = {f"encoder_layer.{s}": shapes.get(s, (dim,)) for s in _LAYER_SUFFIXES}
+    found["pooler_head.weight"], found["pooler_head.bias"] = (dim, dim), (dim,)
+    found["cls_head.weight"], found["cls_head.bias"] = (_CLS_HEAD_ROWS, dim), (_CLS_HEAD_ROWS,)
+    return found
+
+
+class _Encoder(nn.Module):
+    """Holds the blocks under the published name ``encoder.layers``."""
+
+    def __init__(self, config: VisiumformerConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EncoderBlock(config.dim, config.heads, config.feedforward, config.dropout)
+            for _ in range(config.layers)
+        )
+
+
+class Visiumformer(nn.Module):
+    """Gene encoder: rank tokens -> (B, dim) features.
+
+    Token embedding + learned position embedding -> dropout -> post-norm blocks, no final norm;
+    keys that are padding are never attended to. Parameter names and shapes are the published
+    ones, and a published state dict loads strictly; see `UNUSED_PUBLISHED_KEYS`.
+    """
+
+    def __init__(self, config: VisiumformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = nn.Embedding(
+            config.n_tokens + _N_SPARE_EMBEDDINGS, config.dim, padding_idx=PAD_ID
+        )
+        self.positional_embedding = nn.Embedding(config.length, config.dim)
+        self.encoder = _Encoder(config)
+        self.classifier_head = nn.Linear(config.dim, config.n_tokens)
+        self.dropout = nn.Dropout(config.dropout)
+        self._initialise()
+        self.register_load_state_dict_pre_hook(_drop_unused)
+
+    def _initialise(self) -> None:
+        """Xavier-normal linear maps, zero biases, q/k/v maps equal in all blocks (as published)."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+        first, *others = self.encoder.layers
+        for block in others:
+            with torch.no_grad():
+                block.self_attn.in_proj_weight.copy_(first.self_attn.in_proj_weight)
+
+    @property
+    def dim(self) -> int:
+        """Length of a feature vector."""
+        return self.config.dim
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(B, L) tokens -> (B, L, dim), before the first block; any L up to ``length``."""
+        n = tokens.shape[1]
+        if n > self.config.length:
+            raise InputError(
+                "The token sequences are longer than the gene encoder takes",
+                got=n,
+                expected=f"at most {self.config.length}",
+            )
+        x = self.embeddings(tokens.long()) + self.positional_embedding.weight[:n]
+        return self.dropout(x)
+
+    def hidden(self, tokens: Tensor, *, layer: int = -1, is_token: Tensor | None = None) -> Tensor:
+        """Output of a block, (B, L, dim).
+
+        Parameters
+        ----------
+        tokens
+            (B, L) of any integer type, padding = 1. A row of nothing but padding gives zeros.
+        layer
+            Which block, as in ``extract_layer``; later blocks are not computed.
+        is_token
+            (B, L) bool, False at padding; None: read from ``tokens``.
+        """
+        if is_token is None:
+            is_token = tokens.long() != PAD_ID
+        attend, empty = None, None
+        if not bool(is_token.all()):
+            # Attention over no key is NaN: an empty row attends to its padding, then is cleared.
+            empty = ~is_token.any(dim=1)
+            attend = (is_token | empty[:, None])[:, None, None, :]
+        x = self.embed(tokens)
+        for block in self.encoder.layers[: range(self.config.layers)[layer] + 1]:
+            x = block(x, attend)
+        return x if empty is None else x.masked_fill(empty[:, None, None], 0.0)
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """(B, L) tokens -> (B, dim) features, pooled as ``config.pooling`` says.
+
+        With the masked mean, padding at the end that all rows share is cut off first: the result
+        is the same and cheaper. Batches of like length (`lengths.buckets`) gain most. The
+        published pooling needs rows padded to the full ``length``.
+        """
+        if self.config.pooling == "published":
+            if tokens.shape[1] != self.config.length:
+                raise InputError(
+                    "The published pooling averages over padding too, so it needs rows of full "
+                    "length",
+                    got=tokens.shape[1],
+                    expected=self.config.length,
+                )
+            hidden = self.hidden(tokens, layer=self.config.extract_layer)
+            return hidden[:, _SKIPPED_POSITIONS:].mean(dim=1)
+        tokens = trim(tokens.long())
+        is_token = tokens != PAD_ID
+        hidden = self.hidden(tokens, layer=self.config.extract_layer, is_token=is_token)
+        total = hidden.masked_fill(~is_token[:, :, None], 0.0).sum(dim=1)
+        return total / is_token.sum(dim=1, keepdim=True).clamp(min=1)
+
+    forward = encode
+
+    def mlm_loss(
+        self,
+        tokens: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        p: float = 0.15,
+        scheme: Scheme = "exact",
+    ) -> Tensor:
+        """Masked-token loss: mean cross entropy over the selected positions, a scalar.
+
+        The head runs on the selected positions only (15 % of the memory of running it on all).
+        Where nothing was selected the loss is 0, with zero gradients. ``p`` and ``scheme`` as in
+        `masking.mask_tokens`.
+        """
+        masked = mask_tokens(trim(tokens.long()), self.config.n_tokens, p, scheme, generator)
+        # Masking neither selects nor writes padding, so the mask may be read from its result.
+        hidden = self.hidden(masked.tokens)
+        logits = self.classifier_head(hidden[masked.selected])
+        total = F.cross_entropy(logits.float(), masked.labels, reduction="sum")
+        return total / max(masked.labels.numel(), 1)
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The state dict with every published key; parts that were never used are zeros."""
+        state = {k: v.detach() for k, v in self.state_dict().items()}
+        like = self.classifier_head.bias
+        return state | {k: like.new_zeros(s) for k, s in unused_shapes(self.config).items()}
+
+
+def _drop_unused(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    for key in UNUSED_PUBLISHED_KEYS:
+        state.pop(prefix + key, None)

@@ -1,0 +1,100 @@
+"""Reading tensors from a file that nobody vouches for."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_umpire.errors import InputError
+
+__all__ = ["kind_of", "only_tensors", "read_weights", "require_file"]
+
+_LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
+
+
+def require_file(path: str | Path, what: str) -> Path:
+    """``path`` as a Path; InputError naming ``what`` where it is not a file that can be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{what} was not found", got=str(path), expected="a file")
+    return path
+
+
+def kind_of(path: Path) -> str:
+    """Kind of a weights file by its first bytes: "torch", "safetensors", "pickle" or "unknown"."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:4] == b"PK\x03\x04" or head[2:14] == _LEGACY_TORCH:
+        return "torch"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
+        return "safetensors"
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        return "pickle"
+    return "unknown"
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """State dict of a safetensors file or of a torch checkpoint of plain tensors, on the CPU.
+
+    A checkpoint that wraps its state dict (``state_dict``, ``model``, ...) is unwrapped. Nothing in
+    the file is ever executed: torch checkpoints are read with ``weights_only``.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, damaged, a plain pickle, or holds more than tensors.
+    """
+    path = require_file(path, "The weights file")
+    kind = kind_of(path)
+    if kind == "safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path} is a damaged safetensors file", got=str(error)) from error
+    if kind == "pickle":
+        raise InputError(
+            f"{path} is a Python pickle, which could run anything when opened",
+            expected="a safetensors file or a torch checkpoint of plain tensors",
+            fix="If it is a published UMPIRE model, convert it with "
+            "napari_umpire.models.published.import_published",
+        )
+    if kind == "unknown":
+        raise InputError(f"{path} is not a weights file", expected="safetensors or torch")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"{path} holds Python objects besides tensors, which are not read",
+            got=next((line for line in reason if "GLOBAL" in line), reason[0]),
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{path} is a damaged torch checkpoint", got=str(error)) from error
+    return only_tensors(data, path)
+
+
+def only_tensors(data: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in ``data``, unwrapped; InputError where it is none."""
+    for key in _WRAPPERS:
+        if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
+            data = data[key]
+            break
+    if not isinstance(data, Mapping) or not data:
+        raise InputError(f"{path} holds no weights", got=type(data).__name__)
+    wrong = [k for k, v in data.items() if not (isinstance(k, str) and isinstance(v, Tensor))]
+    if wrong:
+        raise InputError(
+            f"{path} does not hold a plain table of weights",
+            got=f"{wrong[0]!r}: {type(data[wrong[0]]).__name__}",
+            expected="names and tensors",
+        )
+    return {k: v.detach() for k, v in data.items()}
