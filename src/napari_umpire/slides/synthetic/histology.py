@@ -122,10 +122,13 @@ def _fat(
     # At half the size: distances change slowly, and a tree query costs more than an upsampling.
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
     yx = np.argwhere(_grow(weight, half) > 0.3)
-    distance, _ = cKDTree(centres).query(2.0 * yx, k=2)
+    bend = 4.0 / mpp * np.stack([_noise(rng, half, 12.0 / mpp)[tuple(yx.T)] for _ in range(2)], 1)
+    distance, _ = cKDTree(centres).query(2.0 * yx + bend, k=3)
+    to_wall, to_other = ((distance[:, i] - distance[:, 0]) * mpp + 1e-6 for i in (1, 2))
     gap = np.zeros(half, np.float32)
-    gap[tuple(yx.T)] = (distance[:, 1] - distance[:, 0]) * mpp
-    hollow = _step(_grow(gap, size) - 4.0, 2.5)
+    # The harmonic sum draws in the corners, where three cells meet: fat cells are round.
+    gap[tuple(yx.T)] = 1.0 / (1.0 / to_wall + 1.0 / to_other)
+    hollow = _step(_grow(gap, size) - 3.0, 2.0)
     fat = _step(_grow(weight, size, mpp) - 0.5, 0.12)
     return fat * (1.0 - hollow), fat * hollow
 
