@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["download_weights", "hub_settings", "timm_hub_id"]
 
 T = TypeVar("T")
+_LOCAL = "Or download the file yourself and give its path as vision.weights"
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -20,7 +22,6 @@ def _asking(hub_id: str, ask: Callable[[], T]) -> T:
     """Run ``ask``, turning what a hub can answer into words for the user."""
     from huggingface_hub import errors
 
-    local = "Or download the file yourself and give its path as vision.weights"
     try:
         return ask()
     except errors.GatedRepoError as error:
@@ -28,19 +29,32 @@ def _asking(hub_id: str, ask: Callable[[], T]) -> T:
             f"The weights of {hub_id} are gated, and this computer is not logged in or not "
             "admitted",
             fix=f"Ask for access at huggingface.co/{hub_id} and log in with `hf auth login`. "
-            + local,
+            + _LOCAL,
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise InputError(
             f"The hub has no {hub_id}, or does not show it to you",
-            fix=f"Check the name; if it is private, log in with `hf auth login`. {local}",
+            fix=f"Check the name; if it is private, log in with `hf auth login`. {_LOCAL}",
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except errors.EntryNotFoundError as error:
+        # The repository was reached and lacks the file, unless the error is the local cache's.
+        if not isinstance(error, errors.LocalEntryNotFoundError):
+            raise
+        raise _unreached(hub_id, error) from error
+    except errors.HFValidationError as error:
         raise InputError(
-            f"The hub could not be reached for {hub_id}",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            fix=f"Check the connection. {local}",
+            f"{hub_id} is no name of the hub", got=str(error), expected="owner/name"
         ) from error
+    except OSError as error:
+        raise _unreached(hub_id, error) from error
+
+
+def _unreached(hub_id: str, error: Exception) -> InputError:
+    return InputError(
+        f"The hub could not be reached for {hub_id}",
+        got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        fix=f"Check the connection. {_LOCAL}",
+    )
 
 
 def download_weights(hub_id: str) -> Path:
@@ -50,9 +64,10 @@ def download_weights(hub_id: str) -> Path:
 
     for name in _FILES:
         try:
-            return Path(_asking(hub_id, lambda n=name: huggingface_hub.hf_hub_download(hub_id, n)))
+            found = _asking(hub_id, partial(huggingface_hub.hf_hub_download, hub_id, name))
         except errors.EntryNotFoundError:
             continue
+        return Path(found)
     raise InputError(f"The hub's {hub_id} has no weights file", expected=" or ".join(_FILES))
 
 
@@ -61,9 +76,16 @@ def hub_settings(hub_id: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     from napari_umpire.models.torchvision_guard import heal
 
     heal()
+    from huggingface_hub import errors
     from timm.models import load_model_config_from_hf
 
-    found = _asking(hub_id, lambda: load_model_config_from_hf(hub_id))
+    try:
+        found = _asking(hub_id, partial(load_model_config_from_hf, hub_id))
+    except (errors.EntryNotFoundError, KeyError) as error:
+        raise InputError(
+            f"The hub's {hub_id} is not a timm model",
+            fix="Name its timm architecture, and give the downloaded file as vision.weights",
+        ) from error
     cfg, architecture, arguments = found
     return architecture, dict(arguments or {}), dict(cfg)
 
@@ -76,8 +98,8 @@ def timm_hub_id(name: str) -> str:
     import timm
 
     cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    hub_id = getattr(cfg, "hf_hub_id", None)
-    if not hub_id:
+    if cfg is None or not cfg.hf_hub_id:
         raise InputError(f"timm knows no weights on the hub for {name}")
     # timm writes "timm/" for a repository that has the name of the model.
+    hub_id = str(cfg.hf_hub_id)
     return hub_id + f"{cfg.architecture}.{cfg.tag}" if hub_id.endswith("/") else hub_id

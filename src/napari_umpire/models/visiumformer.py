@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.encoder_block import EncoderBlock
+from napari_umpire.models.encoder_block import EncoderBlock, SelfAttention
 from napari_umpire.models.lengths import trim
 from napari_umpire.models.masking import PAD_ID, Scheme, mask_tokens
 
@@ -133,10 +133,10 @@ class Visiumformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_normal_(module.weight)
                 nn.init.zeros_(module.bias)
-        first, *others = self.encoder.layers
-        for block in others:
-            with torch.no_grad():
-                block.self_attn.in_proj_weight.copy_(first.self_attn.in_proj_weight)
+        in_maps = [m.in_proj_weight for m in self.encoder.modules() if isinstance(m, SelfAttention)]
+        with torch.no_grad():
+            for weight in in_maps[1:]:
+                weight.copy_(in_maps[0])
 
     @property
     def dim(self) -> int:
