@@ -1,0 +1,1 @@
+"""The napari side: drag and drop, session, map layers, widgets. Only this room knows Qt."""

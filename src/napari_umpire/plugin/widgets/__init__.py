@@ -1,0 +1,1 @@
+"""Dock widgets: layout and wiring only."""

@@ -1,0 +1,179 @@
+"""`GeneDisplay`: keeps the map layers of a viewer in step with its session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.plugin.compare import SideBySide, second_image
+from napari_umpire.plugin.layers import KINDS, Kind, gene_layer, placement, show_values
+from napari_umpire.plugin.ranges import display_range
+
+if TYPE_CHECKING:
+    import numpy as np
+    from napari import Viewer
+    from napari.layers import Image
+
+    from napari_umpire.plugin.session import Session, SlideState
+
+__all__ = ["GeneDisplay"]
+
+
+class GeneDisplay:
+    """One map layer per slide and kind; switching the gene refills it in place.
+
+    A map that the user removes comes back with the next gene; a slide that the user removes takes
+    nothing else with it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._maps: dict[tuple[SlideState, Kind], Image] = {}
+        self._beside = SideBySide()
+        self._other: Image | None = None
+        self._busy = False
+        self._shown: SlideState | None = None
+        for signal in (session.gene_changed, session.view_changed, session.current_changed):
+            signal.connect(self.refresh)
+        session.values_changed.connect(self._on_values)
+        session.slides_changed.connect(self._on_slides)
+        if session.viewer is not None:
+            session.viewer.layers.events.removed.connect(self._on_removed)
+
+    def layer(self, kind: Kind) -> Image | None:
+        """The map of ``kind`` on the current slide, None where there is none yet."""
+        state = self._session.current
+        return None if state is None else self._maps.get((state, kind))
+
+    def refresh(self) -> None:
+        """Make the layers show what the session says."""
+        viewer, state = self._session.viewer, self._session.current
+        if viewer is None or self._busy:
+            return
+        self._busy = True
+        try:
+            if state is None or not self._wants_beside(state):
+                self._leave(viewer)
+            if state is not self._shown:
+                self._leave(viewer)
+                self._show_slide(state)
+            shown = self._fill(viewer, state) if state is not None else ()
+            if state is not None and len(shown) == 2 and not self._beside.active:
+                self._enter(viewer, state)
+        finally:
+            self._busy = False
+
+    # -- what to show ---------------------------------------------------------------------
+
+    def _wants_beside(self, state: SlideState) -> bool:
+        return self._session.beside and {"predicted", "measured"} <= set(state.kinds)
+
+    def _kinds(self, state: SlideState) -> tuple[Kind, ...]:
+        if self._wants_beside(state):
+            return ("measured", "predicted")
+        kind = self._session.kind
+        return (kind,) if kind in state.kinds else state.kinds[:1]
+
+    def _fill(self, viewer: Viewer, state: SlideState) -> tuple[Kind, ...]:
+        """Fill the wanted maps, hide the others; return the kinds that are now shown."""
+        gene, choice = self._session.gene, self._session.range
+        both: dict[Kind, np.ndarray] = {}
+        if gene is not None:
+            wanted = set(self._kinds(state))
+            if choice.shared and "difference" not in wanted:
+                wanted |= {"predicted", "measured"}
+            for kind in KINDS:
+                values = state.values(gene, kind) if kind in wanted else None
+                if values is not None:
+                    both[kind] = values
+        shown = tuple(kind for kind in self._kinds(state) if kind in both)
+        for (owner, kind), layer in self._maps.items():
+            if owner is not state or kind not in shown:
+                layer.visible = False
+        for kind in shown:
+            layer = self._map(viewer, state, kind)
+            pool = list(both.values()) if choice.shared and kind != "difference" else [both[kind]]
+            assert gene is not None
+            predicted = kind != "measured" and state.prediction is not None
+            show_values(
+                layer,
+                state.raster,
+                both[kind],
+                display_range(pool, choice, symmetric=kind == "difference"),
+                slide=state.slide,
+                gene=gene,
+                label=state.genes.label(gene),
+                run=state.prediction.record.provenance.get("model") if predicted else None,
+            )
+            layer.visible = True
+        return shown
+
+    def _map(self, viewer: Viewer, state: SlideState, kind: Kind) -> Image:
+        layer = self._maps.get((state, kind))
+        if layer is None:
+            layer = gene_layer(state.slide, state.raster, kind)
+            layer.visible = False
+            self._maps[state, kind] = layer
+            viewer.add_layer(layer)
+        return layer
+
+    def _show_slide(self, state: SlideState | None) -> None:
+        """Show one slide at a time: their pixel frames have nothing to do with each other."""
+        self._shown = state
+        if state is None:
+            return
+        for other in self._session.slides.values():
+            other.image.visible = other is state
+        viewer = self._session.viewer
+        if viewer is not None and state.slide.scale.mpp is not None:
+            viewer.scale_bar.visible = True
+
+    # -- side by side ---------------------------------------------------------------------
+
+    def _enter(self, viewer: Viewer, state: SlideState) -> None:
+        self._other = second_image(state.image)
+        viewer.add_layer(self._other)
+        left = (state.image, self._maps[state, "measured"])
+        right = (self._other, self._maps[state, "predicted"])
+        self._beside.enter(viewer, left, right)
+
+    def _leave(self, viewer: Viewer) -> None:
+        if self._beside.active:
+            self._beside.leave(viewer)
+        if self._other is not None:
+            other, self._other = self._other, None
+            if other in viewer.layers:
+                viewer.layers.remove(other)
+
+    # -- following ------------------------------------------------------------------------
+
+    def _on_values(self, name: str) -> None:
+        if self._session.slides.get(name) is self._session.current:
+            self.refresh()
+
+    def _on_slides(self) -> None:
+        """A slide may have been replaced by itself at another scale: place it anew."""
+        viewer = self._session.viewer
+        if viewer is None:
+            return
+        for state in self._session.slides.values():
+            where = placement(state.slide, state.slide.pyramid.levels[0].downsample)
+            if tuple(state.image.scale) == where["scale"]:
+                continue
+            self._leave(viewer)
+            for key in [key for key in self._maps if key[0] is state]:
+                viewer.layers.remove(self._maps[key])
+            for name, value in where.items():
+                setattr(state.image, name, value)
+            self._shown = None
+            viewer.reset_view()
+        self.refresh()
+
+    def _on_removed(self, event: Any) -> None:
+        layer = event.value
+        for key in [key for key, value in self._maps.items() if value is layer]:
+            del self._maps[key]
+        if not self._busy and layer in self._beside.panes:
+            viewer = self._session.viewer
+            if viewer is not None:
+                self._leave(viewer)
+            self._session.set_view(beside=False)

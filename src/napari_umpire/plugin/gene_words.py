@@ -1,0 +1,56 @@
+"""What the Gene maps widget says of the gene that is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.plugin.agreement import agreement
+from napari_umpire.plugin.layers import UNIT
+
+if TYPE_CHECKING:
+    from napari_umpire.plugin.session import SlideState
+
+__all__ = ["gene_words"]
+
+
+def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = False) -> str:
+    """Name, unit, how often it was seen, correlation with its protocol, similarity.
+
+    Parameters
+    ----------
+    reading
+        Whether the counts of the slide are being read just now.
+    """
+    if state is None:
+        return "Drop a slide into the window to begin."
+    lines = []
+    if reading:
+        lines.append("Reading the counts…")
+    elif not state.kinds:
+        return "Nothing was measured on this slide. Predict its genes first: Plugins > Umpire > Predict."
+    if gene is None:
+        return "\n".join([*lines, "Choose a gene."])
+    if gene not in state.genes:
+        return "\n".join([*lines, "The gene chosen last is not known on this slide."])
+    row = state.genes.frame.loc[gene]
+    name = f"{row['symbol']} ({row['id']})" if row["symbol"] and row["id"] else gene
+    lines.append(f"{name}, {UNIT}")
+    predicted, measured = state.values(gene, "predicted"), state.values(gene, "measured")
+    if measured is not None:
+        seen = int((measured > 0).sum())
+        lines.append(
+            f"Measured in {seen:,} of {len(measured):,} spots ({seen / len(measured):.0%})."
+        )
+    elif state.measured is not None:
+        lines.append("Not among the measured genes.")
+    if predicted is None and state.prediction is not None:
+        lines.append("Not among the reference's genes, so it is not predicted.")
+    if predicted is not None and measured is not None and state.measured is not None:
+        lines.append(agreement(predicted, measured, state.measured.detected).describe())
+    if state.prediction is not None:
+        similarity = float(np.mean(state.prediction.mean_similarity))
+        k = state.prediction.indices.shape[1]
+        lines.append(f"Mean similarity of a spot to its {k} reference spots: {similarity:.2f}.")
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""What napari is given: the slide as a lazy pyramid, a gene as a map over it.
+
+World coordinates are um where the slide's scale is known, full-resolution px where it is not.
+Full-resolution pixel i covers [i, i + 1), but napari puts the *centre* of an array's pixel 0 at
+``translate``, so every layer is shifted by half of its own pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.utils import Colormap
+
+    from napari_umpire.plugin.raster import SpotRaster
+    from napari_umpire.slides.slide import Slide
+
+__all__ = [
+    "KEY",
+    "KINDS",
+    "UNIT",
+    "Kind",
+    "gene_colormap",
+    "gene_layer",
+    "show_values",
+    "slide_layer",
+]
+
+KEY = "napari_umpire"
+"""Our entry in ``layer.metadata``."""
+
+UNIT = "log1p(CP10k)"
+Kind = Literal["predicted", "measured", "difference"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def world(slide: Slide) -> tuple[float, str]:
+    """World units per full-resolution px, and their name."""
+    return (1.0, "pixel") if slide.scale.mpp is None else (slide.scale.mpp, "um")
+
+
+def placement(slide: Slide, step: float, origin: tuple[float, float] = (0.0, 0.0)) -> dict:
+    """Scale, translate and units of an array whose pixel covers ``step`` full-resolution px.
+
+    Parameters
+    ----------
+    origin
+        (y, x) of the array's upper left corner, full-resolution px.
+    """
+    unit, name = world(slide)
+    return {
+        "scale": (step * unit, step * unit),
+        "translate": tuple((o + step / 2) * unit for o in origin),
+        "units": (name, name),
+    }
+
+
+def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
+    """The image of a slide as a napari LayerDataTuple: lazy, multiscale, RGB."""
+    levels = [level.as_dask() for level in slide.pyramid.levels]
+    attributes = {
+        "name": slide.name,
+        "rgb": True,
+        "multiscale": True,
+        # Given, or napari would read the whole slide to find them.
+        "contrast_limits": (0, 255),
+        "metadata": {"sdata": slide.sdata, KEY: {"slide": slide, "role": "image"}},
+        **placement(slide, slide.pyramid.levels[0].downsample),
+    }
+    return levels, attributes, "image"
+
+
+def gene_colormap(kind: Kind) -> Colormap:
+    """The colormap of a map; made for pink tissue, see the module's constants."""
+    from napari.utils import Colormap
+
+    if kind == "difference":
+        return Colormap(_DIFFERENCE, name="umpire difference", interpolation="linear")
+    return Colormap(_EXPRESSION, name="umpire expression", interpolation="linear")
+
+
+# Eosin is pink, haematoxylin purple: a map must keep away from both hues, or its low end reads
+# as tissue. Dark blue over teal and green to pale yellow, lightness rising evenly.
+_EXPRESSION = np.array(
+    [
+        (0.031, 0.114, 0.345, 1.0),
+        (0.063, 0.290, 0.500, 1.0),
+        (0.075, 0.455, 0.545, 1.0),
+        (0.125, 0.610, 0.540, 1.0),
+        (0.370, 0.755, 0.470, 1.0),
+        (0.690, 0.870, 0.390, 1.0),
+        (0.992, 0.965, 0.600, 1.0),
+    ]
+)
+# Blue (predicted too low) over near white to orange-brown (predicted too high).
+_DIFFERENCE = np.array(
+    [
+        (0.020, 0.188, 0.480, 1.0),
+        (0.200, 0.480, 0.740, 1.0),
+        (0.620, 0.800, 0.900, 1.0),
+        (0.970, 0.970, 0.970, 1.0),
+        (0.990, 0.780, 0.440, 1.0),
+        (0.870, 0.450, 0.080, 1.0),
+        (0.480, 0.200, 0.010, 1.0),
+    ]
+)
+
+
+def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:
+    """An empty map over ``slide``; `show_values` fills it."""
+    from napari.layers import Image
+
+    layer = Image(
+        np.full(raster.index.shape, np.nan, np.float32),
+        name=f"{slide.name} ({kind})",
+        # Given, or napari would look for them in an array of NaN.
+        contrast_limits=(0.0, 1.0),
+        colormap=gene_colormap(kind),
+        interpolation2d="nearest",
+        blending="translucent",
+        metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": kind}},
+        **placement(slide, raster.step, raster.origin),
+    )
+    layer.colorbar.visible = True
+    return layer
+
+
+def show_values(
+    layer: Image,
+    raster: SpotRaster,
+    values: np.ndarray,
+    limits: tuple[float, float],
+    *,
+    slide: Slide,
+    gene: str,
+    label: str,
+    run: str | None,
+) -> None:
+    """Put the values of a gene into a map, in place.
+
+    Parameters
+    ----------
+    values
+        (n_spots,) float, one value per spot of the raster.
+    limits
+        Contrast limits.
+    gene, label
+        The gene's key, and how it is called in the layer's name.
+    run
+        Digest or name of the prediction's run; None for what was measured.
+    """
+    ours = layer.metadata[KEY]
+    kind = ours["role"]
+    raster.paint(values, out=layer.data)
+    finite = values[np.isfinite(values)]
+    low = min(limits[0], float(finite.min())) if len(finite) else limits[0]
+    high = max(limits[1], float(finite.max())) if len(finite) else limits[1]
+    layer.contrast_limits_range = (low, high)
+    layer.contrast_limits = limits
+    layer.refresh(extent=False, highlight=False)
+    layer.name = f"{slide.name}: {label} ({kind})"
+    ours |= {"gene": gene, "unit": UNIT, "element": slide.region, "run": run}

@@ -1,0 +1,99 @@
+"""What was measured on a slide, ready to be shown gene by gene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["Measured", "gene_keys", "read_measured"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Expression of a slide, by gene.
+
+    Attributes
+    ----------
+    expression
+        (n_spots, n_genes) CSC float32, log1p CP10k over all measured genes.
+    genes
+        One row per column: index = key (`gene_keys`), columns ``id``, ``symbol``.
+    detected
+        (n_spots,) number of genes seen in each spot.
+    """
+
+    expression: sp.csc_matrix
+    genes: pd.DataFrame
+    detected: np.ndarray
+
+    def column(self, key: str) -> np.ndarray:
+        """Expression of one gene, (n_spots,) float32."""
+        number = self.genes.index.get_loc(key)
+        return self.expression[:, [number]].toarray().ravel()
+
+    def most_variable(self) -> str:
+        """Key of the gene with the largest variance over spots with at least 100 genes."""
+        part = self.expression[self.detected >= 100] if (self.detected >= 100).any() else None
+        x = self.expression if part is None else part
+        mean = np.asarray(x.mean(0)).ravel()
+        variance = np.asarray(x.multiply(x).mean(0)).ravel() - mean**2
+        return str(self.genes.index[int(variance.argmax())])
+
+
+def gene_keys(genes: pd.DataFrame) -> pd.Index:
+    """What a gene is called in the plugin: its Ensembl id without version, else its symbol.
+
+    Parameters
+    ----------
+    genes
+        Index = name, columns ``id`` and ``symbol``, "" where unknown.
+    """
+    ids = genes["id"].astype(str).str.partition(".")[0]
+    symbols = genes["symbol"].astype(str)
+    names = pd.Series(genes.index.astype(str), index=genes.index)
+    return pd.Index(ids.where(ids != "", symbols.where(symbols != "", names)))
+
+
+def read_measured(slide: Slide) -> Steps[Measured]:
+    """Read, check and normalise the counts of ``slide``; columns of one gene are summed.
+
+    Raises
+    ------
+    InputError
+        Where the slide has no counts, or they are not counts.
+    """
+    import scipy.sparse as sp
+
+    from napari_umpire.genes import check_counts, expression
+
+    yield Progress("Reading the counts", 0, slide.n_spots)
+    genes = slide.genes
+    counts = check_counts(
+        slide.counts(), genes=list(genes.index), spots=list(slide.spots.index), where=slide.name
+    )
+    keys = gene_keys(genes)
+    if not keys.is_unique:
+        codes, unique = pd.factorize(keys)
+        ones = np.ones(len(codes), counts.dtype)
+        shape = (len(codes), len(unique))
+        counts = sp.csr_matrix(
+            counts @ sp.csr_matrix((ones, (np.arange(len(codes)), codes)), shape)
+        )
+        first = ~keys.duplicated()
+        genes, keys = genes[first], keys[first]
+    yield Progress("Normalising the counts", 0, slide.n_spots)
+    detected = np.diff(counts.indptr)
+    frame = genes[["id", "symbol"]].set_axis(keys, axis=0)
+    result = Measured(sp.csc_matrix(expression(counts)), frame, detected)
+    yield Progress("Normalising the counts", slide.n_spots, slide.n_spots)
+    return result

@@ -1,0 +1,86 @@
+"""What a model folder says of itself, read without loading the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["ModelPeek", "peek"]
+
+
+@dataclass(frozen=True)
+class ModelPeek:
+    """The parts of a model's configuration that a user wants to know before a run.
+
+    Attributes
+    ----------
+    encoder
+        Name of the image encoder.
+    field_um, size_px
+        Side of the patch that it looks at, and how many px it makes of it.
+    has_reference
+        Whether the folder holds the reference spots that a prediction needs.
+    """
+
+    name: str
+    encoder: str
+    field_um: float
+    size_px: int
+    has_reference: bool
+
+    def describe(self, slide: Slide | None = None) -> str:
+        """What the model wants, and whether ``slide`` gives it."""
+        wanted = self.field_um / self.size_px
+        text = (
+            f"Looks at {self.field_um:g} µm of tissue around each spot, as {self.size_px} px "
+            f"({wanted:.2g} µm per px), with {self.encoder}."
+        )
+        if not self.has_reference:
+            text += (
+                " It has no reference spots, so it cannot predict yet: run umpire-train reference."
+            )
+        elif slide is not None and slide.scale.mpp is not None:
+            finest = slide.scale.mpp * slide.pyramid.levels[0].downsample
+            fits = finest <= wanted * 1.05
+            text += f" This image has {finest:.2g} µm per px" + (
+                ": it fits." if fits else ": coarser than that, so detail will be missing."
+            )
+        return text
+
+
+def peek(folder: str | Path) -> ModelPeek:
+    """Read the configuration in a model folder.
+
+    Raises
+    ------
+    InputError
+        Where the folder is not a model.
+    """
+    path = Path(folder).expanduser()
+    file = path / "config.json"
+    wanted = "a folder with config.json, model.safetensors and genes.csv"
+    if not file.is_file():
+        got = "no such folder" if not path.exists() else f"a folder without {file.name}"
+        if path.is_file():
+            got = "a file"
+        raise InputError(f"{path} is not a model", got=got, expected=wanted)
+    try:
+        vision = json.loads(file.read_text(encoding="utf-8"))["vision"]
+        return ModelPeek(
+            path.name,
+            str(vision["name"]),
+            float(vision["field_um"]),
+            int(vision["size_px"]),
+            (path / "reference").is_dir(),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{file} is not the configuration of a model", got=repr(error), expected=wanted
+        ) from error

@@ -1,0 +1,72 @@
+"""Which values the ends of the colour bar stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["RangeChoice", "display_range"]
+
+_AUTO = (1.0, 99.0)
+
+
+@dataclass(frozen=True)
+class RangeChoice:
+    """How the range of a map is chosen.
+
+    Attributes
+    ----------
+    mode
+        "auto": 1st to 99th percentile of the gene; "percentile": `percentiles` of the gene;
+        "absolute": `absolute` for every gene, so that genes can be compared.
+    percentiles
+        Lower and upper, 0 to 100.
+    absolute
+        Lower and upper, log1p(CP10k).
+    shared
+        Whether the measured and the predicted map of a gene get one range.
+    """
+
+    mode: Literal["auto", "percentile", "absolute"] = "auto"
+    percentiles: tuple[float, float] = (5.0, 95.0)
+    absolute: tuple[float, float] = (0.0, 5.0)
+    shared: bool = True
+
+
+def display_range(
+    values: Sequence[np.ndarray], choice: RangeChoice, *, symmetric: bool = False
+) -> tuple[float, float]:
+    """Lower and upper end of the colour bar, lower < upper.
+
+    Parameters
+    ----------
+    values
+        Arrays of (n_spots,); pooled, NaN left out.
+    symmetric
+        For differences: the range is made symmetric about 0.
+    """
+    pooled = np.concatenate([np.asarray(v, np.float64).ravel() for v in values])
+    pooled = pooled[np.isfinite(pooled)]
+    if choice.mode == "absolute":
+        low, high = choice.absolute
+        if symmetric:
+            low, high = -(high - low), high - low
+    elif len(pooled) == 0:
+        low = high = 0.0
+    else:
+        ends = _AUTO if choice.mode == "auto" else choice.percentiles
+        low, high = (float(v) for v in np.percentile(pooled, ends))
+        if low == high:
+            # A gene seen in few spots: its percentiles are all 0, and would hide those few.
+            low, high = float(pooled.min()), float(pooled.max())
+        if symmetric:
+            high = max(abs(low), abs(high))
+            low = -high
+    if not low < high:
+        low, high = (low - 0.5, low + 0.5) if symmetric else (low, low + 1.0)
+    return low, high

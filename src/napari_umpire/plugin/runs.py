@@ -1,0 +1,107 @@
+"""What the widgets run in a thread. No Qt here: steps in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from napari_umpire.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from napari_umpire.inference.model import Model
+    from napari_umpire.inference.prediction import Prediction
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["PredictOptions", "Predicted", "predict_steps", "rescale_steps"]
+
+_TRIED_GENES = 200
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """The form of the Predict widget."""
+
+    model: str
+    device: str = "auto"
+    k: int = 50
+    weighting: Literal["softmax", "similarity"] = "softmax"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run hands back.
+
+    Attributes
+    ----------
+    opening_gene
+        A gene whose map shows something, to look at first.
+    """
+
+    prediction: Prediction
+    model: Model
+    opening_gene: str
+
+
+def predict_steps(
+    slide: Slide, options: PredictOptions, loaded: Model | None = None
+) -> Steps[Predicted]:
+    """Load the model, unless it is ``loaded`` already, and predict ``slide``.
+
+    Raises
+    ------
+    InputError
+        For a path that is no model, a model without reference, a slide without scale or spots.
+    """
+    from napari_umpire.inference.model import load_model
+
+    slide.scale.require(slide.name)
+    if slide.n_spots == 0:
+        raise InputError(
+            f"{slide.name} has no spots to predict",
+            expected="tissue on the slide",
+            fix="Check the um per pixel: with a wrong scale no spot fits on the tissue",
+        )
+    yield Progress("Loading the model", 0, 0, "")
+    model = loaded
+    if model is None or not _is_same(model, options):
+        model = load_model(options.model, device=options.device)
+    if model.reference is None:
+        raise InputError(
+            f"The model {model.name} has no reference spots, so it cannot predict",
+            expected='a folder "reference" in the model folder',
+            fix="Build it: umpire-train reference",
+        )
+    prediction = yield from model.predict(slide, k=options.k, weighting=options.weighting)
+    yield Progress("Choosing a gene to show first", 0, 0, "")
+    return Predicted(prediction, model, _opening_gene(prediction))
+
+
+def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
+    """The same slide with its scale given by the user, um per full-resolution px.
+
+    A plain image gets its tissue outline and spots only now: they are placed in um.
+    """
+    from napari_umpire.slides.open import open_slide
+    from napari_umpire.slides.scale import resolve_scale
+
+    yield Progress("Finding the tissue", 0, 0, "")
+    if slide.path is not None and slide.platform == "image":
+        return open_slide(slide.path, mpp=mpp, name=slide.name)
+    return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
+
+
+def _is_same(model: Model, options: PredictOptions) -> bool:
+    same_path = model.path is not None and Path(options.model) == Path(model.path)
+    same_device = options.device in ("auto", str(model.device).partition(":")[0])
+    return same_path and same_device
+
+
+def _opening_gene(prediction: Prediction) -> str:
+    """The gene that varies most over the slide, among some tried."""
+    names = prediction.genes.index.astype(str)
+    tried = names[np.unique(np.linspace(0, len(names) - 1, _TRIED_GENES).astype(int))]
+    return str(max(tried, key=lambda gene: float(np.std(prediction.gene_map(gene)))))

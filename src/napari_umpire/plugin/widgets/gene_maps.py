@@ -1,0 +1,170 @@
+"""The Gene maps widget: which gene, which map of it, which range."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_umpire.plugin.gene_words import gene_words
+from napari_umpire.plugin.layers import KINDS
+from napari_umpire.plugin.measured import Measured, read_measured
+from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.widgets.gene_search import GeneSearch
+from napari_umpire.plugin.widgets.listening import listen
+from napari_umpire.plugin.widgets.range_box import RangeBox
+from napari_umpire.plugin.widgets.slide_combo import SlideCombo
+from napari_umpire.plugin.workers import Work
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_umpire.plugin.gene_table import GeneTable
+    from napari_umpire.plugin.layers import Kind
+    from napari_umpire.plugin.ranges import RangeChoice
+
+__all__ = ["GeneMapsWidget"]
+
+
+class GeneMapsWidget(QWidget):
+    """Shows one gene of a slide: predicted, measured, their difference, or both side by side.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the widget is docked in.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self._reading: str | None = None
+        self._unreadable: set[str] = set()
+        self._table: GeneTable | None = None
+        self.work = Work(self)
+        self._build()
+        self.search.chosen.connect(self._session.set_gene)
+        self.range.changed.connect(self._on_range)
+        self.beside.toggled.connect(self._on_beside)
+        self.kinds.buttonClicked.connect(self._on_kind)
+        self.work.done.connect(self._on_measured)
+        self.work.failed.connect(self._on_failed)
+        self.work.ended.connect(self._update)
+        session = self._session
+        for signal in (session.slides_changed, session.current_changed, session.values_changed):
+            listen(self, signal, self._update)
+        listen(self, session.gene_changed, self._update_gene)
+        listen(self, session.view_changed, self._update_gene)
+        self._update()
+
+    def _build(self) -> None:
+        self.slides = SlideCombo(self._session)
+        self.search = GeneSearch()
+        self.kinds = QButtonGroup(self)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self.buttons: dict[Kind, QPushButton] = {}
+        for kind in KINDS:
+            button = QPushButton(kind.capitalize())
+            button.setCheckable(True)
+            self.kinds.addButton(button)
+            self.buttons[kind] = button
+            row.addWidget(button)
+        self.buttons["difference"].setToolTip("predicted minus measured")
+        self.beside = QCheckBox("measured beside predicted")
+        self.beside.setToolTip("Two panes of the same tissue; pan and zoom are linked")
+        self.range = RangeBox(self._session.range)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Slide", self.slides)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.search, 1)
+        layout.addLayout(row)
+        layout.addWidget(self.beside)
+        layout.addWidget(self.range)
+        layout.addWidget(self.words)
+
+    # -- following the session ------------------------------------------------------------
+
+    def _update(self) -> None:
+        """The slide or its values changed."""
+        state = self._session.current
+        self._read_counts()
+        table = None if state is None else state.genes
+        if table is not None and table is not self._table:
+            self._table = table
+            self.search.set_table(table)
+        self._open_with_a_gene()
+        self._update_gene()
+
+    def _update_gene(self) -> None:
+        """The gene or the way it is shown changed."""
+        session, state = self._session, self._session.current
+        kinds = () if state is None else state.kinds
+        shown = session.kind if session.kind in kinds else next(iter(kinds), None)
+        for kind, button in self.buttons.items():
+            with QSignalBlocker(button):
+                button.setEnabled(kind in kinds and not session.beside)
+                button.setChecked(kind == shown and not session.beside)
+        both = {"predicted", "measured"} <= set(kinds)
+        with QSignalBlocker(self.beside):
+            self.beside.setEnabled(both)
+            self.beside.setChecked(both and session.beside)
+        self.range.shared.setEnabled(both)
+        self.range.set_choice(session.range)
+        self.search.set_gene(session.gene)
+        self.words.setText(gene_words(state, session.gene, reading=self.work.running))
+
+    def _read_counts(self) -> None:
+        """Start reading the counts of the current slide, once, in the thread."""
+        state = self._session.current
+        if (
+            state is None
+            or not state.slide.has_counts
+            or state.measured is not None
+            or state.name in self._unreadable
+            or self.work.running
+        ):
+            return
+        self._reading = state.name
+        self.work.start(partial(read_measured, state.slide))
+
+    def _open_with_a_gene(self) -> None:
+        """Where no gene was chosen yet, begin with one that shows something."""
+        state = self._session.current
+        if state is not None and state.measured is not None and self._session.gene is None:
+            self._session.set_gene(state.genes.key_of_measured(state.measured.most_variable()))
+
+    # -- what the controls do -------------------------------------------------------------
+
+    def _on_measured(self, measured: Measured) -> None:
+        if self._reading in self._session.slides:
+            self._session.set_measured(self._reading, measured)
+
+    def _on_failed(self, _sentence: str) -> None:
+        if self._reading is not None:
+            self._unreadable.add(self._reading)
+
+    def _on_range(self, choice: RangeChoice) -> None:
+        self._session.set_view(range=choice)
+
+    def _on_beside(self, on: bool) -> None:
+        self._session.set_view(beside=on)
+
+    def _on_kind(self, clicked: QPushButton) -> None:
+        kind = next(k for k, button in self.buttons.items() if button is clicked)
+        self._session.set_view(kind=kind)
