@@ -1,0 +1,44 @@
+"""Slides, genes and models together: embeddings, references, predictions and their scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_umpire._lazy import attach
+
+if TYPE_CHECKING:
+    from napari_umpire.inference.cache import FeatureCache as FeatureCache
+    from napari_umpire.inference.gene_search import GeneIndex as GeneIndex
+    from napari_umpire.inference.model import Model as Model
+    from napari_umpire.inference.model import load_model as load_model
+    from napari_umpire.inference.prediction import GenePrediction as GenePrediction
+    from napari_umpire.inference.prediction import Prediction as Prediction
+    from napari_umpire.inference.record import RunRecord as RunRecord
+    from napari_umpire.inference.reference import ReferenceDatabase as ReferenceDatabase
+
+__all__ = [
+    "FeatureCache",
+    "GeneIndex",
+    "GenePrediction",
+    "Model",
+    "Prediction",
+    "ReferenceDatabase",
+    "RunRecord",
+    "load_model",
+]
+
+_HERE = "napari_umpire.inference"
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "FeatureCache": f"{_HERE}.cache",
+        "GeneIndex": f"{_HERE}.gene_search",
+        "GenePrediction": f"{_HERE}.prediction",
+        "Model": f"{_HERE}.model",
+        "Prediction": f"{_HERE}.prediction",
+        "ReferenceDatabase": f"{_HERE}.reference",
+        "RunRecord": f"{_HERE}.record",
+        "load_model": f"{_HERE}.model",
+    },
+)

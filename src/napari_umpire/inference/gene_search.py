@@ -1,0 +1,133 @@
+"""Type-ahead search over gene symbols, ids and aliases."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+__all__ = ["GeneHit", "GeneIndex"]
+
+
+@dataclass(frozen=True)
+class GeneHit:
+    """One gene that fits what was typed.
+
+    ``matched`` is the symbol, id or alias that fitted.
+    """
+
+    key: str
+    symbol: str
+    id: str
+    matched: str
+
+    @property
+    def label(self) -> str:
+        """What a list shows: the symbol, and what else is needed to know why it is there."""
+        name = self.symbol or self.id or self.key
+        return name if self.matched == name else f"{name} ({self.matched})"
+
+
+class GeneIndex:
+    """The names of some genes, searchable as one types.
+
+    Parameters
+    ----------
+    genes
+        Index = the key by which the gene is asked for; columns ``symbol`` and ``id``, "" where
+        there is none; a missing column is taken as empty.
+    aliases
+        Other name (a retired symbol) -> key.
+    """
+
+    def __init__(self, genes: pd.DataFrame, aliases: Mapping[str, str] | None = None) -> None:
+        self._genes: dict[str, tuple[str, str]] = {}
+        # (lower-case name, order of kinds, name, key): sorted once, so hits come sorted.
+        names: list[tuple[str, int, str, str]] = []
+        blank = [""] * len(genes)
+        symbols = genes["symbol"].astype(str) if "symbol" in genes else blank
+        ids = genes["id"].astype(str) if "id" in genes else blank
+        for key, symbol, gene_id in zip(genes.index.astype(str), symbols, ids, strict=True):
+            self._genes[key] = (symbol, gene_id)
+            kinds = dict.fromkeys(name for name in (symbol, gene_id, key) if name)
+            names += [(name.lower(), order, name, key) for order, name in enumerate(kinds)]
+        for alias, key in (aliases or {}).items():
+            if key in self._genes:
+                names.append((alias.lower(), 3, alias, key))
+        self._names = sorted(names, key=lambda n: (len(n[0]), *n))
+        # Every spelling that `find` tries, each with the keys it may mean.
+        self._by_name: dict[str, list[str]] = {}
+        for low, _, name, key in names:
+            for spelling in {name, low, _unversioned(name)}:
+                keys = self._by_name.setdefault(spelling, [])
+                if key not in keys:
+                    keys.append(key)
+
+    def __len__(self) -> int:
+        return len(self._genes)
+
+    def search(self, text: str, limit: int = 50) -> list[GeneHit]:
+        """Genes that fit ``text``, case ignored: equal names first, then beginnings, then parts.
+
+        Within each, shorter names first, then alphabetical, so that the order never changes. An
+        empty text fits nothing.
+        """
+        wanted = text.strip().lower()
+        if not wanted or limit <= 0:
+            return []
+        ranks: tuple[list[tuple[str, str]], ...] = ([], [], [])
+        for low, _, name, key in self._names:
+            if wanted in low:
+                place = 2 if not low.startswith(wanted) else int(low != wanted)
+                ranks[place].append((name, key))
+        hits: dict[str, GeneHit] = {}
+        for rank in ranks:
+            for name, key in rank:
+                if key not in hits:
+                    hits[key] = GeneHit(key, *self._genes[key], name)
+                    if len(hits) == limit:
+                        return list(hits.values())
+        return list(hits.values())
+
+    def find(self, text: str) -> str:
+        """The key of the one gene named ``text``: a key, id (any version), symbol or alias.
+
+        Raises
+        ------
+        InputError
+            Where no gene, or more than one, has that name; near names are given.
+        """
+        wanted = text.strip()
+        if wanted in self._genes:
+            return wanted
+        for spelling in (wanted, wanted.lower(), _unversioned(wanted)):
+            keys = self._by_name.get(spelling, ())
+            if len(keys) == 1:
+                return keys[0]
+            if keys:
+                raise InputError(
+                    f"More than one gene is called {wanted}",
+                    got=", ".join(keys),
+                    fix="Ask for one of them by its id",
+                )
+        near = [hit.symbol or hit.key for hit in self.search(wanted, 3)]
+        if not near:
+            names = {low: name for low, _, name, _ in self._names}
+            near = [names[low] for low in difflib.get_close_matches(wanted.lower(), names, 3)]
+        raise InputError(
+            f"No gene is called {wanted}",
+            expected=f"one of {len(self)} genes" + (f", such as {', '.join(near)}" if near else ""),
+        )
+
+
+def _unversioned(name: str) -> str:
+    """An Ensembl id without its version; any other name with a mark that fits no gene."""
+    low = name.lower()
+    return low.partition(".")[0] + " id" if low.startswith("ens") and low[-1:].isdigit() else low

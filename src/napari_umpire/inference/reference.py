@@ -1,0 +1,227 @@
+"""The references that slides are compared with: embeddings and expression, on disk."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError
+from napari_umpire.inference.gene_search import GeneIndex
+from napari_umpire.inference.nearest import top_k
+from napari_umpire.inference.reference_format import (
+    LARGE,
+    ReferenceInfo,
+    file_digest,
+    load_array,
+    read_info,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
+    from napari_umpire.inference.reference_build import ReferencePart
+
+__all__ = ["ReferenceDatabase"]
+
+_ROWS = 65_536
+
+
+class ReferenceDatabase:
+    """An opened reference folder (layout in `reference_format`); nothing in it is ever changed.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    info
+        What ``reference.json`` says: sizes, slides, digests.
+    embeddings
+        (R, dim) float32, memory-mapped, rows of length 1.
+    genes
+        Index = gene key (Ensembl id where known, else symbol), columns ``id``, ``symbol``.
+    measured
+        (n_slides, n_genes) bool.
+    """
+
+    def __init__(self, path: Path, info: ReferenceInfo) -> None:
+        self.path, self.info = path, info
+        arrays = {name: load_array(path, name, shape) for name, shape in info.shapes().items()}
+        self.embeddings = arrays["embeddings.npy"]
+        self._data = arrays["expression_data.npy"]
+        self._rows = arrays["expression_indices.npy"]
+        self._indptr = np.asarray(arrays["expression_indptr.npy"])
+        self.measured = np.asarray(arrays["measured.npy"])
+        self.genes = _read_table(path / "genes.csv", info.n_genes, ["id", "symbol"]).set_index(
+            "key"
+        )
+        self._column = {key: i for i, key in enumerate(self.genes.index)}
+        self._slide = np.repeat(np.arange(len(info.slides)), [s.n_spots for s in info.slides])
+
+    @classmethod
+    def build(
+        cls, folder: str | Path, parts: Iterable[ReferencePart], *, model_digest: str
+    ) -> ReferenceDatabase:
+        """Write a new reference, slide by slide, and open it; see `ReferenceWriter`."""
+        from napari_umpire.inference.reference_build import ReferenceWriter
+
+        with ReferenceWriter(folder, model_digest=model_digest) as writer:
+            for part in parts:
+                writer.add(part)
+            return writer.finish()
+
+    @classmethod
+    def open(cls, folder: str | Path) -> ReferenceDatabase:
+        """Open a reference and check it: sizes, digests of the small files, embeddings.
+
+        Raises
+        ------
+        InputError
+            Naming the file and what is wrong with it.
+        """
+        path = Path(folder)
+        reference = cls(path, read_info(path))
+        reference._check_small()
+        reference._check_embeddings()
+        return reference
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content, the same wherever the folder lies."""
+        return self.info.digest
+
+    @property
+    def n(self) -> int:
+        """Number of references, R."""
+        return self.info.n
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self.info.dim
+
+    @cached_property
+    def spots(self) -> pd.DataFrame:
+        """(R rows) columns slide, spot, y, x (full-resolution px of their slide), y_um, x_um."""
+        spots = _read_table(self.path / "spots.csv", self.n, ["y", "x", "y_um", "x_um"], text=2)
+        return spots.astype({"slide": "category"})
+
+    @cached_property
+    def index(self) -> GeneIndex:
+        """Search over the genes."""
+        return GeneIndex(self.genes)
+
+    def top_k(
+        self, queries: np.ndarray, k: int, *, device: str | torch.device = "cpu"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` most similar references of each query, exact, ties by row.
+
+        Parameters
+        ----------
+        queries
+            (n, dim) float32, rows of length 1.
+
+        Returns
+        -------
+        Rows (n, min(k, R)) int64 and similarities float32, most similar first.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise InputError(
+                f"The embeddings do not fit the reference {self.path}",
+                got=f"shape {queries.shape}",
+                expected=f"(n, {self.dim})",
+                fix="Use the reference that was built with this model",
+            )
+        if k < 1:
+            raise InputError("K must be at least 1", got=k)
+        return top_k(self.embeddings, queries, k, device=device)
+
+    def column(self, gene: str) -> np.ndarray:
+        """One gene of all references, (R,) float32 log1p CP10k; 0 also where not measured.
+
+        Raises
+        ------
+        KeyError
+            For a name that is not a key of `genes`; `GeneIndex.find` makes keys of names.
+        InputError
+            Where the file is damaged.
+        """
+        i = self._column[gene]
+        part = slice(self._indptr[i], self._indptr[i + 1])
+        rows, out = self._rows[part], np.zeros(self.n, np.float32)
+        if len(rows) and not (rows[0] >= 0 and rows[-1] < self.n and np.all(rows[1:] > rows[:-1])):
+            raise InputError(f"The rows of gene {gene} in {self.path} are damaged", fix=_REBUILD)
+        out[rows] = self._data[part]
+        return out
+
+    def measured_by(self, gene: str) -> np.ndarray | None:
+        """(R,) bool, whether each reference's slide measured the gene; None where all did."""
+        slides = self.measured[:, self._column[gene]]
+        return None if slides.all() else slides[self._slide]
+
+    def verify(self) -> None:
+        """Digest every file and check every value; reads the whole database."""
+        self._check_small()
+        for name in LARGE:
+            self._check_digest(name)
+        self._check_embeddings()
+        for a in range(0, len(self._data), 1 << 24):
+            values = self._data[a : a + (1 << 24)]
+            if not (np.isfinite(values).all() and (values >= 0).all()):
+                raise InputError(
+                    f"The expression in {self.path} is damaged",
+                    got="negative or not finite values",
+                    fix=_REBUILD,
+                )
+
+    def _check_digest(self, name: str) -> None:
+        if file_digest(self.path / name) != self.info.files[name]:
+            raise InputError(f"{self.path / name} has changed since it was written", fix=_REBUILD)
+
+    def _check_small(self) -> None:
+        for name in self.info.files:
+            if name not in LARGE:
+                self._check_digest(name)
+        ends = self._indptr
+        if ends[0] != 0 or ends[-1] != self.info.nnz or np.any(np.diff(ends) < 0):
+            raise InputError(f"The gene columns of {self.path} are damaged", fix=_REBUILD)
+        if len(self._slide) != self.n or not self.genes.index.is_unique:
+            raise InputError(f"{self.path} is inconsistent", fix=_REBUILD)
+
+    def _check_embeddings(self) -> None:
+        for a in range(0, self.n, _ROWS):
+            block = self.embeddings[a : a + _ROWS]
+            length = np.sqrt(np.einsum("nd,nd->n", block, block))
+            bad = np.flatnonzero(~(np.abs(length - 1.0) < 1e-3))
+            if len(bad):
+                raise InputError(
+                    f"Row {a + bad[0]} of {self.path / 'embeddings.npy'} is damaged",
+                    got=f"length {length[bad[0]]:g}",
+                    expected="finite, length 1",
+                    fix=_REBUILD,
+                )
+
+
+_REBUILD = "Build the reference again"
+
+
+def _read_table(path: Path, n: int, columns: list[str], text: int = 0) -> pd.DataFrame:
+    types = {"key": str, "id": str, "symbol": str, "slide": str, "spot": str}
+    wanted = ["slide", "spot", *columns] if text else ["key", *columns]
+    try:
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is missing or damaged", got=error, fix=_REBUILD) from error
+    if list(table.columns) != wanted or len(table) != n:
+        raise InputError(
+            f"{path} has the wrong size",
+            got=f"{len(table)} rows of {list(table.columns)}",
+            expected=f"{n} rows of {wanted}",
+            fix=_REBUILD,
+        )
+    return table
