@@ -1,0 +1,1 @@
+"""Control rows: what every score is shown beside."""

@@ -1,0 +1,1 @@
+"""Leave-one-section-out: folds, scores, the table."""

@@ -1,0 +1,1 @@
+"""What training minimises: losses, targets, schedules, and what is changed in a batch."""

@@ -1,0 +1,1 @@
+"""Recipes: YAML files that `umpire-train VERB --config` reads."""

@@ -1,0 +1,16 @@
+"""What `umpire-train` can do: a verb is a module with `Options` (a dataclass) and `run`."""
+
+from __future__ import annotations
+
+VERBS = {
+    "convert": "turn any readable slide into a SpatialData store that can be dropped into napari",
+    "prepare": "make a token corpus and a paired set from slides, counts and h5ad files",
+    "pretrain": "pre-train a gene encoder on a token corpus by masked-token prediction",
+    "align": "align an image encoder and a gene encoder on a paired set; writes a model folder",
+    "reference": "build the reference database inside a model folder from measured slides",
+    "predict": "predict gene maps of slides with a model and write them into their stores",
+    "evaluate": "leave one section out: train, predict and score each slide, beside control rows",
+}
+"""Verb -> what it does, in the order in which the verbs follow each other."""
+
+__all__ = ["VERBS"]

@@ -1,0 +1,126 @@
+"""What happens beside the training step: seeds, a metrics file, checkpoints, a stop on NaN.
+
+Importing this module imports lightning: call `engine.need_lightning` first.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from umpire_training.errors import TrainingStopped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lightning.pytorch import LightningModule, Trainer
+
+__all__ = ["MetricsFile", "SeedEachStep", "StopOnNan", "make_checkpoint"]
+
+_COLUMNS = ("step", "round", "train_loss", "val_loss", "lr", "scale", "seconds")
+
+
+class SeedEachStep(Callback):
+    """torch's generators restart at every step from (seed, step, rank): masks, augmentation and
+    dropout of a step do not depend on whether the run was resumed.
+    """
+
+    def __init__(self, seed: int, round_steps: int) -> None:
+        self.seed, self.round_steps = seed, round_steps
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed for this step."""
+        step = trainer.current_epoch * self.round_steps + batch_idx
+        torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + trainer.global_rank)
+
+    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """The same masks at every look at the held-out spots, so that losses compare."""
+        torch.manual_seed(self.seed)
+
+
+class StopOnNan(Callback):
+    """Ends the run at the first loss that is not a number, before it reaches a checkpoint."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss of the step."""
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if torch.isfinite(loss).all():
+            return
+        last = self.checkpoints / "last.ckpt"
+        kept = f"The last good checkpoint is {last}" if last.is_file() else "No checkpoint yet"
+        raise TrainingStopped(
+            f"The loss became {float(loss)} at step {trainer.global_step}. {kept}. "
+            "Lower optim.lr or set optim.clip_norm, and start a new run."
+        )
+
+
+class MetricsFile(Callback):
+    """metrics.csv: a line every few steps and one per round; a resumed run goes on in it."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+        self.started = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Drop lines of steps that a resumed run will do again."""
+        if not trainer.is_global_zero:
+            return
+        rows: list[dict[str, str]] = []
+        if self.path.is_file() and trainer.global_step:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [r for r in csv.DictReader(file) if int(r["step"]) <= trainer.global_step]
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A line every few steps."""
+        if trainer.global_step % self.every == 0:
+            self._write(trainer, train_loss=float(outputs["loss"]))
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """A line per round."""
+        self._write(trainer, val_loss=float(trainer.callback_metrics["val_loss"]))
+
+    def _write(self, trainer: Trainer, **values: float) -> None:
+        if not trainer.is_global_zero:
+            return
+        row = {
+            "step": trainer.global_step,
+            "round": trainer.current_epoch,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": round(time.monotonic() - self.started, 2),
+            **values,
+        }
+        if "scale" in trainer.callback_metrics:
+            row["scale"] = float(trainer.callback_metrics["scale"])
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, _COLUMNS).writerow(row)
+
+
+def make_checkpoint(folder: Path, *, watch: bool) -> ModelCheckpoint:
+    """last.ckpt after every round and, where a held-out loss is watched, best.ckpt."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best" if watch else "round",
+        monitor="val_loss" if watch else None,
+        mode="min",
+        save_top_k=1,
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=not watch,
+    )

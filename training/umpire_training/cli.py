@@ -1,0 +1,225 @@
+"""`umpire-train VERB --config recipe.yaml --group.option value`: the headless entry.
+
+Exit codes: 0 done; 2 the input was at fault (one sentence on stderr, nothing half-written);
+1 the run failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from napari_umpire.errors import InputError, UmpireWarning
+from umpire_training.errors import TrainingStopped
+from umpire_training.keys import dotted_keys, flatten, is_list, nearest
+from umpire_training.verbs import VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main", "parse"]
+
+PROG = "umpire-train"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; what the user should know comes as one line."""
+    show = warnings.showwarning
+    warnings.showwarning = _show_warning
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return 2
+    except TrainingStopped as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROG}: interrupted. Training runs continue with --resume.", file=sys.stderr)
+        return 130
+    finally:
+        warnings.showwarning = show
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from napari_umpire import __version__
+
+        print(f"{PROG} {__version__}")
+        return 0
+    verb, *rest = argv
+    if verb not in VERBS:
+        raise InputError(f"Unknown verb {verb!r}", **_did_you_mean(verb, VERBS))
+    return _module(verb).run(parse(verb, rest)) or 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    # Other packages' warnings are for developers; the log of a run folder keeps them.
+    if issubclass(category, UmpireWarning):
+        print(f"{PROG}: warning: {message}", file=sys.stderr)
+
+
+def parse(verb: str, argv: Sequence[str]) -> Any:
+    """Return the typed options of ``verb``; files given by ``--config`` first, options after.
+
+    Raises
+    ------
+    InputError
+        For an unknown key (with the nearest known one), a value of the wrong type, a missing
+        required option, or a config file that cannot be read.
+    """
+    try:
+        import jsonargparse
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{PROG} needs the optional packages for training ({error.name} is missing)",
+            fix="Install them with: pip install 'napari-umpire[train]'",
+        ) from error
+    options = _module(verb).Options
+    keys = dotted_keys(options)
+    parser = jsonargparse.ArgumentParser(
+        prog=f"{PROG} {verb}", exit_on_error=False, description=VERBS[verb]
+    )
+    parser.add_argument("--config", help="YAML file of options; may be given more than once")
+    parser.add_class_arguments(options, nested_key=None)
+    from_files, from_shell = _arguments(verb, argv, keys)
+    try:
+        namespace = parser.parse_args([*from_files, *from_shell])
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{PROG} {verb}: {text}", fix=f"See: {PROG} {verb} --help") from error
+    del namespace["config"]
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    return options(**vars(instantiate(namespace)))
+
+
+def _arguments(verb: str, argv: Sequence[str], keys: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Normal form of what was given: ``--key=value`` each, config files opened.
+
+    An option of a list type takes all values up to the next option, a flag may stand alone, and
+    bare values are slides where the verb has slides.
+    """
+    from_files: list[str] = []
+    shell: list[str] = []
+    bare: list[str] = []
+    queue = list(argv)
+    while queue:
+        word = queue.pop(0)
+        if word in ("-h", "--help"):
+            return [], ["--help"]
+        if not word.startswith("--"):
+            bare.append(word)
+            continue
+        key, equals, value = word[2:].partition("=")
+        key = key.removesuffix("+")
+        if key == "config":
+            if not equals:
+                value = queue.pop(0) if queue else ""
+            from_files += _from_file(verb, value, keys)
+            continue
+        if key == "print_config":
+            shell.append(word)
+            continue
+        kind = _known(verb, key, keys, "on the command line")
+        if equals:
+            shell.append(f"--{key}={value}")
+        elif is_list(kind):
+            values = []
+            while queue and not queue[0].startswith("--"):
+                values.append(queue.pop(0))
+            listed = len(values) == 1 and values[0].startswith("[")
+            shell.append(f"--{key}={values[0] if listed else json.dumps(values)}")
+        elif kind is bool and not (queue and queue[0].lower() in ("true", "false")):
+            shell.append(f"--{key}=true")
+        elif queue:
+            shell.append(f"--{key}={queue.pop(0)}")
+        else:
+            raise InputError(f"{PROG} {verb}: --{key} has no value", fix="Give its value after it")
+    if bare:
+        if "slides" not in keys:
+            raise InputError(
+                f"{PROG} {verb}: unexpected argument {bare[0]!r}",
+                expected="options of the form --name value",
+            )
+        shell.append(f"--slides={json.dumps(bare)}")
+    return from_files, shell
+
+
+def _from_file(verb: str, name: str, keys: dict[str, Any]) -> list[str]:
+    import yaml
+
+    path = Path(name)
+    if not name or not path.is_file():
+        raise InputError(f"There is no config file {name!r}", fix="Check the path after --config")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not a YAML file", got=" ".join(str(error).split()), fix="Mend the file"
+        ) from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no options", expected="a YAML mapping of option: value")
+    translate = getattr(_module(verb), "translate_config", None)
+    if translate is not None:
+        tree = translate(tree, path)
+    flat = flatten(tree, [k for k, kind in keys.items() if hasattr(kind, "__dataclass_fields__")])
+    for key in flat:
+        _known(verb, key, keys, f"in {path}")
+    # A string goes as it is: its option's type decides, as on the command line.
+    return [f"--{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in flat.items()]
+
+
+def _known(verb: str, key: str, keys: dict[str, Any], where: str) -> Any:
+    if key in keys:
+        return keys[key]
+    head = key
+    while "." in head:
+        head = head.rpartition(".")[0]
+        if keys.get(head) is dict:
+            return str
+    raise InputError(f"{PROG} {verb} has no option {key!r} ({where})", **_did_you_mean(key, keys))
+
+
+def _did_you_mean(name: str, known: Any) -> dict[str, Any]:
+    near = nearest(name, known)
+    if near:
+        return {"fix": f"Did you mean {near!r}?"}
+    return {"fix": f"See: {PROG} --help"}
+
+
+def _module(verb: str) -> Any:
+    return importlib.import_module(f"umpire_training.verbs.{verb}")
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROG} VERB [--config RECIPE.yaml] [--group.option VALUE ...]",
+            "",
+            "Train UMPIRE models and predict with them, without a display.",
+            "",
+            *lines,
+            "",
+            f"Options of a verb: {PROG} VERB --help",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

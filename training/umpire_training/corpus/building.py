@@ -1,0 +1,80 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["link_or_copy", "new_folder", "read_json", "write_json"]
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that becomes ``path`` when the block ends well.
+
+    What an earlier, killed attempt left is removed first.
+
+    Raises
+    ------
+    InputError
+        Where ``path`` exists.
+    """
+    if path.exists():
+        raise InputError(f"{path} already exists", fix="Choose another folder")
+    partial = path.with_name(path.name + ".partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    partial.replace(path)
+
+
+def write_json(path: Path, tree: dict[str, Any]) -> None:
+    """Indented JSON."""
+    path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str, kind: str) -> dict[str, Any]:
+    """Read a folder's JSON and check that it is of ``kind``.
+
+    Parameters
+    ----------
+    what
+        Name of the folder's kind in messages, such as "token corpus".
+    kind
+        The value that the key "kind" must have.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path.parent} is not a {what}",
+            got=f"no {path.name} in it" if path.parent.is_dir() else "no such folder",
+            fix="Make one with: umpire-train prepare",
+        )
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged", got=error, fix="Prepare the folder again") from error
+    if not isinstance(tree, dict) or tree.get("kind") != kind:
+        raise InputError(f"{path.parent} is not a {what}", got=f"{path.name} of another kind")
+    return tree
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link a file that never changes, copy it where links are not possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,247 @@
+"""A paired set: patches and counts of the same spots, slide by slide, memory-mapped.
+
+pairs.json, genes.csv (the vocabulary) and, per slide, a folder with patches.npy (n, px, px, 3)
+uint8, tokens.npy (n, length) uint16, expression_{data,indices,indptr}.npy (CSR over the
+vocabulary, log1p CP10k over all measured genes), neighbours.npy (n, k) int64 and spots.csv.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError
+from napari_umpire.progress import Progress
+from umpire_training.corpus.building import link_or_copy, new_folder, read_json, write_json
+from umpire_training.corpus.normalise import vocabulary_expression
+from umpire_training.corpus.npy import open_npy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import scipy.sparse as sp
+
+    from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.progress import Steps
+    from napari_umpire.slides.slide import Slide
+    from umpire_training.corpus.sources import SlideSource
+    from umpire_training.options import PatchOptions, QcOptions, TokenOptions
+
+__all__ = ["PairedSet", "PairedSlide", "build_paired", "good_spots"]
+
+NEIGHBOURS = 24
+"""Neighbours kept per spot, nearest first: as many as any model here asks for."""
+
+
+@dataclass(frozen=True)
+class PairedSlide:
+    """One slide of a paired set; all arrays have a row per spot."""
+
+    name: str
+    path: Path
+
+    @property
+    def patches(self) -> np.ndarray:
+        """(n, px, px, 3) uint8, memory-mapped."""
+        return open_npy(self.path / "patches.npy")
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """(n, length) uint16, memory-mapped."""
+        return open_npy(self.path / "tokens.npy")
+
+    @property
+    def neighbours(self) -> np.ndarray:
+        """(n, 24) int64 rows of the nearest spots, -1 where there is none."""
+        return open_npy(self.path / "neighbours.npy", memory_map=False)
+
+    def expression(self) -> sp.csr_matrix:
+        """(n, n_genes of the vocabulary) float32, log1p CP10k."""
+        import scipy.sparse as sp
+
+        data, indices, indptr = (
+            open_npy(self.path / f"expression_{part}.npy", memory_map=False)
+            for part in ("data", "indices", "indptr")
+        )
+        n_genes = read_json(self.path / "slide.json", "slide of a paired set", "paired slide")
+        return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, n_genes["n_genes"]))
+
+    def spots(self) -> pd.DataFrame:
+        """Index = spot id; columns y, x in full-resolution px."""
+        return pd.read_csv(self.path / "spots.csv", index_col=0, dtype={0: str})
+
+
+@dataclass(frozen=True)
+class PairedSet:
+    """An opened paired set."""
+
+    path: Path
+    vocabulary: GeneVocabulary
+    slides: tuple[PairedSlide, ...]
+    facts: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> PairedSet:
+        """Open and check a folder that `build_paired` made."""
+        from napari_umpire.genes import GeneVocabulary
+
+        path = Path(path)
+        facts = read_json(path / "pairs.json", "paired set", "paired set")
+        vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
+        if vocabulary.digest != facts["vocabulary"]:
+            raise InputError(
+                f"The vocabulary of the paired set {path} was changed", fix="Prepare it again"
+            )
+        slides = tuple(PairedSlide(s["name"], path / s["folder"]) for s in facts["slides"])
+        px, length = facts["patches"]["size_px"], facts["tokens"]["length"]
+        for slide, fact in zip(slides, facts["slides"], strict=True):
+            shapes = slide.patches.shape, slide.tokens.shape
+            wanted = (fact["n_spots"], px, px, 3), (fact["n_spots"], length)
+            if shapes != wanted:
+                raise InputError(
+                    f"Slide {slide.name} of the paired set {path} is damaged",
+                    got=shapes,
+                    expected=wanted,
+                    fix="Prepare it again",
+                )
+        return cls(path, vocabulary, slides, facts)
+
+    def slide(self, name: str) -> PairedSlide:
+        """The slide of that name."""
+        return next(slide for slide in self.slides if slide.name == name)
+
+    @property
+    def n_spots(self) -> int:
+        """Spots in all slides."""
+        return sum(s["n_spots"] for s in self.facts["slides"])
+
+
+def good_spots(slide: Slide, qc: QcOptions) -> Slide:
+    """The slide with the spots that pass ``qc`` only."""
+    from umpire_training.corpus.qc import passes
+
+    counts = _checked(slide)
+    keep = passes(counts, qc)
+    if not keep.any():
+        raise InputError(
+            f"No spot of slide {slide.name} passed quality control",
+            expected=f"spots with at least {qc.min_genes} detected genes",
+        )
+    return slide if keep.all() else replace(slide, spots=slide.spots[keep])
+
+
+def _checked(slide: Slide) -> sp.csr_matrix:
+    from napari_umpire.genes import check_counts
+
+    return check_counts(
+        slide.counts(),
+        genes=slide.genes.index,
+        spots=slide.spots.index,
+        where=str(slide.path or slide.name),
+    )
+
+
+def build_paired(
+    sources: Sequence[SlideSource],
+    vocabulary: GeneVocabulary,
+    folder: str | Path,
+    *,
+    patches: PatchOptions,
+    tokens: TokenOptions,
+    qc: QcOptions,
+    patches_from: PairedSet | None = None,
+) -> Steps[PairedSet]:
+    """Cut patches, tokenise and normalise the good spots of each slide into a new folder.
+
+    Parameters
+    ----------
+    patches_from
+        A paired set of the same slides, patches and quality control, whose patches are linked
+        instead of cut again: only the vocabulary differs between the folds of an evaluation.
+    """
+    folder = Path(folder)
+    facts = []
+    with new_folder(folder) as partial:
+        vocabulary.write_csv(partial / "genes.csv")
+        for number, source in enumerate(sources):
+            slide = good_spots(source.slide, qc)
+            # Names are the user's and may hold anything; the number keeps folders apart.
+            inside = f"slides/{number:04d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', slide.name)}"
+            out = partial / inside
+            out.mkdir(parents=True)
+            mapping = _write_counts(slide, vocabulary, out, tokens)
+            if patches_from is None:
+                yield from _write_patches(slide, out / "patches.npy", patches)
+            else:
+                link_or_copy(
+                    patches_from.slide(slide.name).path / "patches.npy", out / "patches.npy"
+                )
+            facts.append(
+                {
+                    "name": slide.name,
+                    "folder": inside,
+                    "path": source.path,
+                    "digest": slide.digest,
+                    "mpp": slide.mpp,
+                    "mpp_source": slide.scale.describe(),
+                    "n_spots": slide.n_spots,
+                    "n_mapped": int(mapping.n_mapped),
+                    "mapping": mapping.report(),
+                }
+            )
+        write_json(
+            partial / "pairs.json",
+            {
+                "kind": "paired set",
+                "vocabulary": vocabulary.digest,
+                "patches": asdict(patches),
+                "tokens": asdict(tokens),
+                "qc": asdict(qc),
+                "slides": facts,
+            },
+        )
+    return PairedSet.open(folder)
+
+
+def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
+    from napari_umpire.genes import rank_tokens
+    from napari_umpire.slides.neighbours import neighbours
+
+    counts = _checked(slide)
+    mapping = vocabulary.map(slide.genes)
+    if not mapping.n_mapped:
+        raise InputError(
+            f"Slide {slide.name} shares no gene with the vocabulary",
+            got=f"{len(slide.genes)} genes, such as {slide.genes.index[0]}",
+            expected=f"genes such as {vocabulary.symbols[0]}",
+        )
+    mapped = mapping.apply(counts)
+    ranks = rank_tokens(mapped, vocabulary.means, length=tokens.length, rounding=tokens.rounding)
+    np.save(out / "tokens.npy", ranks)
+    values = vocabulary_expression(counts, mapping)
+    for part in ("data", "indices", "indptr"):
+        np.save(out / f"expression_{part}.npy", getattr(values, part))
+    around = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=NEIGHBOURS, reach=3.2)
+    np.save(out / "neighbours.npy", around)
+    slide.spots[["y", "x"]].to_csv(out / "spots.csv")
+    write_json(out / "slide.json", {"kind": "paired slide", "n_genes": vocabulary.n_genes})
+    return mapping
+
+
+def _write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None]:
+    from napari_umpire.slides.patches import PatchSpec, iter_patches
+
+    spec = PatchSpec(options.field_um, options.size_px, options.max_upsampling)
+    px = options.size_px
+    out = np.lib.format.open_memmap(path, "w+", np.uint8, (slide.n_spots, px, px, 3))
+    done = 0
+    for batch in iter_patches(slide, spec):
+        out[batch.rows] = batch.pixels
+        done += len(batch.rows)
+        yield Progress(f"patches of {slide.name}", done, slide.n_spots)
+    out.flush()

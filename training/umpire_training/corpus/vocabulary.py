@@ -1,0 +1,49 @@
+"""The vocabulary of a corpus: given by its user, or made from the counts of the sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_umpire.genes import GeneVocabulary
+    from umpire_training.corpus.sources import Source
+    from umpire_training.options import QcOptions, VocabularyOptions
+
+__all__ = ["make_vocabulary", "read_vocabulary"]
+
+
+def make_vocabulary(
+    sources: Iterable[Source], options: VocabularyOptions, qc: QcOptions
+) -> GeneVocabulary:
+    """Read the vocabulary that ``options`` names, or build one from the spots that pass ``qc``.
+
+    Building streams over the sources once; the tokenizer's means are those of the raw counts
+    where a gene was seen.
+    """
+    from napari_umpire.genes import GeneVocabulary
+
+    if options.path is not None:
+        return read_vocabulary(options.path)
+    return GeneVocabulary.from_counts(
+        ((part.counts, part.genes) for source in sources for part in source.parts(qc)),
+        min_spots=options.min_spots,
+    )
+
+
+def read_vocabulary(path: str | Path) -> GeneVocabulary:
+    """A genes.csv, a folder that holds one, or the folder of the published files."""
+    from napari_umpire.genes import GeneVocabulary
+
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"There is no vocabulary at {path}", fix="Check vocabulary.path")
+    if path.is_file():
+        return GeneVocabulary.read_csv(path)
+    if (path / "genes.csv").is_file():
+        return GeneVocabulary.read_csv(path / "genes.csv")
+    return GeneVocabulary.from_published(path)

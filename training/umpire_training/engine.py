@@ -1,0 +1,241 @@
+"""Lightning's Trainer, set up for exact resumption: rounds of steps, a checkpoint after each."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from umpire_training.run_folder import logger
+from umpire_training.sampler import RoundSampler, split_rows, steps_of
+
+if TYPE_CHECKING:
+    import torch
+    from lightning.pytorch import LightningModule
+    from torch.utils.data import Dataset
+
+    from umpire_training.options import TrainerOptions
+
+__all__ = ["Plan", "fit", "make_plan", "need_lightning"]
+
+
+def need_lightning() -> None:
+    """Raise a sentence where the training packages are missing; heal torchvision where needed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("lightning", "tensorboard") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"Training needs {' and '.join(missing)}",
+            fix="Install them with: pip install 'napari-umpire[train]'",
+        )
+    from napari_umpire.models.torchvision_guard import heal
+
+    heal()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a training is, in steps, and on which rows.
+
+    Attributes
+    ----------
+    train, held
+        Rows to learn from and rows to watch, (n,) int64.
+    total_steps, round_steps
+        Optimiser steps in all, and between two checkpoints.
+    """
+
+    train: np.ndarray
+    held: np.ndarray
+    total_steps: int
+    round_steps: int
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds; the last may be short."""
+        return -(-self.total_steps // self.round_steps)
+
+
+def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
+    """Split the rows and count the steps.
+
+    Raises
+    ------
+    InputError
+        Unless exactly one of max_steps and epochs is given, or where a number is out of range.
+    """
+    if (options.max_steps is None) == (options.epochs is None):
+        raise InputError(
+            "How long to train is not clear",
+            got=f"trainer.max_steps {options.max_steps}, trainer.epochs {options.epochs}",
+            expected="exactly one of the two",
+        )
+    for name in ("max_steps", "epochs", "round_steps", "patience", "batch_size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"trainer.{name} must be at least 1", got=value)
+    if not 0 <= options.val_fraction < 1:
+        raise InputError(
+            "trainer.val_fraction is out of range", got=options.val_fraction, expected="0 to 1"
+        )
+    if options.patience is not None and round(n_rows * options.val_fraction) < 1:
+        raise InputError(
+            "Early stopping needs held-out spots",
+            got=f"trainer.val_fraction {options.val_fraction} of {n_rows} spots",
+            fix="Raise trainer.val_fraction, or set trainer.patience to null",
+        )
+    train, held = split_rows(n_rows, options.val_fraction, seed)
+    if len(train) < 2:
+        raise InputError("Too few spots to train on", got=len(train), expected="at least 2")
+    per_pass = steps_of(len(train), options.batch_size, _world(options))
+    total = options.max_steps or (options.epochs or 0) * per_pass
+    return Plan(train, held, total, min(options.round_steps or per_pass, total))
+
+
+def fit(
+    module: LightningModule,
+    data: Dataset,
+    plan: Plan,
+    *,
+    folder: Path,
+    options: TrainerOptions,
+    seed: int,
+    resume: bool,
+) -> None:
+    """Train ``module`` on ``data`` and leave it with the weights to keep.
+
+    The order of the data, the masks, the augmentation and dropout of step s depend on (seed, s)
+    only, so a run that was killed goes on from its last checkpoint as if it had not been. Kept
+    are the last weights, or with early stopping the best.
+
+    Parameters
+    ----------
+    data
+        Takes an array of row numbers, gives a batch of tensors on the CPU.
+    folder
+        Where checkpoints/, metrics.csv and the TensorBoard files go.
+
+    Raises
+    ------
+    TrainingStopped
+        Where the loss is no longer a number.
+    """
+    need_lightning()
+    import lightning.pytorch as pl
+    import torch
+
+    from umpire_training.callbacks import MetricsFile, SeedEachStep, StopOnNan, make_checkpoint
+
+    checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
+    callbacks: list[Any] = [
+        SeedEachStep(seed, plan.round_steps),
+        StopOnNan(folder / "checkpoints"),
+        MetricsFile(folder / "metrics.csv", options.log_every),
+        checkpoint,
+    ]
+    if options.patience is not None:
+        from lightning.pytorch.callbacks import EarlyStopping
+
+        callbacks.append(EarlyStopping("val_loss", patience=options.patience, mode="min"))
+    last = folder / "checkpoints" / "last.ckpt"
+    pl.seed_everything(seed, workers=True, verbose=False)
+    with warnings.catch_warnings():
+        _ignore_chatter()
+        trainer = pl.Trainer(
+            accelerator=options.accelerator,
+            devices=options.devices,
+            strategy=options.strategy,
+            precision=options.precision,
+            max_steps=plan.total_steps,
+            max_epochs=plan.rounds,
+            callbacks=callbacks,
+            logger=pl.loggers.TensorBoardLogger(str(folder), name="", version="tensorboard"),
+            log_every_n_steps=options.log_every,
+            enable_progress_bar=options.progress_bar and os.isatty(2),
+            enable_model_summary=False,
+            gradient_clip_val=module.clip_norm,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=str(folder),
+        )
+        loaders = _loaders(data, plan, options, seed, trainer)
+        try:
+            trainer.fit(
+                module, *loaders, ckpt_path=str(last) if resume and last.is_file() else None
+            )
+        except SystemExit as stop:
+            # Lightning turns Ctrl-C into exit code 1; a shell expects an interrupt.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from stop
+            raise
+    if options.patience is not None and checkpoint.best_model_path:
+        state = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["state_dict"])
+        logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
+    module.cpu()
+
+
+def _loaders(
+    data: Any, plan: Plan, options: TrainerOptions, seed: int, trainer: Any
+) -> tuple[Any, Any]:
+    from torch.utils.data import DataLoader
+
+    rank, world = trainer.global_rank, trainer.world_size
+
+    def loader(sampler: Any) -> DataLoader:
+        # batch_size None: the sampler gives whole batches, the data set takes whole batches.
+        return DataLoader(
+            data,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=options.workers,
+            pin_memory=trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+        )
+
+    train = RoundSampler(
+        plan.train,
+        options.batch_size,
+        round_steps=plan.round_steps,
+        total_steps=plan.total_steps,
+        seed=seed,
+        rank=rank,
+        world=world,
+    )
+    if not len(plan.held):
+        return loader(train), None
+    pieces = max(1, len(plan.held) // options.batch_size)
+    return loader(train), loader(list(np.array_split(plan.held, pieces))[rank::world])
+
+
+def _world(options: TrainerOptions) -> int:
+    """Processes that share a step, as far as it can be known before the Trainer is made."""
+    for name in ("WORLD_SIZE", "SLURM_NTASKS"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return options.devices if isinstance(options.devices, int) else 1
+
+
+def _ignore_chatter() -> None:
+    """Advice of Lightning that does not apply: few workers, short epochs, no scheduler step."""
+    for text in (
+        ".*does not have many workers.*",
+        ".*number of training batches.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*ckpt_path.*dataloader.*resum.*",
+        ".*lr_scheduler.step.*",
+        ".*Experiment logs directory.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*Trying to infer the `batch_size`.*",
+    ):
+        warnings.filterwarnings("ignore", message=text)
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where the first parameter lies."""
+    return next(module.parameters()).device

@@ -1,0 +1,119 @@
+"""Alignment of two encoders, as a Lightning module.
+
+Importing this module imports lightning: call `engine.need_lightning` first.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from umpire_training.objectives.augment import augment
+from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
+from umpire_training.objectives.schedule import make_optimizer, make_scheduler
+
+if TYPE_CHECKING:
+    from napari_umpire.models.umpire import Umpire
+    from umpire_training.options import AlignSettings, OptimOptions
+
+__all__ = ["Alignment"]
+
+
+class Alignment(LightningModule):
+    """Contrastive loss between image and gene embeddings, with an optional reconstruction.
+
+    loss = contrastive_loss(image, gene) + rec.weight * MSE(decoder(image features), expression).
+
+    Parameters
+    ----------
+    model
+        The pair; parts that are not to be trained have ``requires_grad`` False and stay in eval
+        mode, so that batch norms and dropout in them are off.
+    n_rec
+        Genes to reconstruct, 0 for none.
+    """
+
+    def __init__(
+        self,
+        model: Umpire,
+        settings: AlignSettings,
+        optim: OptimOptions,
+        total_steps: int,
+        *,
+        n_rec: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.settings, self.optim = model, settings, optim
+        self.total_steps = total_steps
+        self.decoder: nn.Module | None = None
+        if n_rec:
+            width = model.visual_projection.in_features
+            hidden = settings.rec.hidden
+            self.decoder = nn.Sequential(
+                nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, n_rec)
+            )
+        with torch.no_grad():
+            model.logit_scale.fill_(math.log(settings.temperature))
+
+    @property
+    def clip_norm(self) -> float | None:
+        """Bound of the gradient norm."""
+        return self.optim.clip_norm
+
+    def train(self, mode: bool = True) -> Alignment:
+        """Training mode for the parts that are trained only."""
+        super().train(mode)
+        for part in (self.model.visual_backbone, self.model.spot_backbone):
+            if not any(p.requires_grad for p in part.parameters()):
+                part.eval()
+        return self
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        image = batch.get("image_features")
+        if image is None:
+            pixels = batch["pixels"].permute(0, 3, 1, 2)
+            if self.training:
+                pixels = augment(pixels, self.settings.augment)
+            image = self.model.encode_image(pixels)
+        elif self.training and self.settings.input_noise > 0:
+            image = image + self.settings.input_noise * torch.randn_like(image)
+        gene = batch.get("gene_features")
+        if gene is None:
+            gene = self.model.encode_gene(batch["genes"])
+        image_embedding = self.model.project_image(image)
+        gene_embedding = self.model.project_gene(gene)
+        target = None
+        if self.settings.target.kind == "soft":
+            space = batch.get("space", gene_embedding)
+            target = soft_targets(space, self.settings.target.scale)
+        loss = contrastive_loss(image_embedding, gene_embedding, self.model.scale.log(), target)
+        if self.decoder is not None:
+            loss = loss + self.settings.rec.weight * F.mse_loss(self.decoder(image), batch["rec"])
+        return loss
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch; the other spots of the batch are the candidates."""
+        loss = self._loss(batch)
+        n = len(next(iter(batch.values())))
+        self.log("train_loss", loss, prog_bar=True, batch_size=n)
+        self.log("scale", self.model.scale, batch_size=n)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Held-out loss."""
+        n = len(next(iter(batch.values())))
+        self.log("val_loss", self._loss(batch), prog_bar=True, batch_size=n, sync_dist=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW over what is trained, with the schedule per step."""
+        optimizer = make_optimizer([p for p in self.parameters() if p.requires_grad], self.optim)
+        scheduler = make_scheduler(optimizer, self.total_steps, self.optim)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

@@ -1,0 +1,74 @@
+"""Masked-token pre-training of a Visiumformer, as a Lightning module and its data set.
+
+Importing this module imports lightning: call `engine.need_lightning` first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from umpire_training.objectives.schedule import make_optimizer, make_scheduler
+
+if TYPE_CHECKING:
+    from napari_umpire.models.visiumformer import Visiumformer
+    from umpire_training.options import MaskOptions, OptimOptions
+
+__all__ = ["MaskedTokens", "TokenRows"]
+
+
+class TokenRows(Dataset):
+    """Batches of a token corpus: an array of rows in, (B, length) int64 out."""
+
+    def __init__(self, tokens: np.ndarray) -> None:
+        self.tokens = tokens
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.tokens[rows].astype(np.int64))
+
+
+class MaskedTokens(LightningModule):
+    """Cross entropy on the masked positions (`Visiumformer.mlm_loss`), AdamW on all parameters."""
+
+    def __init__(
+        self, encoder: Visiumformer, mask: MaskOptions, optim: OptimOptions, total_steps: int
+    ) -> None:
+        super().__init__()
+        self.encoder, self.mask, self.optim, self.total_steps = encoder, mask, optim, total_steps
+
+    @property
+    def clip_norm(self) -> float | None:
+        """Bound of the gradient norm."""
+        return self.optim.clip_norm
+
+    def _loss(self, tokens: Tensor) -> Tensor:
+        return self.encoder.mlm_loss(tokens, p=self.mask.probability, scheme=self.mask.scheme)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Loss of one batch of tokens."""
+        loss = self._loss(batch)
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Held-out loss, masks alike in every round."""
+        self.log(
+            "val_loss", self._loss(batch), prog_bar=True, batch_size=len(batch), sync_dist=True
+        )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with the schedule per step."""
+        optimizer = make_optimizer(self.parameters(), self.optim)
+        scheduler = make_scheduler(optimizer, self.total_steps, self.optim)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

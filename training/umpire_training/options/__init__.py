@@ -1,0 +1,36 @@
+"""The options that several verbs share, as typed dataclasses: recipe groups of the same names."""
+
+from __future__ import annotations
+
+from umpire_training.options.data import PatchOptions, QcOptions, TokenOptions, VocabularyOptions
+from umpire_training.options.encoders import (
+    AugmentOptions,
+    ContextOptions,
+    GeneOptions,
+    MaskOptions,
+    RecOptions,
+    TargetOptions,
+    VisionOptions,
+    VisiumformerOptions,
+)
+from umpire_training.options.stages import AlignSettings, PretrainSettings
+from umpire_training.options.training import OptimOptions, TrainerOptions
+
+__all__ = [
+    "AlignSettings",
+    "AugmentOptions",
+    "ContextOptions",
+    "GeneOptions",
+    "MaskOptions",
+    "OptimOptions",
+    "PatchOptions",
+    "PretrainSettings",
+    "QcOptions",
+    "RecOptions",
+    "TargetOptions",
+    "TokenOptions",
+    "TrainerOptions",
+    "VisionOptions",
+    "VisiumformerOptions",
+    "VocabularyOptions",
+]

@@ -1,0 +1,76 @@
+"""What goes in: quality of spots, vocabulary, tokens, patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["PatchOptions", "QcOptions", "TokenOptions", "VocabularyOptions"]
+
+
+@dataclass(kw_only=True)
+class QcOptions:
+    """Which spots are good enough to learn from.
+
+    Parameters
+    ----------
+    min_genes
+        A spot needs at least this many detected genes (the paper's 100).
+    min_counts
+        A spot needs at least this many counts in all.
+    """
+
+    min_genes: int = 100
+    min_counts: int = 0
+
+
+@dataclass(kw_only=True)
+class VocabularyOptions:
+    """Where the gene vocabulary comes from.
+
+    Parameters
+    ----------
+    path
+        A genes.csv, a folder that holds one (a corpus, a model) or the folder of the published
+        files. Without it the vocabulary is built from the counts of the sources.
+    min_spots
+        A gene enters a vocabulary built from data when it is detected in at least so many spots.
+    """
+
+    path: str | None = None
+    min_spots: int = 1
+
+
+@dataclass(kw_only=True)
+class TokenOptions:
+    """Rank tokens (Algorithm 1 of the paper).
+
+    Parameters
+    ----------
+    length
+        Tokens kept per spot.
+    rounding
+        "published" rounds the gene means as the published data files need.
+    """
+
+    length: int = 1500
+    rounding: Literal["none", "published"] = "none"
+
+
+@dataclass(kw_only=True)
+class PatchOptions:
+    """The image around a spot.
+
+    Parameters
+    ----------
+    field_um
+        Side of the square field, um.
+    size_px
+        Side of the patch after resampling, px.
+    max_upsampling
+        A slide whose pixels would have to be enlarged more than this is refused.
+    """
+
+    field_um: float = 112.0
+    size_px: int = 224
+    max_upsampling: float = 2.0

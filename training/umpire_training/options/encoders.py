@@ -1,0 +1,196 @@
+"""What is trained: the encoders and what the image branch sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "AugmentOptions",
+    "ContextOptions",
+    "GeneOptions",
+    "MaskOptions",
+    "RecOptions",
+    "TargetOptions",
+    "VisionOptions",
+    "VisiumformerOptions",
+]
+
+
+@dataclass(kw_only=True)
+class VisiumformerOptions:
+    """The shape of the rank transformer (Table S3).
+
+    Parameters
+    ----------
+    dim
+        Width of a token.
+    heads
+        Attention heads.
+    feedforward
+        Width of the feed-forward layer.
+    layers
+        Transformer blocks.
+    dropout
+        Dropout inside the blocks.
+    pooling
+        "masked_mean" over the spot's tokens, or "published" (positions 3.., padding included).
+    """
+
+    dim: int = 512
+    heads: int = 16
+    feedforward: int = 1024
+    layers: int = 12
+    dropout: float = 0.0
+    pooling: Literal["masked_mean", "published"] = "masked_mean"
+
+
+@dataclass(kw_only=True)
+class MaskOptions:
+    """Masked-token prediction.
+
+    Parameters
+    ----------
+    probability
+        Each token is selected with this probability.
+    scheme
+        "exact": 80 % masked, 10 % random gene, 10 % kept; "published": as the authors' code
+        draws them (81/10/9, auxiliary ids among the random ones).
+    """
+
+    probability: float = 0.15
+    scheme: Literal["exact", "published"] = "exact"
+
+
+@dataclass(kw_only=True)
+class GeneOptions:
+    """The gene encoder of the aligned pair.
+
+    Parameters
+    ----------
+    kind
+        "visiumformer" reads rank tokens; "mlp" reads the log expression of a panel of genes.
+    pretrained
+        Run folder of `pretrain` that the Visiumformer starts from; null: from scratch, with the
+        shape given in `shape`.
+    train
+        Train the encoder, or keep it frozen.
+    shape
+        Shape of a Visiumformer from scratch; ignored where `pretrained` is given.
+    panel_genes
+        mlp: number of most variable genes, chosen on the training spots.
+    hidden
+        mlp: widths of the hidden layers.
+    features
+        mlp: width of its output.
+    dropout
+        mlp: dropout.
+    """
+
+    kind: Literal["visiumformer", "mlp"] = "visiumformer"
+    pretrained: str | None = None
+    train: bool = True
+    shape: VisiumformerOptions = field(default_factory=VisiumformerOptions)
+    panel_genes: int = 1000
+    hidden: list[int] = field(default_factory=lambda: [512])
+    features: int = 256
+    dropout: float = 0.3
+
+
+@dataclass(kw_only=True)
+class VisionOptions:
+    """The image encoder of the aligned pair.
+
+    Parameters
+    ----------
+    name
+        A timm name, "hf-hub:...", "phikon", "uni", or one of this package's own encoders.
+    weights
+        A local weights file, or "hub"; null: from scratch (a "hf-hub:" name is downloaded).
+    train
+        Train the encoder, or keep it frozen.
+    kwargs
+        More arguments of the encoder's constructor.
+    """
+
+    name: str = "umpire-small"
+    weights: str | None = None
+    train: bool = True
+    kwargs: dict = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class AugmentOptions:
+    """Changes of the patches while training; none by default, as published.
+
+    Parameters
+    ----------
+    dihedral
+        Random flips and quarter turns.
+    stain
+        Strength of the random change of haematoxylin, eosin and residual (HED jitter); 0: none.
+    """
+
+    dihedral: bool = False
+    stain: float = 0.0
+
+
+@dataclass(kw_only=True)
+class ContextOptions:
+    """What a spot's image features learn from its slide.
+
+    Parameters
+    ----------
+    neighbours
+        Append the mean features of so many nearest spots; 0: none.
+    standardise
+        z-score the features over the slide.
+    """
+
+    neighbours: int = 0
+    standardise: bool = False
+
+
+@dataclass(kw_only=True)
+class TargetOptions:
+    """What the contrastive loss pulls towards.
+
+    Parameters
+    ----------
+    kind
+        "one-hot": only a spot's own pair; "soft": softmax(scale * cosine) between spots.
+    space
+        Where the cosine of soft targets is taken: "embedding" (the gene embeddings of the batch,
+        detached) or "expression" (z-scored log expression of the most variable genes).
+    scale
+        The factor before the softmax.
+    genes
+        expression: number of most variable genes, chosen on the training spots.
+    components
+        expression: keep so many principal components; null: none are taken.
+    """
+
+    kind: Literal["one-hot", "soft"] = "one-hot"
+    space: Literal["embedding", "expression"] = "embedding"
+    scale: float = 5.0
+    genes: int = 1000
+    components: int | None = None
+
+
+@dataclass(kw_only=True)
+class RecOptions:
+    """Reconstruction beside the contrastive loss (UMPIRE-REC).
+
+    Parameters
+    ----------
+    weight
+        Weight of the mean squared error; 0: no reconstruction.
+    genes
+        Number of most variable genes that the image embedding reconstructs.
+    hidden
+        Width of the decoder's hidden layer.
+    """
+
+    weight: float = 0.0
+    genes: int = 1500
+    hidden: int = 512

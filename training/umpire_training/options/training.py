@@ -1,0 +1,87 @@
+"""How training runs: optimiser, schedule, length, engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["OptimOptions", "TrainerOptions"]
+
+
+@dataclass(kw_only=True)
+class OptimOptions:
+    """AdamW and its learning-rate schedule.
+
+    Parameters
+    ----------
+    lr
+        Peak learning rate.
+    min_lr
+        The learning rate never goes below this.
+    weight_decay
+        Decoupled weight decay, on all parameters.
+    warmup_steps
+        Steps of linear warm-up.
+    schedule
+        "published": cosine that starts at step 0 and is multiplied by the warm-up;
+        "shifted": cosine that starts when the warm-up ends; "constant": warm-up, then flat.
+    clip_norm
+        Clip the gradient norm to this; null for no clipping.
+    """
+
+    lr: float = 1e-4
+    min_lr: float = 1e-5
+    weight_decay: float = 0.1
+    warmup_steps: int = 0
+    schedule: Literal["published", "shifted", "constant"] = "published"
+    clip_norm: float | None = None
+
+
+@dataclass(kw_only=True)
+class TrainerOptions:
+    """How long, on what, and how often to look up.
+
+    Parameters
+    ----------
+    max_steps
+        Optimiser steps. Give this or epochs.
+    epochs
+        Passes over the training spots. Give this or max_steps.
+    batch_size
+        Spots per step on one device; for the contrastive loss also the number of candidates.
+    round_steps
+        Steps of a round; after each the held-out loss is measured and a checkpoint written.
+        Null: one pass over the training spots.
+    val_fraction
+        Fraction of spots held out for the loss that is watched.
+    patience
+        Stop after so many rounds without a better held-out loss; null: never.
+    accelerator
+        "auto", "cpu", "gpu", "mps".
+    devices
+        Number of devices, or "auto".
+    strategy
+        Lightning's strategy, such as "auto", "ddp", "fsdp".
+    precision
+        Such as "32-true" or "bf16-mixed".
+    workers
+        Processes that load batches; 0 loads in the training process.
+    log_every
+        Steps between lines of the metrics file.
+    progress_bar
+        Show a progress bar on the terminal.
+    """
+
+    max_steps: int | None = None
+    epochs: int | None = None
+    batch_size: int = 64
+    round_steps: int | None = None
+    val_fraction: float = 0.1
+    patience: int | None = None
+    accelerator: str = "auto"
+    devices: int | str = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    workers: int = 0
+    log_every: int = 10
+    progress_bar: bool = True

@@ -1,0 +1,215 @@
+"""The folder of one run: resolved config, log, checkpoints, metrics; one run each."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError, UmpireWarning
+from umpire_training.keys import flatten
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["RunFolder", "is_main_process", "logger"]
+
+logger = logging.getLogger("umpire_training")
+
+CONFIG, LOG, DONE = "config.yaml", "run.log", "done.yaml"
+
+
+def is_main_process() -> bool:
+    """Whether this process writes: rank 0 under torchrun, SLURM or Lightning's launcher."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name]) == 0
+    return True
+
+
+class RunFolder:
+    """A context in which one run writes.
+
+    Parameters
+    ----------
+    path
+        The folder. It may be absent or empty; with ``resume`` it may hold the same run.
+    verb
+        What runs.
+    options
+        Its dataclass of options, saved as ``config.yaml``, which `--config` accepts.
+    resume
+        Continue the run that is there.
+
+    Raises
+    ------
+    InputError
+        Where the folder holds another run or other files, or ``resume`` finds other options.
+    """
+
+    def __init__(self, path: str | Path, *, verb: str, options: Any, resume: bool = False) -> None:
+        self.path = Path(path)
+        self.verb = verb
+        self.settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "resume"}
+        self.resumed = False
+        self._existed = self.path.is_dir()
+        self._handlers: list[logging.Handler] = []
+        if not is_main_process():
+            self.resumed = resume
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file", expected="a folder for the run")
+        if (self.path / CONFIG).is_file():
+            self._compare(resume)
+            self.resumed = True
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"{self.path} is not empty and holds no run",
+                expected="a new or empty folder",
+                fix="Choose another --output",
+            )
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The checkpoint to continue from, None where none was written yet."""
+        last = self.checkpoints / "last.ckpt"
+        return last if last.is_file() else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run in this folder came to its end."""
+        return (self.path / DONE).is_file()
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the run as done, with what is worth knowing at a glance."""
+        if is_main_process():
+            _write_yaml(self.path / DONE, {"verb": self.verb, "finished": _now(), **facts})
+
+    def __enter__(self) -> RunFolder:
+        logger.setLevel(logging.INFO)
+        console = logging.StreamHandler(sys.stderr)
+        console.setFormatter(logging.Formatter("%(message)s"))
+        console.addFilter(lambda record: not getattr(record, "file_only", False))
+        self._handlers = [console]
+        if is_main_process():
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not self.resumed:
+                self._save_config()
+            file = logging.FileHandler(self.path / LOG, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            self._handlers.append(file)
+        else:
+            console.setLevel(logging.ERROR)
+        for handler in self._handlers:
+            logger.addHandler(handler)
+        self._show = warnings.showwarning
+        warnings.showwarning = self._log_warning
+        logger.info("%s in %s%s", self.verb, self.path, " (continued)" if self.resumed else "")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            logger.info("interrupted", extra={"file_only": True})
+        elif error is not None:
+            # The console gets the error from the caller; the log keeps where it arose.
+            logger.error("failed", exc_info=(kind, error, trace), extra={"file_only": True})
+        warnings.showwarning = self._show
+        for handler in self._handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        if error is not None and not self.resumed:
+            self._remove_if_nothing_was_made()
+
+    def _log_warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        ours = issubclass(category, UmpireWarning)
+        text = f"{message}" if ours else f"{category.__name__}: {message} ({filename}:{lineno})"
+        logger.warning("warning: %s", text, extra={"file_only": not ours})
+
+    def _save_config(self) -> None:
+        from napari_umpire import __version__
+
+        header = f"# umpire-train {self.verb}, napari-umpire {__version__}, {_now()}\n"
+        _write_yaml(self.path / CONFIG, self.settings, header)
+
+    def _compare(self, resume: bool) -> None:
+        import yaml
+
+        if not resume:
+            raise InputError(
+                f"{self.path} already holds a run",
+                fix="Continue it with --resume, or choose another --output",
+            )
+        text = (self.path / CONFIG).read_text(encoding="utf-8")
+        before = _flat(yaml.safe_load(text) or {})
+        now = _flat(self.settings)
+        absent = object()
+        keys = sorted(k for k in before | now if before.get(k, absent) != now.get(k, absent))
+        keys = [k for k in keys if k != "output"]
+        if keys:
+            said = [f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in keys]
+            raise InputError(
+                f"The run in {self.path} was started with other options",
+                got="; ".join(said),
+                fix=f"Give the same options ({self.path / CONFIG} holds them) or a new --output",
+            )
+
+    def _remove_if_nothing_was_made(self) -> None:
+        """A run refused at its start leaves no folder: config and log alone are not a run."""
+        if not is_main_process() or not self.path.is_dir():
+            return
+        rest = {p.name for p in self.path.iterdir()} - {CONFIG, LOG}
+        if not rest:
+            for name in (CONFIG, LOG):
+                (self.path / name).unlink(missing_ok=True)
+            if not self._existed:
+                self.path.rmdir()
+
+
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+    groups: list[str] = []
+
+    def visit(part: dict[str, Any], prefix: str) -> None:
+        for key, value in part.items():
+            if isinstance(value, dict):
+                groups.append(prefix + key)
+                visit(value, f"{prefix}{key}.")
+
+    visit(tree, "")
+    return flatten(tree, groups)
+
+
+def _write_yaml(path: Path, tree: dict[str, Any], header: str = "") -> None:
+    import yaml
+
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(
+        header + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    temporary.replace(path)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,203 @@
+"""What the alignment reads: the rows of a paired set as batches, features cached where frozen.
+
+Importing this module imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from umpire_training.console import follow
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from napari_umpire.models.umpire import Umpire
+    from napari_umpire.progress import Steps
+    from umpire_training.corpus.paired import PairedSet
+
+__all__ = ["Columns", "PairRows", "gene_features", "image_features"]
+
+_ENCODE_BATCH = 64
+
+
+@dataclass
+class Columns:
+    """Some genes' expression of every spot, and how to standardise it.
+
+    Attributes
+    ----------
+    genes
+        (n,) vocabulary indices.
+    parts
+        Per slide, (n_spots, n) CSR float32.
+    mean, std
+        (n,) over the training rows; std 1 where a gene never varied there.
+    """
+
+    genes: np.ndarray
+    parts: list[sp.csr_matrix]
+    mean: np.ndarray
+    std: np.ndarray
+
+    def rows(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Dense (b, n) float32 of the given rows."""
+        out = np.empty((len(row), len(self.genes)), np.float32)
+        for number in np.unique(slide):
+            here = slide == number
+            out[here] = self.parts[number][row[here]].toarray()
+        return out
+
+    def standardised(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """The same as z-scores, cut at +-10: one spot must not decide."""
+        return np.clip((self.rows(slide, row) - self.mean) / self.std, -10, 10)
+
+    @classmethod
+    def of(
+        cls, expression: list[sp.csr_matrix], genes: np.ndarray, train: list[np.ndarray]
+    ) -> Columns:
+        """Cut the columns ``genes`` out of each slide; ``train`` has each slide's training rows."""
+        parts = [part[:, genes].tocsr().astype(np.float32) for part in expression]
+        n, total, squares = 0, np.zeros(len(genes)), np.zeros(len(genes))
+        for part, rows in zip(parts, train, strict=True):
+            x = part[rows].astype(np.float64)
+            n += x.shape[0]
+            total += np.asarray(x.sum(axis=0)).ravel()
+            squares += np.asarray(x.multiply(x).sum(axis=0)).ravel()
+        mean = total / n
+        std = np.sqrt(np.maximum(squares / n - mean**2, 0))
+        std = np.where(std > 1e-6, std, 1.0)
+        return cls(np.asarray(genes), parts, mean.astype(np.float32), std.astype(np.float32))
+
+
+@dataclass
+class PairRows(Dataset):
+    """Batches of a paired set: an array of global rows in, a dict of tensors out.
+
+    Rows count through the slides in order. What is cached as features (``image``, ``gene``) is
+    not read from disk.
+
+    Attributes
+    ----------
+    image, gene
+        (N, D) float32 features of all spots, or None.
+    panel
+        The genes that an mlp gene encoder reads, or None.
+    space, rec
+        The genes of the soft targets and of the reconstruction, or None.
+    components
+        (n_space, c) principal axes of ``space``, or None.
+    """
+
+    pairs: PairedSet
+    image: np.ndarray | None = None
+    gene: np.ndarray | None = None
+    panel: Columns | None = None
+    space: Columns | None = None
+    rec: Columns | None = None
+    components: np.ndarray | None = None
+    _patches: list[np.ndarray] = field(init=False, repr=False)
+    _tokens: list[np.ndarray] = field(init=False, repr=False)
+    _ends: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._patches = [slide.patches for slide in self.pairs.slides]
+        self._tokens = [slide.tokens for slide in self.pairs.slides]
+        self._ends = np.cumsum([len(tokens) for tokens in self._tokens])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Slide number and row in the slide of global ``rows``."""
+        slide = np.searchsorted(self._ends, rows, side="right")
+        return slide, rows - np.concatenate([[0], self._ends])[slide]
+
+    def by_slide(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Local rows of each slide among global ``rows``."""
+        slide, row = self.locate(rows)
+        return [row[slide == number] for number in range(len(self.pairs.slides))]
+
+    def __getitem__(self, rows: np.ndarray) -> dict[str, Tensor]:
+        slide, row = self.locate(rows)
+        batch: dict[str, np.ndarray] = {}
+        if self.image is not None:
+            batch["image_features"] = self.image[rows]
+        else:
+            batch["pixels"] = _gather(self._patches, slide, row)
+        if self.gene is not None:
+            batch["gene_features"] = self.gene[rows]
+        elif self.panel is not None:
+            batch["genes"] = self.panel.rows(slide, row)
+        else:
+            batch["genes"] = _gather(self._tokens, slide, row).astype(np.int64)
+        if self.space is not None:
+            z = self.space.standardised(slide, row)
+            batch["space"] = z if self.components is None else z @ self.components
+        if self.rec is not None:
+            batch["rec"] = self.rec.standardised(slide, row)
+        return {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
+
+
+def _gather(parts: list[np.ndarray], slide: np.ndarray, row: np.ndarray) -> np.ndarray:
+    out = np.empty((len(row), *parts[0].shape[1:]), parts[0].dtype)
+    for number in np.unique(slide):
+        here = slide == number
+        out[here] = parts[number][row[here]]
+    return out
+
+
+def image_features(model: Umpire, pairs: PairedSet, device: Any) -> np.ndarray:
+    """Features of every patch in the context of its slide, (N, D or 2 D) float32."""
+    return follow(_image_features(model, pairs, device))
+
+
+def _image_features(model: Umpire, pairs: PairedSet, device: Any) -> Steps[np.ndarray]:
+    from napari_umpire.models.context import slide_context
+    from napari_umpire.progress import Progress
+
+    model.eval().to(device)
+    context = model.config.context
+    parts, done = [], 0
+    with torch.no_grad():
+        for slide in pairs.slides:
+            patches, pieces = slide.patches, []
+            for start in range(0, len(patches), _ENCODE_BATCH):
+                pixels = torch.from_numpy(np.array(patches[start : start + _ENCODE_BATCH]))
+                pieces.append(model.encode_image(pixels.to(device)).float().cpu())
+                done += len(pixels)
+                yield Progress("image features", done, pairs.n_spots)
+            around = None
+            if context.neighbours:
+                around = torch.from_numpy(slide.neighbours[:, : context.neighbours])
+            parts.append(slide_context(torch.cat(pieces), around, context.standardise).numpy())
+    return np.concatenate(parts)
+
+
+def gene_features(model: Umpire, data: PairRows, device: Any) -> np.ndarray:
+    """Features of every spot's genes, (N, D) float32."""
+    return follow(_gene_features(model, data, device))
+
+
+def _gene_features(model: Umpire, data: PairRows, device: Any) -> Steps[np.ndarray]:
+    from napari_umpire.progress import Progress
+
+    model.eval().to(device)
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(data), _ENCODE_BATCH):
+            rows = np.arange(start, min(start + _ENCODE_BATCH, len(data)))
+            slide, row = data.locate(rows)
+            if data.panel is not None:
+                inputs = torch.from_numpy(data.panel.rows(slide, row))
+            else:
+                inputs = torch.from_numpy(_gather(data._tokens, slide, row).astype(np.int64))
+            parts.append(model.encode_gene(inputs.to(device)).float().cpu().numpy())
+            yield Progress("gene features", int(rows[-1]) + 1, len(data))
+    return np.concatenate(parts)

@@ -1,0 +1,150 @@
+"""The model of an alignment before it is trained, and the genes that its training looks at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from umpire_training.stages.pretrain import GeneEncoder
+
+if TYPE_CHECKING:
+    from napari_umpire.models.umpire import Umpire
+    from umpire_training.corpus.paired import PairedSet
+    from umpire_training.engine import Plan
+    from umpire_training.options import AlignSettings
+    from umpire_training.stages.align_data import PairRows
+
+__all__ = ["build_model", "choose_targets"]
+
+
+def choose_targets(
+    data: PairRows, expression: list[Any], plan: Plan, settings: AlignSettings
+) -> None:
+    """Choose the genes of panel, soft targets and reconstruction on the training rows."""
+    from umpire_training.stages.align_data import Columns
+
+    train = data.by_slide(plan.train)
+
+    def variable(n: int) -> Columns:
+        from napari_umpire.inference.gene_choice import choose_genes
+
+        parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
+        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), "VAR", n))
+        return Columns.of(expression, genes, train)
+
+    if settings.gene.kind == "mlp":
+        data.panel = variable(settings.gene.panel_genes)
+    target = settings.target
+    if target.kind == "soft" and target.space == "expression":
+        data.space = variable(target.genes)
+        if target.components is not None:
+            data.components = _components(data, plan, target.components)
+    if settings.rec.weight > 0:
+        data.rec = variable(settings.rec.genes)
+
+
+def _components(data: PairRows, plan: Plan, n: int) -> np.ndarray:
+    """Principal axes of the z-scored target genes over (at most 20,000) training rows."""
+    from sklearn.decomposition import PCA
+
+    assert data.space is not None
+    rows = plan.train[:: max(1, len(plan.train) // 20_000)]
+    z = data.space.standardised(*data.locate(rows))
+    if n > min(z.shape):
+        raise InputError(
+            "More principal components than the training data has", got=n, expected=min(z.shape)
+        )
+    return PCA(n, svd_solver="full").fit(z).components_.T.astype(np.float32)
+
+
+def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Umpire:
+    """The pair as ``settings`` describe it, encoders loaded and frozen where they say so.
+
+    Parameters
+    ----------
+    data
+        With the panel chosen, where the gene encoder reads one.
+
+    Raises
+    ------
+    InputError
+        Where the pre-trained gene encoder does not belong to the paired set.
+    """
+    import torch
+
+    from napari_umpire.models.context import ContextConfig
+    from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
+    from napari_umpire.models.vision_config import VisionConfig
+
+    vision = settings.vision
+    patches, tokens = pairs.facts["patches"], pairs.facts["tokens"]
+    gene, pretrained = _gene_config(pairs, data, settings)
+    config = UmpireConfig(
+        gene=GeneConfig(kind=settings.gene.kind, **gene),
+        vision=VisionConfig(
+            name=vision.name,
+            size_px=patches["size_px"],
+            field_um=patches["field_um"],
+            weights=vision.weights,
+            kwargs=vision.kwargs,
+        ),
+        dim=settings.dim,
+        adapter=settings.adapter,
+        context=ContextConfig(**asdict(settings.context)),
+        tokens=TokensConfig(rounding=tokens["rounding"], length=tokens["length"]),
+    )
+    model = Umpire(config)
+    if pretrained is not None:
+        model.spot_backbone.load_state_dict(pretrained.module.state_dict())
+    if data.panel is not None:
+        model.spot_backbone.set_statistics(
+            torch.from_numpy(data.panel.mean), torch.from_numpy(data.panel.std)
+        )
+    model.visual_backbone.requires_grad_(vision.train)
+    model.spot_backbone.requires_grad_(settings.gene.train)
+    return model
+
+
+def _gene_config(
+    pairs: PairedSet, data: PairRows, settings: AlignSettings
+) -> tuple[dict[str, Any], GeneEncoder | None]:
+    from napari_umpire.models.gene_mlp import GeneMLPConfig
+    from napari_umpire.models.visiumformer import VisiumformerConfig
+
+    gene, tokens = settings.gene, pairs.facts["tokens"]
+    if gene.kind == "mlp":
+        assert data.panel is not None
+        panel = tuple(np.asarray(pairs.vocabulary.ids)[data.panel.genes].tolist())
+        mlp = GeneMLPConfig(
+            n_genes=len(panel),
+            hidden=tuple(gene.hidden),
+            dim=gene.features,
+            dropout=gene.dropout,
+            panel=panel,
+        )
+        return {"mlp": mlp}, None
+    if gene.pretrained is None:
+        shape = VisiumformerConfig(
+            **asdict(gene.shape),
+            n_tokens=pairs.vocabulary.n_tokens,
+            length=tokens["length"],
+        )
+        return {"visiumformer": shape}, None
+    encoder = GeneEncoder.open(gene.pretrained)
+    if encoder.vocabulary.digest != pairs.vocabulary.digest:
+        raise InputError(
+            f"The paired set {pairs.path} and the gene encoder {gene.pretrained} have different "
+            "vocabularies",
+            got=f"{pairs.vocabulary.n_genes} and {encoder.vocabulary.n_genes} genes",
+            fix=f"Prepare the pairs with --vocabulary.path {gene.pretrained}/encoder",
+        )
+    if encoder.tokens != tokens:
+        raise InputError(
+            "The paired set and the gene encoder were tokenised differently",
+            got=f"{tokens} and {encoder.tokens}",
+            fix="Prepare the pairs with the tokens.* options of the corpus",
+        )
+    return {"visiumformer": encoder.module.config}, encoder

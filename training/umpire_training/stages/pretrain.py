@@ -1,0 +1,129 @@
+"""Masked-token pre-training: a token corpus in, a gene encoder folder out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+from umpire_training.corpus.building import new_folder, read_json, write_json
+from umpire_training.engine import fit, make_plan, need_lightning
+from umpire_training.run_folder import logger
+
+if TYPE_CHECKING:
+    from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.models.visiumformer import Visiumformer
+    from umpire_training.corpus.tokens import TokenCorpus
+    from umpire_training.options import PretrainSettings
+
+__all__ = ["GeneEncoder", "pretrain_encoder"]
+
+
+@dataclass(frozen=True)
+class GeneEncoder:
+    """A pre-trained gene encoder: encoder.json, encoder.safetensors, genes.csv."""
+
+    module: Visiumformer
+    vocabulary: GeneVocabulary
+    tokens: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> GeneEncoder:
+        """Read an encoder folder, or the run folder of `pretrain` that holds one."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from napari_umpire.genes import GeneVocabulary
+        from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
+
+        path = Path(path)
+        if (path / "encoder").is_dir():
+            path = path / "encoder"
+        facts = read_json(path / "encoder.json", "pre-trained gene encoder", "gene encoder")
+        module = Visiumformer(VisiumformerConfig(**facts["config"]))
+        try:
+            module.load_state_dict(load_file(path / "encoder.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise InputError(
+                f"The weights in {path} are missing or damaged", got=" ".join(str(error).split())
+            ) from error
+        vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
+        if vocabulary.digest != facts["vocabulary"]:
+            raise InputError(f"The vocabulary of the gene encoder {path} was changed")
+        return cls(module, vocabulary, facts["tokens"])
+
+
+def pretrain_encoder(
+    corpus: TokenCorpus,
+    settings: PretrainSettings,
+    *,
+    folder: Path,
+    seed: int,
+    resume: bool = False,
+) -> Path:
+    """Train a Visiumformer on ``corpus`` and write it to ``folder``/encoder.
+
+    Returns
+    -------
+    The encoder folder, which `GeneEncoder.open` reads.
+    """
+    need_lightning()
+    import torch
+
+    from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
+    from umpire_training.objectives.mlm import MaskedTokens, TokenRows
+
+    target = folder / "encoder"
+    if resume and target.is_dir():
+        return target
+    plan = make_plan(len(corpus.tokens), settings.trainer, seed)
+    torch.manual_seed(seed)
+    config = VisiumformerConfig(
+        **asdict(settings.encoder),
+        n_tokens=corpus.vocabulary.n_tokens,
+        length=corpus.facts["length"],
+    )
+    encoder = Visiumformer(config)
+    logger.info(
+        "pre-training on %d spots (%d held out), %d genes, %d steps, %.2f M parameters",
+        len(plan.train),
+        len(plan.held),
+        corpus.vocabulary.n_genes,
+        plan.total_steps,
+        sum(p.numel() for p in encoder.parameters()) / 1e6,
+    )
+    module = MaskedTokens(encoder, settings.mask, settings.optim, plan.total_steps)
+    fit(
+        module,
+        TokenRows(corpus.tokens),
+        plan,
+        folder=folder,
+        options=settings.trainer,
+        seed=seed,
+        resume=resume,
+    )
+    _save(target, encoder, corpus)
+    return target
+
+
+def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
+    from safetensors.torch import save_file
+
+    from umpire_training.run_folder import is_main_process
+
+    if not is_main_process():
+        return
+    facts = {
+        "kind": "gene encoder",
+        "config": json.loads(json.dumps(asdict(encoder.config))),
+        "tokens": {"length": corpus.facts["length"], "rounding": corpus.facts["rounding"]},
+        "vocabulary": corpus.vocabulary.digest,
+        "trained_on": [source["name"] for source in corpus.facts["sources"]],
+    }
+    with new_folder(target) as partial:
+        state = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
+        save_file(state, partial / "encoder.safetensors")
+        corpus.vocabulary.write_csv(partial / "genes.csv")
+        write_json(partial / "encoder.json", facts)
