@@ -1,0 +1,98 @@
+"""Which genes occur in how many spots, and their non-zero means, one table at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from napari_umpire.errors import InputError
+from napari_umpire.genes.checks import check_counts
+from napari_umpire.genes.columns import sum_columns, table_columns
+from napari_umpire.genes.names import base_ensembl_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CountedGenes"]
+
+
+class CountedGenes:
+    """Running sums over tables whose columns differ in order and names.
+
+    Sums of counts are whole numbers in float64, so the result does not depend on the order of the
+    tables (up to 2^53 counts per gene).
+    """
+
+    def __init__(self) -> None:
+        self._spots: dict[str, int] = defaultdict(int)
+        self._total: dict[str, float] = defaultdict(float)
+        self._symbol: dict[str, str] = {}
+        self._tables = 0
+
+    def add(self, counts: Any, genes: pd.DataFrame, *, where: str) -> None:
+        """Add one table of raw counts, (n_spots, n_columns), and its genes as ``Slide.genes``."""
+        matrix = check_counts(counts, genes=genes.index, where=where)
+        keys = self._identify(genes)
+        unique, columns = np.unique(keys, return_inverse=True)
+        if unique.size and unique[0] == "":
+            unique, columns = unique[1:], columns - 1  # columns without any name are dropped
+        summed = sum_columns(matrix, columns, len(unique))
+        spots = np.bincount(summed.indices, minlength=len(unique))
+        total = np.asarray(sp.csr_matrix(summed, dtype=np.float64).sum(axis=0)).ravel()
+        for key, n, t in zip(unique, spots, total, strict=True):
+            self._spots[str(key)] += int(n)
+            self._total[str(key)] += float(t)
+        self._tables += 1
+
+    def result(self, min_spots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids in ascending order, symbols, and means (NaN where never seen)."""
+        if not self._tables:
+            raise InputError(
+                "There are no counts to build a vocabulary from",
+                expected="at least one table",
+                fix="Name slides or tables that have counts",
+            )
+        self._join_symbols()
+        ids = sorted(key for key, n in self._spots.items() if n >= min_spots)
+        if not ids:
+            raise InputError(
+                "No gene is seen often enough for a vocabulary",
+                got=f"at most {max(self._spots.values(), default=0):,} spots per gene",
+                expected=f"{min_spots:,} spots",
+                fix="Give more spots, or ask for fewer spots per gene",
+            )
+        spots = np.array([self._spots[i] for i in ids])
+        total = np.array([self._total[i] for i in ids])
+        symbols = [self._symbol.get(i, "" if base_ensembl_id(i) else i) for i in ids]
+        means = np.divide(total, spots, out=np.full(len(ids), np.nan), where=spots > 0)
+        return np.array(ids), np.array(symbols), means
+
+    def _identify(self, genes: pd.DataFrame) -> np.ndarray:
+        names, ids, symbols = table_columns(genes)
+        by_symbol: dict[str, set[str]] = defaultdict(set)
+        keys = []
+        for name, gene, symbol in zip(names, ids, symbols, strict=True):
+            ensembl = base_ensembl_id(gene) or base_ensembl_id(name)
+            key = ensembl or symbol or name
+            keys.append(key)
+            if ensembl:
+                by_symbol[symbol].add(ensembl)
+                # The first table's symbol stays; a table without symbols adds none.
+                if symbol:
+                    self._symbol.setdefault(ensembl, symbol)
+        # Within a table too, a column without id is the gene that its symbol's id names.
+        return np.array(
+            [next(iter(by_symbol[k])) if len(by_symbol.get(k, ())) == 1 else k for k in keys]
+        )
+
+    def _join_symbols(self) -> None:
+        by_symbol: dict[str, list[str]] = defaultdict(list)
+        for gene, symbol in self._symbol.items():
+            by_symbol[symbol].append(gene)
+        for symbol, genes in by_symbol.items():
+            if symbol in self._spots and len(genes) == 1:
+                self._spots[genes[0]] += self._spots.pop(symbol)
+                self._total[genes[0]] += self._total.pop(symbol)

@@ -1,0 +1,200 @@
+"""Which gene of a vocabulary each column of a count table is, and what could not be mapped.
+
+A column is looked up, in this order, by
+
+1. ``id``: its Ensembl id as it stands, then ``versioned id``: without version and ``_PAR_Y``;
+2. ``symbol``: as written (and by the further symbols of a published list);
+3. ``capitals``: a symbol all in capitals finds the one symbol that differs only by case
+   (C1ORF112 is C1orf112). A mouse's Actb is never taken for ACTB;
+4. ``alias``: the names that the caller gave; ``retired symbol``: well-known renamings;
+5. ``repeated name``: "MATR3-1" or "MATR3.1" where the table also has MATR3 and the vocabulary has
+   no gene called so: the same name again, numbered to be unique.
+
+A column that has an id unknown to the vocabulary is looked up by symbol only where no other column
+is that gene by its id. Columns of one gene are summed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from napari_umpire.errors import InputError
+from napari_umpire.genes.columns import sum_columns, table_columns
+from napari_umpire.genes.lookup import ROUTES, GeneLookup
+from napari_umpire.genes.names import is_ensembl_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from napari_umpire.genes.aliases import GeneAliases
+    from napari_umpire.genes.vocabulary import GeneVocabulary
+
+__all__ = ["GeneMapping", "Merged", "map_genes", "require_mapped"]
+
+
+class Merged(NamedTuple):
+    """Columns of a table that are one gene."""
+
+    gene: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneMapping:
+    """The gene of each column of a table.
+
+    Attributes
+    ----------
+    index
+        (n_columns,) int64, index into the vocabulary, -1 where the column did not map.
+    names
+        Names of the columns.
+    routes
+        How many columns mapped by which kind of name (see the module).
+    unmapped
+        Names of the columns that did not map.
+    outside
+        Those of them that the published list knows but the vocabulary leaves out.
+    merged
+        Genes that several columns are.
+    vocabulary
+        What was mapped onto.
+    """
+
+    index: np.ndarray
+    names: tuple[str, ...]
+    routes: Mapping[str, int]
+    unmapped: tuple[str, ...]
+    outside: tuple[str, ...]
+    merged: tuple[Merged, ...]
+    vocabulary: GeneVocabulary
+
+    @property
+    def n_mapped(self) -> int:
+        """Number of columns that mapped."""
+        return int(np.sum(self.index >= 0))
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes of the vocabulary that have a column."""
+        return int(np.unique(self.index[self.index >= 0]).size)
+
+    def report(self, examples: int = 10) -> str:
+        """What mapped and how, what was summed, what did not map; one sentence a line."""
+        routes = ", ".join(f"{n:,} by {route}" for route, n in self.routes.items() if n)
+        lines = [
+            f"{self.n_mapped:,} of {len(self.names):,} columns are {self.n_genes:,} of "
+            f"{self.vocabulary.n_genes:,} genes" + (f" ({routes})." if routes else ".")
+        ]
+        if self.merged:
+            shown = (f"{m.gene} = {' + '.join(m.columns)}" for m in self.merged)
+            lines.append(f"{len(self.merged):,} genes are sums: {_some(shown, examples)}.")
+        if self.outside:
+            lines.append(
+                f"{len(self.outside):,} columns are known but not in the vocabulary: "
+                f"{_some(self.outside, examples)}."
+            )
+        outside = set(self.outside)
+        unknown = [name for name in self.unmapped if name not in outside]
+        if unknown:
+            lines.append(f"{len(unknown):,} columns are unknown: {_some(unknown, examples)}.")
+        return "\n".join(lines)
+
+    def apply(self, counts: Any) -> sp.csr_matrix:
+        """Counts by gene of the vocabulary, (n_spots, vocabulary.n_genes) CSR.
+
+        Columns of one gene are summed, unmapped ones dropped, genes without column are 0.
+        """
+        matrix = sp.csr_matrix(counts)
+        if matrix.shape[1] != len(self.names):
+            raise InputError(
+                "The counts are not those that the gene names belong to",
+                got=f"{matrix.shape[1]:,} columns",
+                expected=f"{len(self.names):,}",
+            )
+        return sum_columns(matrix, self.index, self.vocabulary.n_genes)
+
+
+def map_genes(
+    vocabulary: GeneVocabulary,
+    genes: pd.DataFrame | Sequence[str],
+    aliases: GeneAliases | Mapping[str, str] | None = None,
+) -> GeneMapping:
+    """See `GeneVocabulary.map`."""
+    names, ids, symbols = table_columns(genes)
+    lookup = GeneLookup(vocabulary, aliases, present={*names, *symbols})
+    index = np.full(len(names), -1, np.int64)
+    routes: Counter[str] = Counter()
+    outside = []
+    for column, texts in enumerate(zip(ids, names, strict=True)):
+        index[column], route = lookup.by_id(texts)
+        routes[route] += index[column] >= 0
+    claimed = set(index.tolist())
+    for column, (gene, symbol, name) in enumerate(zip(ids, symbols, names, strict=True)):
+        if index[column] >= 0:
+            continue
+        found, route = lookup.by_symbol((symbol, name, gene))
+        if found >= 0 and not (found in claimed and (is_ensembl_id(gene) or is_ensembl_id(name))):
+            index[column] = found
+            routes[route] += 1
+        elif route == "outside":
+            outside.append(name)
+    return GeneMapping(
+        index=index,
+        names=tuple(names),
+        routes={route: routes[route] for route in ROUTES},
+        unmapped=tuple(name for name, i in zip(names, index, strict=True) if i < 0),
+        outside=tuple(outside),
+        merged=_merged(index, names, vocabulary),
+        vocabulary=vocabulary,
+    )
+
+
+def require_mapped(mapping: GeneMapping, minimum: int = 1, where: str = "the table") -> None:
+    """Raise `InputError` with names of both sides unless `minimum` genes have a column."""
+    if mapping.n_genes >= minimum:
+        return
+    vocabulary = mapping.vocabulary
+    known = [s or i for s, i in zip(vocabulary.symbols, vocabulary.ids, strict=True)]
+    raise InputError(
+        f"{where} and the model share too few genes"
+        if mapping.n_genes
+        else f"{where} and the model share no genes",
+        got=f"{mapping.n_genes:,} common genes; {where} has {_some(mapping.names, 3)}",
+        expected=f"at least {minimum:,} of the model's genes, such as "
+        f"{_some((f'{s} ({i})' for s, i in zip(known, vocabulary.ids, strict=True)), 3)}",
+        fix=_advice(mapping.names),
+    )
+
+
+def _merged(
+    index: np.ndarray, names: Sequence[str], vocabulary: GeneVocabulary
+) -> tuple[Merged, ...]:
+    columns: dict[int, list[str]] = {}
+    for name, i in zip(names, index.tolist(), strict=True):
+        if i >= 0:
+            columns.setdefault(i, []).append(name)
+    return tuple(
+        Merged(str(vocabulary.ids[i]), tuple(several))
+        for i, several in sorted(columns.items())
+        if len(several) > 1
+    )
+
+
+def _some(texts: Iterable[str], n: int) -> str:
+    texts = list(texts)
+    return ", ".join(texts[:n]) + (f" and {len(texts) - n:,} more" if len(texts) > n else "")
+
+
+def _advice(names: Sequence[str]) -> str:
+    mouse = sum(n.startswith("ENSMUSG") or n[:1].isupper() and n[1:].islower() for n in names)
+    if mouse > len(names) / 2:
+        return "These look like mouse genes: use a model of that species"
+    return "Give human gene symbols or Ensembl gene ids as the column names"
