@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from napari_umpire.errors import InputError
+from napari_umpire.models import (
+    ContextConfig,
+    GeneConfig,
+    GeneMLPConfig,
+    UmpireConfig,
+    VisionConfig,
+)
+
+
+def test_a_configuration_survives_json():
+    config = UmpireConfig(
+        gene=GeneConfig("mlp", mlp=GeneMLPConfig(2, (8, 4), 6, 0.1, ("A", "B"))),
+        vision=VisionConfig("uni", mean=(0.1, 0.2, 0.3), kwargs={"depth": 2}),
+        context=ContextConfig(8, True),
+        scale_limit=100.0,
+    )
+    assert UmpireConfig.from_json(config.to_json()) == config
+    assert UmpireConfig.from_json("{}") == UmpireConfig()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"visoin": {}}, "Did you mean vision"),
+        ({"vision": {"size": 3}}, r"vision has an unknown setting.*size_px"),
+        ({"vision": {"size_px": "64"}}, r"vision.size_px has a wrong value.*'64'.*int"),
+        ({"vision": {"mean": [1, 2]}}, "list of 3"),
+        ({"vision": 3}, "not a table"),
+        ({"adapter": 1}, "adapter has a wrong value"),
+        ({"dim": True}, "dim has a wrong value"),
+        ({"gene": {"kind": "gru"}}, "'visiumformer' or 'mlp'"),
+        ({"gene": {"kind": "mlp", "mlp": {}}}, "lacks the setting n_genes"),
+        ({"gene": {"kind": "mlp"}}, "needs its settings"),
+        ({"tokens": {"length": 2000}}, "longer than the gene encoder"),
+    ],
+)
+def test_what_is_wrong_is_named(data, words):
+    with pytest.raises(InputError, match=words):
+        UmpireConfig.from_json(json.dumps(data))
+
+
+def test_broken_json():
+    with pytest.raises(InputError, match="is not JSON"):
+        UmpireConfig.from_json("{", "config.json")
+
+
+def test_a_whole_number_may_stand_for_a_float():
+    config = UmpireConfig.from_data({"vision": {"field_um": 112}})
+    assert isinstance(config.vision.field_um, float)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_umpire.errors import InputError
+from napari_umpire.models import (
+    GeneConfig,
+    GeneMLPConfig,
+    Umpire,
+    load_model_folder,
+    save_model,
+)
+
+
+@pytest.fixture
+def model(tiny_config):
+    return Umpire(tiny_config).eval()
+
+
+@pytest.fixture
+def folder(tmp_path, model, vocabulary):
+    card = {"title": "A | model", "license": "bsd-3-clause", "Trained on": "six\nspots"}
+    return save_model(tmp_path / "models" / "tiny", model, vocabulary, card)
+
+
+def test_a_model_comes_back_as_it_was(folder, model, vocabulary):
+    loaded = load_model_folder(folder)
+    assert loaded.config == model.config
+    assert not loaded.model.training
+    assert loaded.vocabulary.digest == vocabulary.digest
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.model.state_dict()[key]), key
+    tokens = torch.randint(30, 130, (2, 64))
+    assert torch.equal(model.encode_gene(tokens), loaded.model.encode_gene(tokens))
+
+
+def test_the_folder_holds_what_the_format_says(folder):
+    names = sorted(p.name for p in folder.iterdir())
+    assert names == ["README.md", "config.json", "genes.csv", "model.safetensors"]
+    assert [p.name for p in folder.parent.iterdir()] == ["tiny"]
+    assert folder.stat().st_mode & 0o055 == 0o055
+    readme = (folder / "README.md").read_text()
+    assert "# A | model" in readme
+    assert "| Trained on | six spots |" in readme
+    assert "license: bsd-3-clause" in readme
+
+
+def test_the_digest_follows_weights_configuration_and_genes(folder, model, vocabulary, tmp_path):
+    digest = load_model_folder(folder).digest
+    same = save_model(tmp_path / "same", model, vocabulary, {"title": "other words"})
+    assert load_model_folder(same).digest == digest
+    with torch.no_grad():
+        model.logit_scale += 1
+    other = save_model(tmp_path / "other", model, vocabulary)
+    assert load_model_folder(other).digest != digest
+
+
+def test_an_existing_folder_is_kept(folder, model, vocabulary, tmp_path):
+    before = load_model_folder(folder).digest
+    with torch.no_grad():
+        model.logit_scale += 1
+    with pytest.raises(InputError, match="exists already"):
+        save_model(folder, model, vocabulary)
+    assert load_model_folder(folder).digest == before
+    save_model(folder, model, vocabulary, overwrite=True)
+    assert load_model_folder(folder).digest != before
+    assert [p.name for p in folder.parent.iterdir()] == ["tiny"]
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="not a model folder"):
+        save_model(precious, model, vocabulary, overwrite=True)
+    assert (precious / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_killed_save_leaves_nothing_half_written(
+    tmp_path, folder, model, vocabulary, monkeypatch, overwrite
+):
+    before = load_model_folder(folder).digest
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_umpire.models.folder.write_card", killed)
+    target = folder if overwrite else tmp_path / "models" / "new"
+    with pytest.raises(KeyboardInterrupt):
+        save_model(target, model, vocabulary, overwrite=overwrite)
+    assert [p.name for p in folder.parent.iterdir()] == ["tiny"]
+    assert load_model_folder(folder).digest == before
+
+
+def change_tensors(folder, change):
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors")
+
+
+def change_config(folder, change):
+    data = json.loads((folder / "config.json").read_text())
+    change(data)
+    (folder / "config.json").write_text(json.dumps(data))
+
+
+def truncate(path, n):
+    path.write_bytes(path.read_bytes()[:n])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: change_tensors(f, lambda s: s.pop("spot_projection.bias")),
+         ["model.safetensors lacks the tensor spot_projection.bias"]),
+        (lambda f: change_tensors(f, lambda s: s.update({"spot_projection.bias": torch.ones(9)})),
+         ["tensor spot_projection.bias has a wrong shape", "(9,)", "(16,)"]),
+        (lambda f: change_tensors(f, lambda s: s.update({"logit_scale": torch.ones(1)})),
+         ["logit_scale", "(1,)", "()"]),
+        (lambda f: change_tensors(f, lambda s: s.update(extra=torch.ones(9))),
+         ["no place", "extra"]),
+        (lambda f: change_tensors(f, lambda s: s["logit_scale"].fill_(torch.nan)),
+         ["logit_scale", "not finite"]),
+        (lambda f: truncate(f / "model.safetensors", 5000), ["not a readable safetensors file"]),
+        (lambda f: (f / "model.safetensors").write_bytes(pickle.dumps({"a": 1})),
+         ["not a readable safetensors file", "pickle"]),
+        (lambda f: (f / "model.safetensors").unlink(), ["lacks model.safetensors"]),
+        (lambda f: (f / "model.safetensors").rename(f / "with_uni.pkl"),
+         ["with_uni.pkl", "import_published"]),
+        (lambda f: (f / "genes.csv").unlink(), ["lacks genes.csv"]),
+        (lambda f: truncate(f / "config.json", 40), ["config.json is not JSON"]),
+        (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), ["config.json is not text"]),
+        (lambda f: change_config(f, lambda c: c.update(dimm=3)), ["dimm", "Did you mean dim"]),
+        (lambda f: change_config(f, lambda c: c["gene"]["visiumformer"].update(n_tokens=131)),
+         ["100 genes", "101 genes"]),
+    ],
+)  # fmt: skip
+def test_damage_is_described(folder, damage, words):
+    damage(folder)
+    with pytest.raises(InputError) as error:
+        load_model_folder(folder)
+    for word in [str(folder), *words]:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("with_uni.pkl", "import_published"), ("notes.txt", "config.json")]
+)
+def test_a_file_in_place_of_a_folder(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(InputError, match=words):
+        load_model_folder(tmp_path / name)
+    with pytest.raises(InputError, match="does not exist"):
+        load_model_folder(tmp_path / "nothing")
+
+
+def test_a_panel_must_be_among_the_genes(tmp_path, tiny_config, vocabulary):
+    def with_panel(*panel):
+        mlp = GeneMLPConfig(2, (4,), 3, panel=panel)
+        return Umpire(replace(tiny_config, gene=GeneConfig("mlp", mlp=mlp)))
+
+    with pytest.raises(InputError, match="lacks.*ENSG404"):
+        save_model(tmp_path / "m", with_panel("ENSG404", vocabulary.ids[0]), vocabulary)
+    with pytest.raises(InputError, match="panel"):
+        save_model(tmp_path / "m", with_panel(), vocabulary)
+    fitting = with_panel(str(vocabulary.ids[3]), str(vocabulary.ids[0]))
+    loaded = load_model_folder(save_model(tmp_path / "m", fitting, vocabulary))
+    assert loaded.config.gene.mlp.panel == (vocabulary.ids[3], vocabulary.ids[0])
+
+
+def test_loading_asks_no_network(folder, monkeypatch):
+    import socket
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    load_model_folder(folder)
