@@ -30,7 +30,7 @@ def vocabulary_expression(counts: sp.csr_matrix, mapping: GeneMapping) -> sp.csr
     """
     import scipy.sparse as sp
 
-    from napari_umpire.genes import expression
+    from napari_umpire.genes.expression import expression
 
     mapped = mapping.apply(counts)
     # What the vocabulary lacks stays in the total, as one more column.

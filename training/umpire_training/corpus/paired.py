@@ -2,7 +2,7 @@
 
 pairs.json, genes.csv (the vocabulary) and, per slide, a folder with patches.npy (n, px, px, 3)
 uint8, tokens.npy (n, length) uint16, expression_{data,indices,indptr}.npy (CSR over the
-vocabulary, log1p CP10k over all measured genes), neighbours.npy (n, k) int64 and spots.csv.
+vocabulary, log1p CP10k over all measured genes), spots.csv and slide.json (pitch, for neighbours).
 """
 
 from __future__ import annotations
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PairedSet", "PairedSlide", "build_paired", "good_spots"]
 
-NEIGHBOURS = 24
-"""Neighbours kept per spot, nearest first: as many as any model here asks for."""
-
 
 @dataclass(frozen=True)
 class PairedSlide:
@@ -55,10 +52,15 @@ class PairedSlide:
         """(n, length) uint16, memory-mapped."""
         return open_npy(self.path / "tokens.npy")
 
-    @property
-    def neighbours(self) -> np.ndarray:
-        """(n, 24) int64 rows of the nearest spots, -1 where there is none."""
-        return open_npy(self.path / "neighbours.npy", memory_map=False)
+    def neighbours(self, k: int) -> np.ndarray:
+        """(n, k) int64 rows of each spot's neighbours in the array, -1 where there is none."""
+        from napari_umpire.slides.neighbours import neighbours
+
+        return neighbours(self.spots()[["y", "x"]].to_numpy(), self.facts()["pitch_px"], k)
+
+    def facts(self) -> dict[str, Any]:
+        """n_genes of the vocabulary, pitch_px in full-resolution px."""
+        return read_json(self.path / "slide.json", "slide of a paired set", "paired slide")
 
     def expression(self) -> sp.csr_matrix:
         """(n, n_genes of the vocabulary) float32, log1p CP10k."""
@@ -68,8 +70,7 @@ class PairedSlide:
             open_npy(self.path / f"expression_{part}.npy", memory_map=False)
             for part in ("data", "indices", "indptr")
         )
-        n_genes = read_json(self.path / "slide.json", "slide of a paired set", "paired slide")
-        return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, n_genes["n_genes"]))
+        return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, self.facts()["n_genes"]))
 
     def spots(self) -> pd.DataFrame:
         """Index = spot id; columns y, x in full-resolution px."""
@@ -210,7 +211,6 @@ def build_paired(
 
 def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
     from napari_umpire.genes import rank_tokens
-    from napari_umpire.slides.neighbours import neighbours
 
     counts = _checked(slide)
     mapping = vocabulary.map(slide.genes)
@@ -226,10 +226,9 @@ def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: T
     values = vocabulary_expression(counts, mapping)
     for part in ("data", "indices", "indptr"):
         np.save(out / f"expression_{part}.npy", getattr(values, part))
-    around = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=NEIGHBOURS, reach=3.2)
-    np.save(out / "neighbours.npy", around)
     slide.spots[["y", "x"]].to_csv(out / "spots.csv")
-    write_json(out / "slide.json", {"kind": "paired slide", "n_genes": vocabulary.n_genes})
+    facts = {"n_genes": vocabulary.n_genes, "pitch_px": slide.pitch_um / slide.mpp}
+    write_json(out / "slide.json", {"kind": "paired slide", **facts})
     return mapping
 
 

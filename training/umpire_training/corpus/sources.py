@@ -91,9 +91,10 @@ class CountFile(Source):
 
     def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
         from napari_umpire.slides.readers.legacy_st import read_counts
+        from umpire_training.corpus.h5ad import gene_table
 
-        counts, genes, spots = read_counts(Path(self.path))
-        yield counts, genes, spots
+        table = read_counts(Path(self.path))
+        yield table.X, gene_table(table.var), table.obs_names
 
 
 def open_sources(

@@ -175,7 +175,7 @@ def _image_features(model: Umpire, pairs: PairedSet, device: Any) -> Steps[np.nd
                 yield Progress("image features", done, pairs.n_spots)
             around = None
             if context.neighbours:
-                around = torch.from_numpy(slide.neighbours[:, : context.neighbours])
+                around = torch.from_numpy(slide.neighbours(context.neighbours))
             parts.append(slide_context(torch.cat(pieces), around, context.standardise).numpy())
     return np.concatenate(parts)
 
