@@ -18,7 +18,7 @@ __all__ = ["rank_rows"]
 _SHIFT = 42
 _BINS = 32_768
 # A bin holds a handful of genes, or many equal ones, and insertion needs few moves. Means that
-# crowd within one bin could make it quadratic: after this many moves per gene a merge sort ends it.
+# crowd within one bin would make it quadratic: after this many moves per gene the row is given up.
 _MOVES_PER_GENE = 64
 
 
@@ -30,15 +30,14 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True)(function)
 
 
-def _rank_rows(data, indices, indptr, divisor, first_id, out):  # type: ignore[no-untyped-def]
+def _rank_rows(data, indices, indptr, divisor, first_id, out, crowded):  # type: ignore[no-untyped-def]
     """Write the tokens of each row into `out`; return the first unusable row, or -1.
 
-    `indices` ascend within a row, `out` (n_rows, length) uint16 holds the padding already.
+    `indices` ascend within a row, `out` (n_rows, length) uint16 holds the padding already, and
+    `crowded` (n_rows,) bool gets the rows that another method must rank.
     """
     n_rows, length = out.shape
-    longest = np.int64(0)
-    for row in range(n_rows):
-        longest = max(longest, np.int64(indptr[row + 1] - indptr[row]))
+    longest = np.diff(indptr).max() if n_rows else 0
     value = np.empty(longest, np.float64)
     bits = value.view(np.int64)
     bin_of = np.empty(longest, np.int32)
@@ -111,14 +110,11 @@ def _rank_rows(data, indices, indptr, divisor, first_id, out):  # type: ignore[n
                 moves -= i - place
                 if moves < 0:
                     break
-        if moves < 0:
-            # What is left unsorted keeps its order among equals, so a stable sort is still exact.
-            order = np.argsort(-ranked_value[:n_chosen], kind="mergesort")
-            ranked_gene[:n_chosen] = ranked_gene[:n_chosen][order]
+        crowded[row] = moves < 0
         for i in range(keep):
             out[row, i] = ranked_gene[i] + first_id
     return -1
 
 
 rank_rows = _compiled(_rank_rows)
-"""``rank_rows(data, indices, indptr, divisor, first_id, out) -> int``."""
+"""``rank_rows(data, indices, indptr, divisor, first_id, out, crowded) -> int``."""

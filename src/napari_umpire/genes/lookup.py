@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from napari_umpire.genes.aliases import GeneAliases
@@ -24,6 +25,9 @@ ROUTES = (
     "repeated name",
 )
 
+# C1orf112, C1orf112-AS1: the only human symbols with small letters.
+_CAPITAL_ORF = re.compile(r"^(C(?:\d+|X|Y))ORF(\d+.*)$")
+
 
 class GeneLookup:
     """Names of a vocabulary's genes -> index; a name of two genes names neither."""
@@ -43,7 +47,6 @@ class GeneLookup:
                 self._symbols.setdefault(symbol, self._ids[gene])
             elif symbol not in self._symbols:
                 self._outside.add(symbol)
-        self._capitals = _unique((s.upper(), i) for s, i in self._symbols.items())
         self._aliases = []
         if aliases is not None:
             given = aliases if isinstance(aliases, GeneAliases) else GeneAliases(aliases)
@@ -87,8 +90,9 @@ class GeneLookup:
             return found, "symbol"
         if text in self._outside:
             return -1, "outside"
-        if text == text.upper() and text in self._capitals:
-            return self._capitals[text], "capitals"
+        found = self._known(_CAPITAL_ORF.sub(r"\1orf\2", text))
+        if found >= 0:
+            return found, "capitals"
         for route, aliases, canonical in self._aliases:
             key = aliases.canonical(text)
             found = self._known(key) if key != text else -1

@@ -4,8 +4,8 @@ A column is looked up, in this order, by
 
 1. ``id``: its Ensembl id as it stands, then ``versioned id``: without version and ``_PAR_Y``;
 2. ``symbol``: as written (and by the further symbols of a published list);
-3. ``capitals``: a symbol all in capitals finds the one symbol that differs only by case
-   (C1ORF112 is C1orf112). A mouse's Actb is never taken for ACTB;
+3. ``capitals``: C1ORF112 is C1orf112. Nothing else is looked up regardless of case, because
+   case tells species apart: Actb is a mouse's gene, and the published list has H3f3b beside ACTB;
 4. ``alias``: the names that the caller gave; ``retired symbol``: well-known renamings;
 5. ``repeated name``: "MATR3-1" or "MATR3.1" where the table also has MATR3 and the vocabulary has
    no gene called so: the same name again, numbered to be unique.
@@ -135,7 +135,7 @@ def map_genes(
     outside = []
     for column, texts in enumerate(zip(ids, names, strict=True)):
         index[column], route = lookup.by_id(texts)
-        routes[route] += index[column] >= 0
+        routes[route] += int(index[column] >= 0)
     claimed = set(index.tolist())
     for column, (gene, symbol, name) in enumerate(zip(ids, symbols, names, strict=True)):
         if index[column] >= 0:

@@ -85,9 +85,14 @@ def rank_tokens(
         )
         return _rank_numpy(matrix, divisor, length)
     out = np.full((matrix.shape[0], length), PAD_ID, np.uint16)
-    bad = rank_rows(matrix.data, matrix.indices, matrix.indptr, divisor, FIRST_GENE_ID, out)
+    crowded = np.zeros(matrix.shape[0], np.bool_)
+    bad = rank_rows(
+        matrix.data, matrix.indices, matrix.indptr, divisor, FIRST_GENE_ID, out, crowded
+    )
     if bad >= 0:
         _refuse(matrix, int(bad))
+    if crowded.any():
+        out[crowded] = _rank_numpy(matrix[crowded], divisor, length)
     return out
 
 
@@ -152,9 +157,9 @@ def _prepare(
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    if matrix.dtype not in (np.float32, np.float64, np.int32, np.int64):
-        small = np.issubdtype(matrix.dtype, np.integer) and matrix.dtype.itemsize < 4
-        matrix = matrix.astype(np.int32 if small else np.float64)
+    if matrix.dtype not in (np.float32, np.float64):
+        # Exact up to 2^53, and the kernel is compiled for two types instead of ten.
+        matrix = matrix.astype(np.float64)
     return matrix, divisor
 
 
