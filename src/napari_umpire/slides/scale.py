@@ -26,6 +26,7 @@ __all__ = [
     "PhysicalScale",
     "ScaleSource",
     "hex_pitch_px",
+    "is_hexagonal",
     "nearest_pitch_px",
     "resolve_scale",
     "square_pitch_px",
@@ -201,19 +202,38 @@ def nearest_pitch_px(yx: np.ndarray) -> float | None:
     return pitch if pitch > 0 else None
 
 
+def is_hexagonal(yx: np.ndarray) -> bool:
+    """Whether most spots have six neighbours at one distance, as on a hexagonal array.
+
+    Parameters
+    ----------
+    yx
+        (n_spots, 2) centres, px. On a square array the fifth neighbour is 1.41 times as far as the
+        first.
+    """
+    from scipy.spatial import cKDTree
+
+    if len(yx) < 7:
+        return False
+    distance, _ = cKDTree(yx).query(yx, k=7)
+    pitch = np.median(distance[:, 1])
+    return bool(pitch > 0 and np.median(distance[:, 6]) < 1.15 * pitch)
+
+
 def _array_pitch(
     spots: pd.DataFrame, steps: tuple[tuple[int, int], ...], area_factor: float
 ) -> float | None:
     rc = spots[["array_row", "array_col"]].to_numpy(np.int64)
     yx = spots[["y", "x"]].to_numpy(np.float64)
-    at = pd.Series(np.arange(len(spots)), index=pd.MultiIndex.from_arrays(rc.T))
-    if not at.index.is_unique:
+    at = pd.MultiIndex.from_arrays([rc[:, 0], rc[:, 1]])
+    if not at.is_unique:
         return None
     distances = []
-    for step in steps:
-        there = at.reindex(pd.MultiIndex.from_arrays((rc + step).T)).to_numpy(np.float64)
-        has = ~np.isnan(there)
-        distances.append(np.linalg.norm(yx[there[has].astype(np.int64)] - yx[has], axis=1))
+    for row_step, col_step in steps:
+        moved = pd.MultiIndex.from_arrays([rc[:, 0] + row_step, rc[:, 1] + col_step])
+        there = at.get_indexer(moved)
+        has = there >= 0
+        distances.append(np.linalg.norm(yx[there[has]] - yx[has], axis=1))
     pairs = np.concatenate(distances)
     if len(pairs) >= 3:
         return float(np.median(pairs))

@@ -134,12 +134,12 @@ class Slide:
         for level in self.pyramid.levels:
             h.update(repr((level.shape, level.downsample)).encode())
         rows, cols = self.pyramid.levels[0].grid
-        h.update(np.ascontiguousarray(self.pyramid.levels[0].read_tile(rows // 2, cols // 2)))
+        h.update(self.pyramid.levels[0].read_tile(rows // 2, cols // 2).tobytes())
         last = self.pyramid.levels[-1]
         for r in range(min(last.grid[0], 4)):
             for c in range(min(last.grid[1], 4)):
-                h.update(np.ascontiguousarray(last.read_tile(r, c)))
-        h.update(np.ascontiguousarray(self.yx))
+                h.update(last.read_tile(r, c).tobytes())
+        h.update(self.yx.tobytes())
         h.update("\n".join(self.spots.index).encode())
         h.update(repr(self.scale.mpp).encode())
         return h.hexdigest()[:16]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PictureLevel", "WholeLevel", "picture_mpp", "picture_size"]
+__all__ = ["PictureLevel", "WholeLevel", "picture_dpi"]
 
 _BUDGET_BYTES = 1_500_000_000
 _decoded: OrderedDict[object, np.ndarray] = OrderedDict()
@@ -119,19 +119,11 @@ class PictureLevel(WholeLevel):
             return np.array(image.convert("RGB"))
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) of a PNG or JPEG file, px, without decoding it."""
-    with _opened(path) as image:
-        return image.size[1], image.size[0]
-
-
-def picture_mpp(path: Path) -> float | None:
-    """Um per px from the file's resolution, None where it has none or both axes differ."""
+def picture_dpi(path: Path) -> tuple[float, float] | None:
+    """Pixels per inch along x and y as the file states them, None where it does not."""
     with _opened(path) as image:
         dpi = image.info.get("dpi")
-    if dpi is None or min(dpi) <= 0 or max(dpi) > 1.01 * min(dpi):
-        return None
-    return 25_400.0 / float(np.mean([float(d) for d in dpi]))
+    return None if dpi is None else (float(dpi[0]), float(dpi[1]))
 
 
 @contextmanager

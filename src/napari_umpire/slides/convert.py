@@ -1,0 +1,78 @@
+"""Any slide as a SpatialData store of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+from napari_umpire.slides.elements import assemble, element_name, quiet_libraries
+from napari_umpire.slides.records import ATTRS_KEY, SlideRecord
+
+if TYPE_CHECKING:
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["write_slide"]
+
+
+def write_slide(slide: Slide, path: str | Path) -> Path:
+    """Write a slide as a SpatialData store: image pyramid, circles, counts and physical scale.
+
+    The image is streamed in chunks of 512 px. All elements share the coordinate system "global",
+    full-resolution px. The store is written under a temporary name beside ``path`` and renamed when
+    whole, so that a killed run leaves nothing that looks like a store. Opening it gives the same
+    slide.
+
+    Parameters
+    ----------
+    slide
+        Any slide.
+    path
+        The store to make; its name ends in ``.zarr``.
+
+    Returns
+    -------
+    pathlib.Path
+        ``path``.
+
+    Raises
+    ------
+    InputError
+        Where ``path`` exists, its folder does not, or the disk refuses.
+    """
+    path = Path(path).expanduser()
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path} exists already", fix="Choose another name, or remove it first")
+    if path.suffix != ".zarr":
+        raise InputError(f"{path.name} is no name for a store", expected="a name ending in .zarr")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist", fix="Make it first")
+    region = element_name(slide.region)
+    image = f"{region}_image"
+    pixel_um = slide.scale.mpp or 1.0
+    sdata = assemble(
+        slide.pyramid,
+        slide.spots,
+        region=region,
+        image=image,
+        radius_px=slide.spot_diameter_um / 2 / pixel_um,
+        adata=slide.adata if slide.has_counts else None,
+    )
+    record = SlideRecord.of(slide, image=image, table="table" if slide.has_counts else None)
+    sdata.attrs[ATTRS_KEY] = record.to_attrs(region)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written", got=error.strerror) from error
+    try:
+        with quiet_libraries():
+            sdata.write(folder / path.name)
+        os.rename(folder / path.name, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written", got=error.strerror or error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return path

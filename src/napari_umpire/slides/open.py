@@ -1,0 +1,123 @@
+"""`open_slide`: whatever a person drops on the program, as a `Slide`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["SlideKind", "open_slide", "open_slides", "sniff"]
+
+SlideKind = Literal["spaceranger", "spatialdata", "st", "image"]
+
+# In this order: a legacy ST section may be named by its image, and a store may hold images.
+_READERS: dict[SlideKind, str] = {
+    "spatialdata": "spatialdata_store",
+    "spaceranger": "spaceranger",
+    "st": "legacy_st",
+    "image": "image",
+}
+
+
+def sniff(path: str | Path) -> SlideKind | None:
+    """Say what kind of slide a path is, from names alone and without heavy imports.
+
+    None where no reader claims it; a claimed path may still be refused when it is opened.
+    """
+    path = Path(path)
+    for kind in _READERS:
+        if _reader(kind).claims(path):
+            return kind
+    return None
+
+
+def open_slide(
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    image: str | Path | None = None,
+    region: str | None = None,
+    name: str | None = None,
+) -> Slide:
+    """Open one slide.
+
+    Parameters
+    ----------
+    path
+        A Space Ranger folder (``outs`` or what holds ``spatial``), a SpatialData store, a section
+        of a legacy Spatial Transcriptomics folder (its counts or its image), or an image.
+    mpp
+        Um per full-resolution px, where the user knows better than the files.
+    image
+        The image to use: a full-resolution file for a Space Ranger folder or a legacy section, an
+        element of a SpatialData store.
+    region
+        The shapes element to use, for stores with several.
+    name
+        Name of the slide; from the path where not given.
+
+    Raises
+    ------
+    InputError
+        Where the path is no slide, or is one that cannot be used; says why and what to do.
+    """
+    slides = open_slides(path, mpp=mpp, image=image, region=region, name=name)
+    if len(slides) > 1:
+        regions = ", ".join(slide.region for slide in slides)
+        raise InputError(
+            f"{Path(path).name} holds {len(slides)} slides",
+            got=regions,
+            expected="one",
+            fix=f"Name one, for example region={slides[0].region!r}",
+        )
+    return slides[0]
+
+
+def open_slides(
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    image: str | Path | None = None,
+    region: str | None = None,
+    name: str | None = None,
+) -> list[Slide]:
+    """Open every slide of a path: all regions of a store, all sections of a legacy folder.
+
+    Parameters and errors are those of `open_slide`.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"{path} does not exist", fix="Check the path")
+    kind = sniff(path)
+    if kind is None:
+        raise _no_slide(path)
+    return _reader(kind).read(path.resolve(), mpp=mpp, image=image, region=region, name=name)
+
+
+def _reader(kind: SlideKind) -> ModuleType:
+    return importlib.import_module(f"napari_umpire.slides.readers.{_READERS[kind]}")
+
+
+def _no_slide(path: Path) -> InputError:
+    known = "a Space Ranger folder, a SpatialData store, a legacy ST section or an H&E image"
+    if path.is_file():
+        return InputError(f"{path.name} is not a slide", expected=known)
+    inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    if not inside:
+        return InputError(f"The folder {path.name} is empty", expected=known)
+    slides = [p.name for p in inside if sniff(p) is not None]
+    if slides:
+        listed = ", ".join(slides[:5]) + (f" and {len(slides) - 5} more" if slides[5:] else "")
+        return InputError(
+            f"{path.name} is no slide, but a folder of slides",
+            got=listed,
+            fix="Open one of them",
+        )
+    return InputError(f"The folder {path.name} holds no slide", expected=known)

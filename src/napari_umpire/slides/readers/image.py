@@ -1,0 +1,91 @@
+"""Plain images and whole-slide files: nothing was measured, so spots are laid over the tissue."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
+from napari_umpire.slides.scale import resolve_scale
+from napari_umpire.slides.slide import Slide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["claims", "read"]
+
+GRID_PITCH_UM = 100.0
+"""Distance of gridded spots: that of Visium, which the models were trained on."""
+
+GRID_SPOT_UM = 55.0
+
+
+def claims(path: Path) -> bool:
+    """Whether the path is a file with the ending of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def read(
+    path: Path,
+    *,
+    mpp: float | None = None,
+    image: str | Path | None = None,
+    region: str | None = None,
+    name: str | None = None,
+) -> list[Slide]:
+    """Open an image file as one slide.
+
+    Spots lie on a hexagonal grid of 100 um over the tissue. Where neither the file nor the user
+    tells the scale there are none: the slide can be looked at, and asks for its mpp when used.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, is no colour image, or ``image`` / ``region`` are given.
+    """
+    if image is not None or region is not None:
+        raise InputError(
+            f"{path.name} is an image itself",
+            got="image= or region= beside it",
+            fix="Leave those out",
+        )
+    name = name or path.name.removesuffix(path.suffix).removesuffix(".ome")
+    loaded = load_image(path)
+    scale = resolve_scale({} if loaded.mpp is None else {"file": loaded.mpp}, mpp, name=name)
+    spots = pd.DataFrame({"y": np.empty(0), "x": np.empty(0), "instance_id": np.empty(0, np.int64)})
+    radius_px = 1.0
+    if scale.mpp is not None:
+        from napari_umpire.slides.tissue import grid_spots, tissue_mask
+
+        mask = tissue_mask(loaded.pyramid, scale.mpp)
+        spots = grid_spots(loaded.pyramid, mask, scale.mpp, pitch_um=GRID_PITCH_UM, kind="hex")
+        radius_px = GRID_SPOT_UM / 2 / scale.mpp
+        if spots.empty:
+            warnings.warn(f"{name}: no tissue was found, so it has no spots", UmpireWarning, 2)
+    region_name = element_name(name)
+    sdata = assemble(
+        loaded.pyramid,
+        spots,
+        region=region_name,
+        image=f"{region_name}_full_image",
+        radius_px=radius_px,
+    )
+    return [
+        Slide(
+            name=name,
+            sdata=sdata,
+            pyramid=loaded.pyramid,
+            spots=spots,
+            scale=scale,
+            pitch_um=GRID_PITCH_UM,
+            spot_diameter_um=GRID_SPOT_UM,
+            platform="image",
+            region=region_name,
+            path=path,
+        )
+    ]

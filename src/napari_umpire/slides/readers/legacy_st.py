@@ -1,0 +1,214 @@
+"""Legacy Spatial Transcriptomics sections in the layout of the her2st collection.
+
+``ST-cnts/C3.tsv.gz`` holds the counts, ``ST-spotfiles/C3_selection.tsv`` the spots in pixels of the
+image, and ``ST-imgs/C/C3/*.jpg`` the image. The array is square with 200 um between spots.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
+from napari_umpire.slides.readers.counts_table import read_counts
+from napari_umpire.slides.readers.tissue_image import check_overlap
+from napari_umpire.slides.scale import resolve_scale, square_pitch_px
+from napari_umpire.slides.slide import Slide
+
+__all__ = ["ST_PITCH_UM", "ST_SPOT_UM", "claims", "read", "read_counts"]
+
+ST_PITCH_UM = 200.0
+ST_SPOT_UM = 100.0
+_COUNTS, _SPOTS, _IMAGES = "ST-cnts", "ST-spotfiles", "ST-imgs"
+_COLUMNS = ("x", "y", "pixel_x", "pixel_y")
+
+
+@dataclass(frozen=True)
+class _Section:
+    root: Path
+    name: str
+
+    @property
+    def counts(self) -> Path | None:
+        files = (self.root / _COUNTS / f"{self.name}.tsv{end}" for end in (".gz", ""))
+        return next((p for p in files if p.is_file()), None)
+
+    @property
+    def spots(self) -> Path:
+        return self.root / _SPOTS / f"{self.name}_selection.tsv"
+
+    @property
+    def image(self) -> Path | None:
+        found = sorted(self.root.glob(f"{_IMAGES}/*/{self.name}/*"))
+        return next((p for p in found if p.suffix.lower() in IMAGE_SUFFIXES), None)
+
+
+def claims(path: Path) -> bool:
+    """Whether the path is a collection, or a section's counts or image in one."""
+    return _is_root(path) or _section(path) is not None
+
+
+def read(
+    path: Path,
+    *,
+    mpp: float | None = None,
+    image: str | Path | None = None,
+    region: str | None = None,
+    name: str | None = None,
+) -> list[Slide]:
+    """Open one section, or every section of a collection that has an image.
+
+    Selected spots with counts are kept; spot ids are "XxY" in array coordinates. The scale comes
+    from the pitch of the array, because the image's own dpi is a placeholder.
+
+    Raises
+    ------
+    InputError
+        Where image, spots or counts of a section are missing or do not fit.
+    """
+    if (section := _section(path)) is not None:
+        if region is not None and region != section.name:
+            raise InputError(f"{path.name} is section {section.name}", got=f"region={region!r}")
+        return [_read_section(section, path, mpp=mpp, image=image, name=name)]
+    sections = [_Section(path, p.name.split(".")[0]) for p in sorted((path / _COUNTS).iterdir())]
+    if region is not None:
+        chosen = [s for s in sections if s.name == region]
+        if not chosen:
+            raise InputError(f"{path.name} has no section {region!r}")
+        return [_read_section(chosen[0], path, mpp=mpp, image=image, name=name)]
+    if image is not None or name is not None:
+        raise InputError(f"{path.name} is a collection", fix="Open one of its sections")
+    with_image = [s for s in sections if s.image is not None and s.spots.is_file()]
+    if not with_image:
+        raise InputError(
+            f"No section of {path.name} has an image", expected=f"{_IMAGES}/A/A1/*.jpg"
+        )
+    return [_read_section(s, path, mpp=mpp, image=None, name=None) for s in with_image]
+
+
+def _is_root(path: Path) -> bool:
+    return (path / _COUNTS).is_dir() and (path / _SPOTS).is_dir()
+
+
+def _section(path: Path) -> _Section | None:
+    """The section that a file of a collection belongs to, by where it lies."""
+    path = path.resolve()
+    if path.parent.name == _COUNTS and path.name.endswith((".tsv", ".tsv.gz")):
+        return _Section(path.parent.parent, path.name.split(".")[0])
+    deep = len(path.parts) > 4 and path.parts[-4] == _IMAGES
+    if deep and path.suffix.lower() in IMAGE_SUFFIXES and _is_root(path.parents[3]):
+        return _Section(path.parents[3], path.parent.name)
+    return None
+
+
+def _read_section(
+    section: _Section,
+    path: Path,
+    *,
+    mpp: float | None,
+    image: str | Path | None,
+    name: str | None,
+) -> Slide:
+    name = name or section.name
+    array = _read_spots(section)
+    in_layout = path if path.suffix.lower() in IMAGE_SUFFIXES else section.image
+    picture = Path(image).expanduser() if image is not None else in_layout
+    if picture is None:
+        raise InputError(
+            f"The image of section {section.name} is missing",
+            expected=f"{_IMAGES}/{section.name[0]}/{section.name}/*.jpg",
+            fix="Copy it there, or name it with image=; counts alone can serve for pre-training",
+        )
+    loaded = load_image(picture)
+    spots = array[array["selected"]].drop(columns="selected")
+    adata = None
+    if section.counts is not None:
+        adata = read_counts(section.counts)
+        both = spots.index[spots.index.isin(adata.obs_names)]
+        if both.empty:
+            raise InputError(
+                f"Counts and spots of {section.name} have no spot in common",
+                got=f"{adata.obs_names[0]} in the counts, {spots.index[0]} among the spots",
+            )
+        if dropped := len(spots) - len(both):
+            warnings.warn(
+                f"{name}: {dropped} selected spots have no counts; {len(both)} are kept",
+                UmpireWarning,
+                stacklevel=2,
+            )
+        spots, adata = spots.loc[both].copy(), adata[both].copy()
+    check_overlap(
+        loaded.pyramid.extent, spots[["y", "x"]].to_numpy(), name=name, image=picture.name
+    )
+    spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
+    candidates = {} if loaded.mpp is None else {"file": loaded.mpp}
+    if (pitch_px := square_pitch_px(array)) is not None:
+        candidates["spot pitch"] = ST_PITCH_UM / pitch_px
+    scale = resolve_scale(candidates, mpp, name=name)
+    region_name = element_name(name)
+    sdata = assemble(
+        loaded.pyramid,
+        spots,
+        region=region_name,
+        image=f"{region_name}_full_image",
+        radius_px=ST_SPOT_UM / 2 / (scale.mpp or 1.0),
+        adata=adata,
+    )
+    return Slide(
+        name=name,
+        sdata=sdata,
+        pyramid=loaded.pyramid,
+        spots=spots,
+        scale=scale,
+        pitch_um=ST_PITCH_UM,
+        spot_diameter_um=ST_SPOT_UM,
+        platform="st",
+        region=region_name,
+        table=None if adata is None else "table",
+        path=path,
+    )
+
+
+def _read_spots(section: _Section) -> pd.DataFrame:
+    """All spots of the section's file, indexed "XxY", px of the image."""
+    path = section.spots
+    if not path.is_file():
+        raise InputError(
+            f"The spot positions of section {section.name} are missing",
+            expected=f"{_SPOTS}/{path.name}",
+            fix="Copy the file there",
+        )
+    try:
+        table = pd.read_csv(path, sep="\t")
+        numbers = table[list(_COLUMNS)].astype(np.float64)
+    except (OSError, ValueError, KeyError, zlib.error) as error:
+        raise InputError(
+            f"The spot positions {path.name} cannot be read",
+            got=str(error).splitlines()[0],
+            expected="columns " + ", ".join(_COLUMNS),
+        ) from error
+    known = np.isfinite(numbers.to_numpy()).all(axis=1)
+    table, numbers = table[known], numbers[known]
+    x, y = numbers["x"].round().astype(np.int64), numbers["y"].round().astype(np.int64)
+    ids = pd.Index(x.astype(str) + "x" + y.astype(str))
+    if ids.empty or not ids.is_unique:
+        what = "no spot" if ids.empty else f"{ids[ids.duplicated()][0]} more than once"
+        raise InputError(f"{path.name} lists {what}")
+    selected = table["selected"].to_numpy() == 1 if "selected" in table else np.True_
+    return pd.DataFrame(
+        {
+            "selected": selected,
+            "array_row": y.to_numpy(),
+            "array_col": x.to_numpy(),
+            "y": numbers["pixel_y"].to_numpy(),
+            "x": numbers["pixel_x"].to_numpy(),
+        },
+        index=ids,
+    )

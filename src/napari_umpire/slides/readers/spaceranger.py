@@ -1,0 +1,184 @@
+"""Space Ranger folders (10x Visium, versions 1 to 3): image, spots and, where present, counts."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.readers.positions import (
+    find_positions,
+    read_positions,
+    read_scalefactors,
+)
+from napari_umpire.slides.readers.tenx import find_counts
+from napari_umpire.slides.readers.tissue_image import choose_image
+from napari_umpire.slides.scale import (
+    VISIUM_NOMINAL_DIAMETER_UM,
+    hex_pitch_px,
+    nearest_pitch_px,
+    resolve_scale,
+)
+from napari_umpire.slides.slide import Slide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from anndata import AnnData
+
+    from napari_umpire.slides.scale import PhysicalScale
+
+__all__ = ["VISIUM_PITCH_UM", "VISIUM_SPOT_UM", "claims", "read"]
+
+VISIUM_PITCH_UM = 100.0
+VISIUM_SPOT_UM = 55.0
+"""Printed diameter of a Visium spot; the files state a nominal 65 um circle around it."""
+
+
+def claims(path: Path) -> bool:
+    """Whether the path is, or holds in ``outs``, a folder with Space Ranger's ``spatial``."""
+    return path.is_dir() and (_outs(path) is not None or (path / "binned_outputs").is_dir())
+
+
+def read(
+    path: Path,
+    *,
+    mpp: float | None = None,
+    image: str | Path | None = None,
+    region: str | None = None,
+    name: str | None = None,
+) -> list[Slide]:
+    """Open a Space Ranger folder as one slide of the spots under tissue.
+
+    The scale comes from the pitch of the array, beside the nominal spot diameter and what a
+    full-resolution image states. Without counts the slide has no table.
+
+    Raises
+    ------
+    InputError
+        Where a part is missing or broken, or image, spots and counts do not belong together.
+    """
+    outs = _outs(path)
+    if outs is None:
+        bins = sorted(p.name for p in (path / "binned_outputs").iterdir() if p.is_dir())
+        raise InputError(
+            f"{path.name} is a Visium HD run with several bin sizes",
+            got=", ".join(bins) or "none",
+            fix="Open one of the folders in binned_outputs",
+        )
+    name = name or (outs.parent.name if outs.name == "outs" else outs.name)
+    if region is not None and region != element_name(name):
+        raise InputError(f"{name} has no region {region!r}", got=element_name(name))
+    spatial = outs / "spatial"
+    factors = read_scalefactors(spatial)
+    array = read_positions(spatial)
+    spots = array[array["in_tissue"]].drop(columns="in_tissue")
+    if spots.empty:
+        raise InputError(f"{name} has no spot under tissue", got=f"{len(array)} spots off tissue")
+    adata = None
+    if (found := find_counts(outs)) is not None:
+        adata, spots = _join(found.read(), spots, array, filtered=found.filtered, name=name)
+    spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
+    picture = choose_image(
+        outs, factors, spots[["y", "x"]].to_numpy(), name=name, wanted=image, given=path
+    )
+    scale, pitch_um, spot_um = _scale(array, factors, picture.mpp, mpp, name)
+    nominal_px = factors.get("spot_diameter_fullres")
+    region_name = element_name(name)
+    sdata = assemble(
+        picture.pyramid,
+        spots,
+        region=region_name,
+        image=f"{region_name}_{picture.kind}_image",
+        radius_px=(nominal_px or spot_um / (scale.mpp or 1.0)) / 2,
+        adata=adata,
+    )
+    return [
+        Slide(
+            name=name,
+            sdata=sdata,
+            pyramid=picture.pyramid,
+            spots=spots,
+            scale=scale,
+            pitch_um=pitch_um,
+            spot_diameter_um=spot_um,
+            platform="visium",
+            region=region_name,
+            table=None if adata is None else "table",
+            path=path,
+        )
+    ]
+
+
+def _outs(path: Path) -> Path | None:
+    if path.name == "spatial" and _is_spatial(path):
+        return path.parent
+    return next((p for p in (path, path / "outs") if _is_spatial(p / "spatial")), None)
+
+
+def _is_spatial(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    known = ("*scalefactors_json.json", "*tissue_hires_image.*", "*tissue_lowres_image.*")
+    return find_positions(folder) is not None or any(any(folder.glob(k)) for k in known)
+
+
+def _join(
+    adata: AnnData, spots: pd.DataFrame, array: pd.DataFrame, *, filtered: bool, name: str
+) -> tuple[AnnData, pd.DataFrame]:
+    """Keep what has both a position under tissue and counts; say what falls out."""
+    both = spots.index[spots.index.isin(adata.obs_names)]
+    if both.empty:
+        raise InputError(
+            f"Counts and spots of {name} have no barcode in common",
+            got=f"{adata.obs_names[0]} in the counts, {spots.index[0]} among the spots",
+            expected="files of one and the same run",
+        )
+    problems = []
+    if uncounted := len(spots) - len(both):
+        problems.append(f"{uncounted} spots under tissue have no counts")
+    # A raw matrix holds every barcode of the array, so only a filtered one has extra ones.
+    extra = adata.obs_names[~adata.obs_names.isin(both)]
+    if unknown := int((~extra.isin(array.index)).sum()):
+        problems.append(f"{unknown} counted barcodes have no position")
+    if filtered and (outside := int(extra.isin(array.index).sum())):
+        problems.append(f"{outside} counted spots are not under tissue")
+    if problems:
+        warnings.warn(
+            f"{name}: {'; '.join(problems)}; {len(both)} spots are kept",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    return adata[both].copy(), spots.loc[both].copy()
+
+
+def _scale(
+    array: pd.DataFrame,
+    factors: dict[str, float],
+    file_mpp: float | None,
+    user: float | None,
+    name: str,
+) -> tuple[PhysicalScale, float, float]:
+    """The scale with its candidates, the pitch and the spot diameter, um."""
+    candidates = {} if file_mpp is None else {"file": file_mpp}
+    if bin_um := factors.get("bin_size_um"):  # Visium HD: square bins that touch
+        if per_px := factors.get("microns_per_pixel"):
+            candidates["file"] = per_px
+        return resolve_scale(candidates, user, name=name), bin_um, bin_um
+    pitch_px = None
+    if ((array["array_row"] + array["array_col"]) % 2 == 0).all():
+        pitch_px = hex_pitch_px(array)
+    if pitch_px is not None:
+        candidates["spot pitch"] = VISIUM_PITCH_UM / pitch_px
+    if diameter_px := factors.get("spot_diameter_fullres"):
+        candidates["spot diameter"] = VISIUM_NOMINAL_DIAMETER_UM / diameter_px
+    scale = resolve_scale(candidates, user, name=name)
+    pitch_um = VISIUM_PITCH_UM
+    if pitch_px is None and scale.mpp is not None:
+        nearest = nearest_pitch_px(array[["y", "x"]].to_numpy())
+        pitch_um = VISIUM_PITCH_UM if nearest is None else nearest * scale.mpp
+    return scale, pitch_um, VISIUM_SPOT_UM

@@ -1,0 +1,111 @@
+"""Images of a SpatialData store as levels that read zarr chunks, not dask graphs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from napari_umpire.slides.overviews import with_overviews
+from napari_umpire.slides.pyramid import Level, Pyramid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import dask.array as da
+    import zarr
+    from spatialdata import SpatialData
+    from xarray import DataArray, DataTree
+
+__all__ = ["StoreLevel", "first_scale", "is_rgb", "store_pyramid"]
+
+_LARGE = 4096
+_TILE = 1024
+
+
+class StoreLevel(Level):
+    """One scale of an image element, (c, y, x) uint8 with 3 or 4 channels; alpha is over white.
+
+    A tile is a chunk of the array, so that each chunk is decoded once. Chunks that cover more than
+    4096 px each way are handed out in pieces, because a tile is held in memory by its readers.
+    """
+
+    def __init__(self, array: zarr.Array | da.Array, downsample: float) -> None:
+        self._array = array
+        self.shape = (int(array.shape[1]), int(array.shape[2]))
+        chunk = tuple(c[0] if isinstance(c, tuple) else c for c in array.chunks)
+        high, wide = (
+            min(int(c), n) if c <= _LARGE else _TILE
+            for c, n in zip(chunk[1:], self.shape, strict=True)
+        )
+        self.tile = (high, wide)
+        self.downsample = float(downsample)
+
+    def _read_tile(self, row: int, col: int) -> np.ndarray:
+        (th, tw), (h, w) = self.tile, self.shape
+        y, x = row * th, col * tw
+        block: Any = self._array[:, y : min(y + th, h), x : min(x + tw, w)]
+        if hasattr(block, "compute"):
+            block = block.compute(scheduler="synchronous")
+        pixels = np.moveaxis(np.asarray(block), 0, 2)
+        if pixels.shape[2] == 4:
+            alpha = pixels[:, :, 3:].astype(np.uint16)
+            over = (pixels[:, :, :3] * alpha + 127) // 255 + 255 - alpha
+            return over.astype(np.uint8)
+        return np.ascontiguousarray(pixels)
+
+
+def is_rgb(element: DataArray | DataTree) -> bool:
+    """Whether an image element is two-dimensional, of 3 or 4 channels and 8 bits."""
+    first = first_scale(element)
+    return first.dims == ("c", "y", "x") and first.sizes["c"] in (3, 4) and first.dtype == np.uint8
+
+
+def first_scale(element: DataArray | DataTree) -> DataArray:
+    """The finest scale of an image element."""
+    return _scales(element)[0]
+
+
+def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyramid:
+    """Return the image element ``name`` as a pyramid.
+
+    Parameters
+    ----------
+    downsample
+        Full-resolution px per px of the element's finest scale.
+    """
+    scales = _scales(sdata.images[name])
+    arrays = _zarr_arrays(sdata.path, name, len(scales)) if sdata.path is not None else None
+    height, width = (scales[0].sizes[a] for a in "yx")
+    levels: list[Level] = []
+    for i, scale in enumerate(scales):
+        ratio = (height / scale.sizes["y"] + width / scale.sizes["x"]) / 2
+        # Scales are halved with the odd row dropped or kept; the meant factor is a whole number.
+        whole = round(ratio)
+        meant = all(abs(n / whole - scale.sizes[a]) < 1 for a, n in (("y", height), ("x", width)))
+        array = scale.data if arrays is None else arrays[i]
+        levels.append(StoreLevel(array, downsample * (whole if meant else ratio)))
+    return with_overviews(levels)
+
+
+def _scales(element: DataArray | DataTree) -> list[DataArray]:
+    from xarray import DataArray
+
+    if isinstance(element, DataArray):
+        return [element]
+    return [next(iter(element[key].data_vars.values())) for key in element]
+
+
+def _zarr_arrays(store: Path, name: str, count: int) -> list[zarr.Array] | None:
+    """The zarr arrays behind an element, None where the store has them otherwise (unsaved)."""
+    import zarr
+
+    try:
+        group = zarr.open_group(store, path=f"images/{name}", mode="r")
+    except FileNotFoundError:
+        return None
+    attrs: dict[str, Any] = group.attrs.asdict()
+    multiscales = attrs.get("ome", attrs).get("multiscales", [])
+    paths = [d["path"] for d in multiscales[0]["datasets"]] if multiscales else []
+    arrays = [group[p] for p in paths]
+    return cast("list[zarr.Array]", arrays) if len(arrays) == count else None
