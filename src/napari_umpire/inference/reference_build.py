@@ -15,6 +15,7 @@ import pandas as pd
 
 from napari_umpire import __version__
 from napari_umpire.errors import InputError
+from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.reference_format import (
     ARRAYS,
     TABLES,
@@ -209,18 +210,14 @@ class ReferenceWriter:
         return np.load(self._parts / f"{number}_{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def _create(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        path = self._tmp / name
-        if 0 in shape:  # an empty file cannot be memory-mapped
-            np.save(path, np.empty(shape, ARRAYS[name]), allow_pickle=False)
-            return np.empty(shape, ARRAYS[name])
-        return np.lib.format.open_memmap(path, mode="w+", dtype=ARRAYS[name], shape=shape)
+        return create_array(self._tmp / name, shape, ARRAYS[name])
 
     def _join_embeddings(self, n: int) -> None:
         assert self._dim is not None  # set by the first part
         out = self._create("embeddings.npy", (n, self._dim))
         for number, slide in enumerate(self._slides):
             out[slide.first : slide.first + slide.n_spots] = self._load(number, "embeddings")
-        _flush(out)
+        flush(out)
 
     def _join_expression(self, n_genes: int) -> int:
         sizes = np.zeros(n_genes, np.int64)
@@ -247,11 +244,6 @@ class ReferenceWriter:
                 rows[target] = spots[ends[a] : ends[b]] + first
                 free[columns[a:b]] += counts
                 a = b
-        _flush(data)
-        _flush(rows)
+        flush(data)
+        flush(rows)
         return nnz
-
-
-def _flush(array: np.ndarray) -> None:
-    if isinstance(array, np.memmap):
-        array.flush()

@@ -1,0 +1,145 @@
+"""Embeddings of a slide's spots by a model: from its image, or from its measured genes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from napari_umpire.inference.embed import compute_features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.inference.gene_input import MeasuredGenes
+    from napari_umpire.inference.model import Model
+    from napari_umpire.progress import Steps
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["gene_embeddings", "image_embeddings"]
+
+_PROJECT_ROWS = 65_536
+
+
+def image_embeddings(
+    model: Model, slide: Slide, batch_size: int, cache: FeatureCache | None
+) -> Steps[np.ndarray]:
+    """See `Model.embed_images`. What is cached are the features before context and projection."""
+    import torch
+
+    from napari_umpire.models.context import slide_context
+    from napari_umpire.slides.neighbours import neighbours
+    from napari_umpire.slides.patches import iter_patches, patch_digest
+
+    spec = model.patch_spec
+    mpp = slide.mpp  # a slide without scale is refused here, before any work
+    if slide.n_spots == 0:
+        raise InputError(
+            f"Slide {slide.name} has no spots",
+            expected="tissue on the slide",
+            fix="Check its um per px: with a wrong scale no spot fits on the tissue",
+        )
+    entry = None
+    if cache is not None:
+        entry = cache.entry(
+            n=slide.n_spots,
+            dim=model.module.image_dim,
+            slide=slide.digest,
+            encoder=model.image_digest,
+            patches=patch_digest(spec),
+        )
+
+    def batches(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for batch in iter_patches(slide, spec, spots=rows, batch_size=batch_size):
+            yield batch.rows, batch.pixels
+
+    features = yield from compute_features(
+        slide.n_spots,
+        model.module.image_dim,
+        batches,
+        model.module.encode_image,
+        device=model.device,
+        bf16=model.bf16,
+        batch_size=batch_size,
+        entry=entry,
+        stage=f"Image of {slide.name}",
+        name=lambda row: f"spot {slide.spots.index[row]} of {slide.name}",
+    )
+    context = model.config.context
+    around = None
+    if context.neighbours:
+        near = neighbours(slide.yx, slide.pitch_um / mpp, k=context.neighbours)
+        around = torch.from_numpy(near)
+    with torch.inference_mode():
+        wide = slide_context(torch.from_numpy(features), around, context.standardise)
+        return _project(model, model.module.project_image, wide)
+
+
+def gene_embeddings(
+    model: Model,
+    slide: Slide,
+    measured: MeasuredGenes,
+    batch_size: int,
+    cache: FeatureCache | None,
+    rows: np.ndarray | None = None,
+) -> Steps[np.ndarray]:
+    """See `Model.embed_genes`.
+
+    Parameters
+    ----------
+    rows
+        Only these spots, (m,) int64 ascending; None: all.
+    """
+    import torch
+
+    rows = np.arange(slide.n_spots) if rows is None else rows
+    panel_means = model.module.spot_backbone.state_dict().get("mean")  # a Visiumformer has none
+    fill = None if panel_means is None else panel_means.float().cpu().numpy()
+    inputs = measured.inputs(model.config, fill)
+    entry = None
+    if cache is not None:
+        entry = cache.entry(
+            n=len(rows),
+            dim=model.module.gene_dim,
+            slide=slide.digest,
+            encoder=model.gene_digest,
+            counts=measured.digest_of(rows),
+        )
+
+    def batches(wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        # Spots of like length together, so that little is computed on padding; the longest first,
+        # so that a batch too large for the device shows at once.
+        order = wanted[np.argsort(-measured.n_detected[rows[wanted]], kind="stable")]
+        for a in range(0, len(order), batch_size):
+            part = order[a : a + batch_size]
+            yield part, inputs.rows(rows[part])
+
+    features = yield from compute_features(
+        len(rows),
+        model.module.gene_dim,
+        batches,
+        model.module.encode_gene,
+        device=model.device,
+        bf16=model.bf16,
+        batch_size=batch_size,
+        entry=entry,
+        stage=f"Genes of {slide.name}",
+        name=lambda row: f"spot {slide.spots.index[rows[row]]} of {slide.name}",
+    )
+    with torch.inference_mode():
+        return _project(model, model.module.project_gene, torch.from_numpy(features))
+
+
+def _project(
+    model: Model, head: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
+) -> np.ndarray:
+    """(n, dim) float32, rows of length 1; always in float32."""
+    parts = [
+        head(features[a : a + _PROJECT_ROWS].to(model.device)).cpu().numpy()
+        for a in range(0, len(features), _PROJECT_ROWS)
+    ]
+    return np.concatenate(parts)

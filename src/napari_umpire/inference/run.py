@@ -1,0 +1,107 @@
+"""What a prediction needs settled before it starts, and its record."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.inference.record import RunRecord, provenance
+from napari_umpire.inference.reference import ReferenceDatabase
+from napari_umpire.inference.weights import WEIGHTINGS
+
+if TYPE_CHECKING:
+    from napari_umpire.inference.model import Model
+    from napari_umpire.inference.weights import Weighting
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["check_options", "choose_reference", "make_record"]
+
+
+def check_options(k: int, weighting: str, batch_size: int) -> None:
+    """Refuse options that cannot be, before minutes of work rather than after."""
+    if k < 1:
+        raise InputError("The number of references per spot must be at least 1", got=k)
+    if weighting not in WEIGHTINGS:
+        raise InputError(
+            "Unknown weighting of references", got=repr(weighting), expected=" or ".join(WEIGHTINGS)
+        )
+    if batch_size < 1:
+        raise InputError("The batch size must be at least 1", got=batch_size)
+
+
+def choose_reference(
+    model: Model, reference: ReferenceDatabase | str | Path | None, slide: Slide
+) -> ReferenceDatabase:
+    """The reference to compare with; the model's own where none is given.
+
+    Warns where the slide itself is among the references: its prediction is then no test of the
+    model.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it was made with another model: its embeddings would look right and
+        mean nothing.
+    """
+    if isinstance(reference, (str, Path)):
+        reference = ReferenceDatabase.open(reference)
+    chosen = model.reference if reference is None else reference
+    if chosen is None:
+        raise InputError(
+            f"The model {model.name} has no reference spots, so it cannot predict",
+            expected=f"the folder {model.path / 'reference'}, or another reference",
+            fix="Build one from measured slides: umpire-train reference",
+        )
+    if chosen.info.model_digest != model.digest:
+        raise InputError(
+            f"The reference {chosen.path} was made with another model than {model.name}",
+            got=f"model {chosen.info.model_digest[:16]}",
+            expected=f"model {model.digest[:16]}",
+            fix="Build the reference again with this model: umpire-train reference",
+        )
+    if any(known.digest == slide.digest for known in chosen.info.slides):
+        warnings.warn(
+            f"Slide {slide.name} is itself among the references, so its prediction rests on its "
+            "own measured spots.",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    return chosen
+
+
+def make_record(
+    model: Model,
+    slide: Slide,
+    reference: ReferenceDatabase,
+    k: int,
+    weighting: Weighting,
+    batch_size: int,
+) -> RunRecord:
+    """The record from which ``umpire-train predict --config`` makes this prediction again."""
+    from napari_umpire.slides.open import sniff
+
+    region = None
+    if slide.path is not None and sniff(slide.path) == "spatialdata":
+        region = slide.region  # a store may hold several slides
+    own = reference.path.resolve() == (model.path / "reference").resolve()
+    return RunRecord(
+        slide=slide.name if slide.path is None else str(slide.path),
+        model=model.source,
+        reference=None if own else str(reference.path),
+        k=k,
+        weighting=weighting,
+        mpp=slide.mpp,
+        region=region,
+        device=str(model.device),
+        batch_size=batch_size,
+        provenance=provenance(
+            model_digest=model.digest,
+            reference_digest=reference.digest,
+            slide_digest=slide.digest,
+            mpp_source=slide.scale.source,
+            precision="bfloat16" if model.bf16 else "float32",
+            softmax_scale=repr(float(model.module.scale.detach())),
+        ),
+    )
