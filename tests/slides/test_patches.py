@@ -110,7 +110,7 @@ def smooth(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 def test_resampling_covers_the_exact_window(field_px: float) -> None:
     size = 24
     rng = np.random.default_rng(1)
-    yx = np.stack([rng.uniform(150, 550, 30), rng.uniform(150, 900, 30)], axis=1)
+    yx = np.stack([rng.uniform(150, 550, 500), rng.uniform(150, 900, 500)], axis=1)
     slide = slide_of([ArrayLevel(smooth(), 1, 64)], yx)
     got = collect(slide, PatchSpec(field_px * 0.5, size)).astype(float)
     # Centre of patch pixel i in the image; a pixel's value belongs to its own centre.

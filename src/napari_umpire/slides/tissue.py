@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TissueMask", "grid_spots", "tissue_mask"]
 
-_MASK_UM = 8.0
+_READ_UM, _MASK_UM = 4.0, 8.0
 # Pieces and holes below this are dust, and lumens or fat cells: the area of two and a half spots.
 _SMALL_MM2 = 0.02
 # Bridges the empty middle of fat cells, 60 um wide.
 _CLOSE_UM = 32.0
 # Green light that tissue takes away, as natural optical density over glass: Otsu's threshold is
 # kept in these bounds, because it splits glass noise on a blank slide and tissue on a full one.
-_LEAST_OD, _MOST_OD = 0.06, 0.25
+_LEAST_OD, _MOST_OD = 0.06, 0.18
 # Grey things (dust, the edge of the cover slip, shadow) take all colours alike.
 _LEAST_COLOUR_OD = 0.03
 _BLACK = 12
@@ -67,7 +67,7 @@ class TissueMask:
 
 
 def tissue_mask(pyramid: Pyramid, mpp: float) -> TissueMask:
-    """Find the tissue by the green light it takes away, on the level nearest to 8 um per px.
+    """Find the tissue by the green light it takes away, on a grid of about 8 um.
 
     Parameters
     ----------
@@ -81,12 +81,13 @@ def tissue_mask(pyramid: Pyramid, mpp: float) -> TissueMask:
     TissueMask
         All False where the slide is blank.
     """
-    level = min(pyramid.levels, key=lambda v: abs(np.log(v.downsample * mpp / _MASK_UM)))
-    um = level.downsample * mpp
-    step = max(1, round(_MASK_UM / um))
+    level = min(pyramid.levels, key=lambda v: abs(np.log(v.downsample * mpp / _READ_UM)))
+    step = max(1, round(_READ_UM / (level.downsample * mpp)))
     rgb = _read_reduced(level, step)
-    um, downsample = um * step, level.downsample * step
-    mask = _separate(rgb)
+    pool = max(1, round(_MASK_UM / (level.downsample * step * mpp)))
+    mask = _separate(rgb, pool)
+    downsample = level.downsample * step * pool
+    um = downsample * mpp
     close = int(np.ceil(_CLOSE_UM / um))
     if close > 0:
         y, x = np.mgrid[-close : close + 1, -close : close + 1]
@@ -171,25 +172,34 @@ def _read_reduced(level: Level, step: int) -> np.ndarray:
     return out
 
 
-def _separate(rgb: np.ndarray) -> np.ndarray:
-    """Return what is stained, (h, w) bool."""
+def _separate(rgb: np.ndarray, pool: int) -> np.ndarray:
+    """Return what is stained in blocks of ``pool`` x ``pool`` pixels, (h, w) bool.
+
+    The darkest pixel of a block speaks for it, so that the thin walls of fat cells count; pixels
+    that do not fill a block at the lower and right edge repeat the last ones.
+    """
     from skimage.filters import threshold_otsu
 
-    light = np.stack(
-        [ndimage.gaussian_filter(rgb[..., c].astype(np.float32), 1.0) for c in range(3)]
-    )
+    light = ndimage.gaussian_filter(rgb.astype(np.float32), (0.7, 0.7, 0.0))
     # Scanners fill what they did not scan with black.
     scanned = rgb.max(axis=-1) > _BLACK
     if not scanned.any():
-        return scanned
-    glass = np.percentile(light[:, scanned], 99, axis=1)
-    density = -np.log((light + 1.0) / (np.maximum(glass, 200.0) + 1.0)[:, None, None])
-    green = density[1]
-    values = green[scanned]
-    otsu = threshold_otsu(values) if values.min() < values.max() else _MOST_OD
-    colour = density.max(axis=0) - density.min(axis=0)
-    limit = np.clip(otsu, _LEAST_OD, _MOST_OD)
-    return scanned & (green > limit) & (colour > _LEAST_COLOUR_OD)
+        return _blocks(scanned, pool).any(axis=(1, 3))
+    glass = np.percentile(light[scanned], 99, axis=0)
+    density = -np.log((light + 1.0) / (np.maximum(glass, 200.0) + 1.0))
+    density *= scanned[..., None]
+    colour = _blocks(density.max(axis=-1) - density.min(axis=-1), pool).max(axis=(1, 3))
+    green = _blocks(density[..., 1], pool).max(axis=(1, 3))
+    values = green[_blocks(scanned, pool).all(axis=(1, 3))]
+    otsu = threshold_otsu(values) if values.size and values.min() < values.max() else _MOST_OD
+    return (green > np.clip(otsu, _LEAST_OD, _MOST_OD)) & (colour > _LEAST_COLOUR_OD)
+
+
+def _blocks(field: np.ndarray, edge: int) -> np.ndarray:
+    """Return (h, w) as (h / edge, edge, w / edge, edge), the last row and column repeated."""
+    h, w = field.shape
+    padded = np.pad(field, ((0, -h % edge), (0, -w % edge)), mode="edge")
+    return padded.reshape(padded.shape[0] // edge, edge, padded.shape[1] // edge, edge)
 
 
 def _without_small(mask: np.ndarray, size: float) -> np.ndarray:
