@@ -43,6 +43,7 @@ def tiny_config(tiny_former, tiny_vision):
 def vocabulary():
     """100 genes, so that n_tokens is 130."""
     import numpy as np
+
     from napari_umpire.genes.vocabulary import GeneVocabulary
 
     return GeneVocabulary(

@@ -180,3 +180,50 @@ def test_loading_asks_no_network(folder, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     load_model_folder(folder)
+
+
+class Computing(torch.nn.Module):
+    """An encoder that cannot be built without storage, and keeps a table outside its state."""
+
+    num_features = 3
+
+    def __init__(self, share=0.5):
+        super().__init__()
+        # item() is what older timm models do with their drop-path rates
+        self.rate = torch.linspace(0, share, 3)[-1].item() if share else 0.0
+        self.register_buffer("table", torch.arange(3.0), persistent=False)
+
+    def forward(self, pixels):
+        return pixels.mean((2, 3)) + self.table + self.rate
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["computes", "keeps a table"])
+def test_encoders_that_need_storage_to_be_built(
+    tmp_path, monkeypatch, tiny_config, vocabulary, share
+):
+    from napari_umpire.models.small_vision import SMALL_ENCODERS
+
+    monkeypatch.setitem(SMALL_ENCODERS, "computing", Computing)
+    vision = replace(tiny_config.vision, name="computing", kwargs={"share": share})
+    model = Umpire(replace(tiny_config, vision=vision))
+    loaded = load_model_folder(save_model(tmp_path / "m", model, vocabulary))
+    pixels = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(loaded.model.encode_image(pixels), model.encode_image(pixels))
+
+
+def test_a_loaded_model_can_be_trained(folder):
+    model = load_model_folder(folder).model.train()
+    parameters = model.set_trainable("all")
+    loss = model.project_image(model.encode_image(torch.rand(2, 3, 32, 32)))[:, 0].sum()
+    loss = loss + model.project_gene(model.encode_gene(torch.full((2, 5), 40)))[:, 0].sum()
+    loss.backward()
+    assert sum(p.grad is not None for p in parameters) > 10
+
+
+def test_importing_the_room_imports_no_torch():
+    import subprocess
+    import sys
+
+    program = "import sys, napari_umpire.models as m; dir(m); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout.strip() == "False", found.stderr

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.masking import FIRST_GENE_ID, MASK_ID, PAD_ID, mask_tokens
+from napari_umpire.genes.tokens import FIRST_GENE_ID, MASK_ID, PAD_ID
+from napari_umpire.models.masking import mask_tokens
 
 N_TOKENS = 20340
 
@@ -72,10 +73,3 @@ def test_wrong_settings(tokens):
         mask_tokens(tokens, N_TOKENS, p=1.5)
     with pytest.raises(InputError, match="scheme"):
         mask_tokens(tokens, N_TOKENS, scheme="bert")
-
-
-def test_the_ids_are_those_of_the_tokeniser():
-    from napari_umpire.genes import tokens as genes_tokens
-
-    assert (genes_tokens.MASK_ID, genes_tokens.PAD_ID) == (MASK_ID, PAD_ID)
-    assert genes_tokens.FIRST_GENE_ID == FIRST_GENE_ID

@@ -55,7 +55,7 @@ class Evil:
     [
         (lambda t: Evil(os.system, f"touch {t}"), "system"),
         (lambda t: Evil(eval, f"open({str(t)!r}, 'w')"), "eval"),
-        (lambda t: Evil(getattr, torch, "load"), "getattr"),
+        (lambda t: Evil(getattr, "x", "upper"), "getattr"),
         (lambda t: Evil(torch.load, str(t)), "torch.serialization.load"),
     ],
 )

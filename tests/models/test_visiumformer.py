@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.masking import PAD_ID, mask_tokens
+from napari_umpire.genes.tokens import PAD_ID
+from napari_umpire.models.masking import mask_tokens
 from napari_umpire.models.visiumformer import (
     UNUSED_PUBLISHED_KEYS,
     Visiumformer,

@@ -121,10 +121,7 @@ def load_model_folder(folder: str | Path, device: str | torch.device = "cpu") ->
     config = UmpireConfig.from_json(text, str(path))
     vocabulary = GeneVocabulary.read_csv(folder / _GENES)
     _check_genes(config, vocabulary, str(folder))
-    model = Umpire(config, pretrained=False)
-    state = _read_checked(folder / _WEIGHTS, model)
-    model.load_state_dict(state)
-    model.eval().to(device)
+    model = _filled(config, folder / _WEIGHTS).eval().to(device)
     return LoadedModel(model, vocabulary, model.config, model_digest(folder), folder)
 
 
@@ -184,8 +181,25 @@ def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -
             )
 
 
+def _filled(config: UmpireConfig, path: Path) -> Umpire:
+    """The model with the weights of ``path``."""
+    try:
+        # Without storage: random weights that are replaced at once take seconds for a large ViT.
+        with torch.device("meta"):
+            model = Umpire(config, pretrained=False)
+        model.load_state_dict(_read_checked(path, model), assign=True)
+    except (NotImplementedError, RuntimeError):
+        pass  # an encoder whose constructor computes with its tensors
+    else:
+        if not any(buffer.is_meta for buffer in model.buffers()):
+            return model
+    model = Umpire(config, pretrained=False)
+    model.load_state_dict(_read_checked(path, model))
+    return model
+
+
 def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:
-    """The tensors of ``path``, which are exactly those of ``model``, in name, shape and type."""
+    """The tensors of ``path``, which are exactly those of ``model``, in name and shape."""
     from safetensors import SafetensorError, safe_open
 
     wanted = model.state_dict()
@@ -210,7 +224,7 @@ def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:
                     got=", ".join(extra[:3]) + (" ..." if extra[3:] else ""),
                 )
             for name in wanted:
-                state[name] = file.get_tensor(name)
+                state[name] = file.get_tensor(name).to(wanted[name].dtype)
     except SafetensorError as error:
         raise InputError(
             f"{path} is not a readable safetensors file",

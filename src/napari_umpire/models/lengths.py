@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_umpire.models.masking import PAD_ID
+from napari_umpire.genes.tokens import PAD_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.tokens import FIRST_GENE_ID, MASK_ID, PAD_ID
 
-__all__ = ["CLS_ID", "FIRST_GENE_ID", "MASK_ID", "PAD_ID", "Masked", "Scheme", "mask_tokens"]
+__all__ = ["Masked", "Scheme", "mask_tokens"]
 
-MASK_ID, PAD_ID, CLS_ID, FIRST_GENE_ID = 0, 1, 2, 30
 _FIRST_RANDOM_ID_PUBLISHED = 10
 
 Scheme = Literal["exact", "published"]

@@ -11,7 +11,13 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.weight_files import kind_of, only_tensors, read_weights, require_file
+from napari_umpire.models.weight_files import (
+    kind_of,
+    only_tensors,
+    quiet_about_protocols,
+    read_weights,
+    require_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +34,8 @@ class _RefusedError(pickle.UnpicklingError):
 
 def _load_from_bytes(data: bytes) -> Any:
     # torch's own function of this name is an unrestricted torch.load that keeps the device.
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    with quiet_about_protocols():
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {

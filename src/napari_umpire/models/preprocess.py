@@ -25,8 +25,11 @@ class Preprocess(nn.Module):
     ) -> None:
         super().__init__()
         self.size_px = size_px
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        # These are not in the state dict, so they need their values even where the rest of a model
+        # is built without storage.
+        for name, values in (("mean", mean), ("std", std)):
+            buffer = torch.tensor(values, dtype=torch.float32, device="cpu").view(1, 3, 1, 1)
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) or (B, H, W, 3), uint8 or float in 0..1."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,10 @@ from napari_umpire.models.preprocess import Preprocess
 from napari_umpire.models.small_vision import SMALL_ENCODERS
 from napari_umpire.models.vision_config import VisionConfig
 from napari_umpire.models.vision_names import NAMED, hf_vit_to_timm, is_hf_vit
-from napari_umpire.models.weight_files import read_weights
+from napari_umpire.models.weight_files import read_weights, require_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["VisionConfig", "VisionEncoder", "create_vision_encoder", "load_trunk_weights"]
 
@@ -64,18 +66,16 @@ def create_vision_encoder(config: VisionConfig, *, pretrained: bool = True) -> V
     InputError
         For an unknown name, weights that are missing, gated, or do not fit.
     """
+    # Found before the encoder is built, which takes seconds for a large one.
+    path = _weights_path(config) if pretrained else None
     if config.name in SMALL_ENCODERS:
         trunk = _construct(SMALL_ENCODERS[config.name], config.name, dict(config.kwargs))
-        if pretrained and config.weights == "hub":
-            raise InputError(f"{config.name} is trained from scratch; no hub has weights for it")
         found = _Source(config.name, dict(config.kwargs), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     else:
         found = _source(config, pretrained)
         trunk = _timm_model(found)
-    if pretrained:
-        path = _weights_path(config)
-        if path is not None:
-            load_trunk_weights(trunk, read_weights(path), str(path))
+    if path is not None:
+        load_trunk_weights(trunk, read_weights(path), str(path))
     default = getattr(trunk, "pretrained_cfg", {})
     resolved = replace(
         config,
@@ -111,8 +111,12 @@ def _source(config: VisionConfig, pretrained: bool) -> _Source:
 
 def _weights_path(config: VisionConfig) -> Path | None:
     """The file to load: the user's own, or a downloaded one, or none."""
-    if config.weights not in (None, "hub"):
-        return Path(config.weights)
+    if config.weights is not None and config.weights != "hub":
+        return require_file(config.weights, "The weights file")
+    if config.weights is None and config.name in SMALL_ENCODERS:
+        return None
+    if config.name in SMALL_ENCODERS:
+        raise InputError(f"{config.name} is trained from scratch; no hub has weights for it")
     from napari_umpire.models.hub import download_weights
 
     if config.name.startswith(_HUB):

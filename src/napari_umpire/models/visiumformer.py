@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.tokens import PAD_ID
 from napari_umpire.models.encoder_block import EncoderBlock, SelfAttention
 from napari_umpire.models.lengths import trim
-from napari_umpire.models.masking import PAD_ID, Scheme, mask_tokens
+from napari_umpire.models.masking import Scheme, mask_tokens
 
 __all__ = ["UNUSED_PUBLISHED_KEYS", "Visiumformer", "VisiumformerConfig", "unused_shapes"]
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
 
-__all__ = ["kind_of", "only_tensors", "read_weights", "require_file"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["kind_of", "only_tensors", "quiet_about_protocols", "read_weights", "require_file"]
 
 _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
@@ -37,6 +42,14 @@ def kind_of(path: Path) -> str:
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return "pickle"
     return "unknown"
+
+
+@contextmanager
+def quiet_about_protocols() -> Iterator[None]:
+    """Keep back torch's notice of an unusual pickle protocol: reading it works or is refused."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        yield
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -70,7 +83,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if kind == "unknown":
         raise InputError(f"{path} is not a weights file", expected="safetensors or torch")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with quiet_about_protocols():
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()
         raise InputError(
