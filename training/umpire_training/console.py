@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.progress import Progress, Steps
 
-__all__ = ["follow", "progress_bar"]
+__all__ = ["follow", "progress_bar", "say"]
 
 T = TypeVar("T")
 
@@ -52,3 +52,8 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stderr.write(f"{text}\n")

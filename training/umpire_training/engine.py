@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -144,6 +145,8 @@ def fit(
 
         callbacks.append(EarlyStopping("val_loss", patience=options.patience, mode="min"))
     last = folder / "checkpoints" / "last.ckpt"
+    # Lightning's own news (devices, advice) is not about this run.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     with warnings.catch_warnings():
         _ignore_chatter()

@@ -22,7 +22,7 @@ from umpire_training.corpus.normalise import vocabulary_expression
 from umpire_training.corpus.npy import open_npy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import scipy.sparse as sp
 
@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import SlideSource
     from umpire_training.options import PatchOptions, QcOptions, TokenOptions
 
-__all__ = ["PairedSet", "PairedSlide", "build_paired", "good_spots"]
+__all__ = [
+    "PairedSet",
+    "PairedSlide",
+    "build_paired",
+    "checked_counts",
+    "good_spots",
+    "write_patches",
+]
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,9 @@ class PairedSet:
 
         path = Path(path)
         facts = read_json(path / "pairs.json", "paired set", "paired set")
-        vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
+        vocabulary = replace(
+            GeneVocabulary.read_csv(path / "genes.csv"), source=facts["vocabulary_source"]
+        )
         if vocabulary.digest != facts["vocabulary"]:
             raise InputError(
                 f"The vocabulary of the paired set {path} was changed", fix="Prepare it again"
@@ -112,10 +121,6 @@ class PairedSet:
                 )
         return cls(path, vocabulary, slides, facts)
 
-    def slide(self, name: str) -> PairedSlide:
-        """The slide of that name."""
-        return next(slide for slide in self.slides if slide.name == name)
-
     @property
     def n_spots(self) -> int:
         """Spots in all slides."""
@@ -126,7 +131,7 @@ def good_spots(slide: Slide, qc: QcOptions) -> Slide:
     """The slide with the spots that pass ``qc`` only."""
     from umpire_training.corpus.qc import passes
 
-    counts = _checked(slide)
+    counts = checked_counts(slide)
     keep = passes(counts, qc)
     if not keep.any():
         raise InputError(
@@ -136,7 +141,8 @@ def good_spots(slide: Slide, qc: QcOptions) -> Slide:
     return slide if keep.all() else replace(slide, spots=slide.spots[keep])
 
 
-def _checked(slide: Slide) -> sp.csr_matrix:
+def checked_counts(slide: Slide) -> sp.csr_matrix:
+    """Raw counts of a slide, canonical CSR; refused where they are not counts."""
     from napari_umpire.genes import check_counts
 
     return check_counts(
@@ -155,14 +161,14 @@ def build_paired(
     patches: PatchOptions,
     tokens: TokenOptions,
     qc: QcOptions,
-    patches_from: PairedSet | None = None,
+    patches_from: Mapping[str, Path] | None = None,
 ) -> Steps[PairedSet]:
     """Cut patches, tokenise and normalise the good spots of each slide into a new folder.
 
     Parameters
     ----------
     patches_from
-        A paired set of the same slides, patches and quality control, whose patches are linked
+        Slide name -> a patches.npy that `write_patches` made of the same spots, which is linked
         instead of cut again: only the vocabulary differs between the folds of an evaluation.
     """
     folder = Path(folder)
@@ -177,7 +183,7 @@ def build_paired(
             out.mkdir(parents=True)
             mapping = _write_counts(slide, vocabulary, out, tokens)
             if patches_from is None:
-                yield from _write_patches(slide, out / "patches.npy", patches)
+                yield from write_patches(slide, out / "patches.npy", patches)
             else:
                 link_or_copy(
                     patches_from.slide(slide.name).path / "patches.npy", out / "patches.npy"
@@ -200,6 +206,7 @@ def build_paired(
             {
                 "kind": "paired set",
                 "vocabulary": vocabulary.digest,
+                "vocabulary_source": vocabulary.source,
                 "patches": asdict(patches),
                 "tokens": asdict(tokens),
                 "qc": asdict(qc),
@@ -212,7 +219,7 @@ def build_paired(
 def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
     from napari_umpire.genes import rank_tokens
 
-    counts = _checked(slide)
+    counts = checked_counts(slide)
     mapping = vocabulary.map(slide.genes)
     if not mapping.n_mapped:
         raise InputError(
@@ -232,7 +239,8 @@ def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: T
     return mapping
 
 
-def _write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None]:
+def write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None]:
+    """Cut the patch of every spot into one .npy, (n_spots, px, px, 3) uint8."""
     from napari_umpire.slides.patches import PatchSpec, iter_patches
 
     spec = PatchSpec(options.field_um, options.size_px, options.max_upsampling)

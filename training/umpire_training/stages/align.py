@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["align_model", "check_settings"]
 
 
-def check_settings(settings: AlignSettings) -> None:
-    """Refuse settings that contradict each other, before any work."""
+def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -> None:
+    """Refuse settings that contradict each other, before any work.
+
+    Parameters
+    ----------
+    pretrained_later
+        The gene encoder will be pre-trained before the alignment, as an evaluation does.
+    """
     aug = settings.augment
     if (aug.dihedral or aug.stain > 0) and not settings.vision.train:
         raise InputError(
@@ -36,7 +42,7 @@ def check_settings(settings: AlignSettings) -> None:
             "An mlp gene encoder has no pre-training to freeze", fix="Set gene.train to true"
         )
     untrained = settings.gene.kind == "visiumformer" and settings.gene.pretrained is None
-    if untrained and not settings.gene.train:
+    if untrained and not settings.gene.train and not pretrained_later:
         raise InputError(
             "The gene encoder is frozen but not pre-trained",
             fix="Give gene.pretrained (a run folder of pretrain), or set gene.train to true",

@@ -1,0 +1,110 @@
+"""The slides of an evaluation: good spots, colour features and positions, made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from umpire_training.baselines.colour import slide_features
+from umpire_training.baselines.position import read_registration
+from umpire_training.console import follow
+from umpire_training.corpus.normalise import vocabulary_expression
+from umpire_training.corpus.paired import checked_counts, good_spots, write_patches
+from umpire_training.corpus.sources import SlideSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import scipy.sparse as sp
+
+    from napari_umpire.genes import GeneVocabulary
+    from umpire_training.corpus.sources import Source
+    from umpire_training.options import PatchOptions, QcOptions
+
+__all__ = ["Measured", "load_measured", "safe_name"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One slide of the evaluation, with its good spots only.
+
+    Attributes
+    ----------
+    counts
+        (n_spots, n_columns) canonical CSR.
+    patches
+        Its patches.npy.
+    colour
+        (n_spots, 62) float32.
+    position
+        (n_spots, 2) registered coordinates, or None.
+    """
+
+    source: SlideSource
+    counts: sp.csr_matrix
+    patches: Path
+    colour: np.ndarray
+    position: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        """The slide's name."""
+        return self.source.name
+
+    def expression(self, vocabulary: GeneVocabulary) -> tuple[sp.csr_matrix, np.ndarray]:
+        """log1p CP10k over the vocabulary (n_spots, n_genes), and which genes were measured."""
+        mapping = vocabulary.map(self.source.slide.genes)
+        measured = np.zeros(vocabulary.n_genes, bool)
+        measured[mapping.index[mapping.index >= 0]] = True
+        return vocabulary_expression(self.counts, mapping), measured
+
+
+def load_measured(
+    sources: list[Source],
+    folder: Path,
+    *,
+    qc: QcOptions,
+    patches: PatchOptions,
+    registration: str | None,
+) -> list[Measured]:
+    """Keep the good spots of each slide and make what does not depend on the fold.
+
+    What was made before lies in ``folder`` and is read.
+    """
+    if len(sources) < 2:
+        raise InputError("Leaving one section out needs at least two", got=f"{len(sources)} slides")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for source in sources:
+        if not isinstance(source, SlideSource):
+            raise InputError(f"{source.path} has no image", expected="slides with image and counts")
+        slide = good_spots(source.slide, qc)
+        stem = safe_name(slide.name)
+        position = None if registration is None else read_registration(registration, slide)
+        pixels, colour = folder / f"{stem}-patches.npy", folder / f"{stem}-colour.npy"
+        if not pixels.is_file():
+            partial = pixels.with_suffix(".partial")
+            follow(write_patches(slide, partial, patches))
+            partial.replace(pixels)
+        if not colour.is_file():
+            partial = colour.with_suffix(".partial.npy")
+            np.save(partial, follow(slide_features(slide)))
+            partial.replace(colour)
+        found.append(
+            Measured(
+                source=replace(source, slide=slide),
+                counts=checked_counts(slide),
+                patches=pixels,
+                colour=np.load(colour, allow_pickle=False),
+                position=position,
+            )
+        )
+    return found
+
+
+def safe_name(name: str) -> str:
+    """The name as a file name."""
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)

@@ -1,0 +1,130 @@
+"""The table of an evaluation: means over folds, per section, with the protocol beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from umpire_training.benchmark.controls import CONTROLS
+from umpire_training.benchmark.fold import MODEL_ROW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write_tables"]
+
+
+def write_tables(
+    results: list[dict[str, Any]], folder: Path, *, command: str, seed: int, min_genes: int
+) -> str:
+    """Write scores.csv (a row per method, gene set and fold) and evaluation.md; return the latter.
+
+    Parameters
+    ----------
+    results
+        One per fold, from `run_fold`.
+    command
+        What to type to get the table again.
+    """
+    from napari_umpire.inference.metrics import markdown_table
+
+    scores = _scores(results, min_genes)
+    frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
+    frame.to_csv(folder / "scores.csv", index=False)
+    parts = [
+        "# Evaluation",
+        "",
+        f"`{command}`",
+        "",
+        f"Seed {seed}; {len(results)} folds, {sum(r['n_spots'] for r in results)} spots.",
+        "",
+        markdown_table(scores),
+        *_notes(results),
+        "",
+        "## By held-out section",
+        "",
+        _by_section(scores),
+        "",
+        "## Squared error (training mean in brackets)",
+        "",
+        _errors(results),
+    ]
+    if any(result["shown_genes"] and any(result["shown_genes"].values()) for result in results):
+        parts += ["", "## Genes asked for (PCC)", "", _shown(results)]
+    text = "\n".join(parts) + "\n"
+    (folder / "evaluation.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _scores(results: list[dict[str, Any]], min_genes: int) -> list[Any]:
+    from napari_umpire.inference.metrics import FoldScore, Protocol, Score
+
+    scores = []
+    for method in (*CONTROLS, MODEL_ROW):
+        if any(method not in r["rows"] or "skipped" in r["rows"][method] for r in results):
+            continue
+        for genes, columns in results[0]["genes"].items():
+            folds = []
+            for result in results:
+                entry = result["rows"][method][genes]
+                n, constant = entry.get("n_genes", len(columns)), entry.get("n_constant", 0)
+                folds.append(FoldScore(result["slide"], entry["mean"], n, constant))
+            protocol = Protocol(genes=genes, min_genes=min_genes)
+            scores.append(Score(method, protocol, tuple(folds)))
+    return scores
+
+
+def _notes(results: list[dict[str, Any]]) -> list[str]:
+    """What a row is not: spread of the permutations, rows that are missing and why."""
+    notes = []
+    first = results[0]["rows"].get(CONTROLS[0])
+    if first and all(CONTROLS[0] in r["rows"] for r in results):
+        said = []
+        for genes in first:
+            values = np.mean([r["rows"][CONTROLS[0]][genes]["values"] for r in results], axis=0)
+            said.append(f"{genes} {values.mean():.3f} ± {values.std(ddof=1):.3f}")
+            n = len(values)
+        notes.append(
+            f"- Permuted: the colour-feature ridge, {n} permutations of the training rows within "
+            f"their slides; spread over permutations of the mean over folds: {', '.join(said)}."
+        )
+    for method in CONTROLS:
+        reasons = {r["rows"].get(method, {}).get("skipped") for r in results} - {None}
+        notes += [f"- {method}: left out, {reason}." for reason in sorted(map(str, reasons))]
+    notes.append(
+        "- Half-split reliability is that of half the counts, so it is not a strict ceiling."
+    )
+    return notes
+
+
+def _by_section(scores: list[Any]) -> str:
+    slides = [fold.slide for fold in scores[0].folds]
+    lines = [f"| method | genes | {' | '.join(slides)} |", "|---" * (len(slides) + 2) + "|"]
+    for score in scores:
+        cells = " | ".join(f"{fold.mean:.3f}" for fold in score.folds)
+        lines.append(f"| {score.method} | {score.protocol.genes} | {cells} |")
+    return "\n".join(lines)
+
+
+def _errors(results: list[dict[str, Any]]) -> str:
+    slides = [r["slide"] for r in results]
+    lines = [f"| method | genes | {' | '.join(slides)} |", "|---" * (len(slides) + 2) + "|"]
+    for method, sets in results[0]["squared_error"].items():
+        for genes in sets:
+            cells = [r["squared_error"][method][genes] for r in results]
+            said = " | ".join(f"{c['error']:.3f} ({c['training_mean']:.3f})" for c in cells)
+            lines.append(f"| {method} | {genes} | {said} |")
+    return "\n".join(lines)
+
+
+def _shown(results: list[dict[str, Any]]) -> str:
+    slides = [r["slide"] for r in results]
+    lines = [f"| method | gene | {' | '.join(slides)} | mean |", "|---" * (len(slides) + 3) + "|"]
+    for method, genes in results[0]["shown_genes"].items():
+        for gene in genes:
+            values = [r["shown_genes"][method][gene] for r in results]
+            cells = " | ".join(f"{v:.3f}" for v in values)
+            lines.append(f"| {method} | {gene} | {cells} | {np.mean(values):.3f} |")
+    return "\n".join(lines)

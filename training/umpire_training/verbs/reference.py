@@ -1,0 +1,63 @@
+"""`umpire-train reference`: build the reference database inside a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(kw_only=True)
+class Options:
+    """The reference database of a model, from measured slides.
+
+    Parameters
+    ----------
+    model
+        Model folder.
+    slides
+        Slides with counts whose spots become references.
+    output
+        Folder of the reference; null: "reference" inside the model folder, where it is found by
+        itself.
+    min_genes
+        A spot needs at least so many detected genes.
+    mpp
+        um per full-resolution px of all slides, where the files do not say.
+    batch_size
+        Spots per step.
+    device
+        Where to compute.
+    """
+
+    model: str
+    slides: list[str]
+    output: str | None = None
+    min_genes: int = 100
+    mpp: float | None = None
+    batch_size: int = 64
+    device: str = "auto"
+
+
+def run(options: Options) -> None:
+    """Build it; an existing reference is never replaced."""
+    from pathlib import Path
+
+    from napari_umpire.errors import InputError
+    from napari_umpire.inference.model import load_model
+    from umpire_training.console import follow, say
+    from umpire_training.corpus.sources import SlideSource, open_sources
+
+    sources = open_sources(options.slides, mpp=options.mpp)
+    others = [s.path for s in sources if not isinstance(s, SlideSource)]
+    if others:
+        raise InputError(f"{others[0]} is not a slide", expected="slides with image and counts")
+    model = load_model(options.model, device=options.device)
+    folder = Path(options.output) if options.output else model.path / "reference"
+    slides = [source.slide for source in sources if isinstance(source, SlideSource)]
+    reference = follow(
+        model.build_reference(
+            slides, folder, batch_size=options.batch_size, min_genes=options.min_genes
+        )
+    )
+    say(f"{folder}: {reference.n} references, {len(reference.genes)} genes")
