@@ -52,6 +52,6 @@ def agreement(predicted: np.ndarray, measured: np.ndarray, detected: np.ndarray)
     """
     from napari_umpire.inference.metrics import pcc_per_gene
 
-    good = detected >= MIN_GENES
+    good = (detected >= MIN_GENES) & np.isfinite(predicted) & np.isfinite(measured)
     pcc = pcc_per_gene(predicted[good, None], measured[good, None])
     return Agreement(float(pcc[0]), int(good.sum()), int((~good).sum()))

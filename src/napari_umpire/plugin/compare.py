@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_umpire.plugin.layers import KEY
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class SideBySide:
             layer.visible = layer in self.panes
         grid.stride, grid.shape, grid.spacing = len(left), (1, 2), 4
         grid.enabled = True
-        viewer.reset_view()
+        _look_at(viewer, left[-1])
+        viewer.layers.selection.active = right[-1]
 
     def leave(self, viewer: Viewer) -> None:
         """Give back grid, camera, order and visibility as they were."""
@@ -93,6 +96,16 @@ class SideBySide:
             if layer in viewer.layers:
                 layer.visible = visible
         viewer.camera.center, viewer.camera.zoom = before.camera
+
+
+def _look_at(viewer: Viewer, layer: Layer) -> None:
+    """Fit ``layer`` into the pane: a slide may be mostly glass."""
+    viewer.reset_view()
+    low, high = layer.extent.world[:, -2:]
+    all_low, all_high = viewer.layers.extent.world[:, -2:]
+    larger = float(np.min((all_high - all_low) / np.maximum(high - low, 1e-9)))
+    viewer.camera.center = (0.0, *((low + high) / 2))
+    viewer.camera.zoom *= max(1.0, 0.95 * larger)
 
 
 def _reorder(viewer: Viewer, order: Sequence[Layer]) -> None:

@@ -96,13 +96,12 @@ class GeneDisplay:
             predicted = kind != "measured" and state.prediction is not None
             show_values(
                 layer,
-                state.raster,
                 both[kind],
                 display_range(pool, choice, symmetric=kind == "difference"),
                 slide=state.slide,
                 gene=gene,
                 label=state.genes.label(gene),
-                run=state.prediction.record.provenance.get("model") if predicted else None,
+                run=state.prediction.record.provenance.get("model_digest") if predicted else None,
             )
             layer.visible = True
         return shown

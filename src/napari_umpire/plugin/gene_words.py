@@ -29,7 +29,10 @@ def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = Fa
     if reading:
         lines.append("Reading the counts…")
     elif not state.kinds:
-        return "Nothing was measured on this slide. Predict its genes first: Plugins > Umpire > Predict."
+        return (
+            "Nothing was measured on this slide. Predict its genes first: "
+            "Plugins > Umpire > Predict."
+        )
     if gene is None:
         return "\n".join([*lines, "Choose a gene."])
     if gene not in state.genes:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from napari_umpire.plugin.gene_map import GeneMap
+
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.utils import Colormap
@@ -25,6 +27,7 @@ __all__ = [
     "Kind",
     "gene_colormap",
     "gene_layer",
+    "placement",
     "show_values",
     "slide_layer",
 ]
@@ -86,9 +89,9 @@ def gene_colormap(kind: Kind) -> Colormap:
 # as tissue. Dark blue over teal and green to pale yellow, lightness rising evenly.
 _EXPRESSION = np.array(
     [
-        (0.031, 0.114, 0.345, 1.0),
-        (0.063, 0.290, 0.500, 1.0),
-        (0.075, 0.455, 0.545, 1.0),
+        (0.050, 0.180, 0.520, 1.0),
+        (0.060, 0.330, 0.590, 1.0),
+        (0.075, 0.470, 0.580, 1.0),
         (0.125, 0.610, 0.540, 1.0),
         (0.370, 0.755, 0.470, 1.0),
         (0.690, 0.870, 0.390, 1.0),
@@ -113,24 +116,29 @@ def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:
     """An empty map over ``slide``; `show_values` fills it."""
     from napari.layers import Image
 
+    gene_map = GeneMap(raster)
     layer = Image(
-        np.full(raster.index.shape, np.nan, np.float32),
+        gene_map.levels,
+        multiscale=True,
         name=f"{slide.name} ({kind})",
         # Given, or napari would look for them in an array of NaN.
         contrast_limits=(0.0, 1.0),
         colormap=gene_colormap(kind),
         interpolation2d="nearest",
         blending="translucent",
-        metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": kind}},
+        metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": kind, "map": gene_map}},
         **placement(slide, raster.step, raster.origin),
     )
     layer.colorbar.visible = True
+    # In two panes, and in a picture, the map must say what it is.
+    layer.name_overlay.visible = True
+    layer.name_overlay.box = True
+    layer.name_overlay.font_size = 12
     return layer
 
 
 def show_values(
     layer: Image,
-    raster: SpotRaster,
     values: np.ndarray,
     limits: tuple[float, float],
     *,
@@ -139,12 +147,12 @@ def show_values(
     label: str,
     run: str | None,
 ) -> None:
-    """Put the values of a gene into a map, in place.
+    """Put the values of a gene into a map of `gene_layer`, in place.
 
     Parameters
     ----------
     values
-        (n_spots,) float, one value per spot of the raster.
+        (n_spots,) float, one value per spot.
     limits
         Contrast limits.
     gene, label
@@ -154,7 +162,7 @@ def show_values(
     """
     ours = layer.metadata[KEY]
     kind = ours["role"]
-    raster.paint(values, out=layer.data)
+    ours["map"].set(values)
     finite = values[np.isfinite(values)]
     low = min(limits[0], float(finite.min())) if len(finite) else limits[0]
     high = max(limits[1], float(finite.max())) if len(finite) else limits[1]

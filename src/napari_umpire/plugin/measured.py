@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from napari_umpire.plugin.raster import raster_of
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def read_measured(slide: Slide) -> Steps[Measured]:
     """
     import scipy.sparse as sp
 
-    from napari_umpire.genes import check_counts, expression
+    from napari_umpire.genes.checks import check_counts
+    from napari_umpire.genes.expression import expression
 
     yield Progress("Reading the counts", 0, slide.n_spots)
     genes = slide.genes
@@ -92,6 +94,7 @@ def read_measured(slide: Slide) -> Steps[Measured]:
         first = ~keys.duplicated()
         genes, keys = genes[first], keys[first]
     yield Progress("Normalising the counts", 0, slide.n_spots)
+    raster_of(slide)
     detected = np.diff(counts.indptr)
     frame = genes[["id", "symbol"]].set_axis(keys, axis=0)
     result = Measured(sp.csc_matrix(expression(counts)), frame, detected)

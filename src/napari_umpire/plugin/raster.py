@@ -1,22 +1,30 @@
 """The spot-index raster: which spot covers this pixel.
 
 A gene map in napari is an image, not points: the raster is made once per slide, and showing a
-gene is one look-up of its values, so that 500,000 spots switch in well under 100 ms. Pixels
-outside all spots look up NaN, which napari draws transparent.
+gene is one look-up of its values, only for the pixels that the window shows (`gene_map.GeneMap`).
+Pixels outside all spots look up NaN, which napari draws transparent.
 """
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["NO_SPOT", "SpotRaster"]
+if TYPE_CHECKING:
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["NO_SPOT", "SpotRaster", "raster_of"]
 
 NO_SPOT = -1
 PX_ACROSS = 24  # fewer, and a disc looks like blocks once zoomed in
 MIN_PX_ACROSS = 4
-MAX_PX = 24_000_000
+MAX_PX = 48_000_000
+_COARSEST_PX = 512
+_HALVINGS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +75,23 @@ class SpotRaster:
         size = yx.max(0) + diameter / 2 - low
         step = max(diameter / PX_ACROSS, float(np.sqrt(size.prod() / max_px)))
         step = min(step, diameter / MIN_PX_ACROSS)
-        height, width = (int(np.ceil(s / step)) + 1 for s in size)
+        # A multiple of the coarsest stride, so that each level has exactly half the size.
+        stride = 2**_HALVINGS
+        height, width = (int(np.ceil(s / step / stride)) * stride for s in size)
         index = _discs((yx - low) / step, diameter / step / 2, (height, width))
         return cls(index, step, (float(low[0]), float(low[1])), len(yx))
 
-    def paint(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the map of ``values``, float32 with NaN outside spots.
-
-        Parameters
-        ----------
-        values
-            (n_spots,) one value per spot.
-        out
-            Array of the raster's shape to fill instead of a new one.
-        """
-        if values.shape != (self.n_spots,):
-            raise ValueError(f"expected {self.n_spots} values, got an array of {values.shape}")
-        # NO_SPOT is -1, so the entry appended last is the one that it finds.
-        table = np.append(values.astype(np.float32, copy=False), np.float32(np.nan))
-        # "wrap" lets numpy fill `out` without a buffer; all indices are in range but -1.
-        return np.take(table, self.index, out=out, mode="wrap")
+    @cached_property
+    def levels(self) -> tuple[np.ndarray, ...]:
+        """`index`, and every 2nd, 4th, ... pixel of it until one fits a small window."""
+        levels, stride = [self.index], 2
+        while max(levels[-1].shape) > _COARSEST_PX and stride <= 2**_HALVINGS:
+            # From the middle of each block, so that the discs stay where they are.
+            levels.append(
+                np.ascontiguousarray(self.index[stride // 2 :: stride, stride // 2 :: stride])
+            )
+            stride *= 2
+        return tuple(levels)
 
     def spot_at(self, y: float, x: float) -> int:
         """Row of the spot that covers the full-resolution position (y, x), or `NO_SPOT`."""
@@ -95,6 +100,28 @@ class SpotRaster:
         if not (0 <= r < self.index.shape[0] and 0 <= c < self.index.shape[1]):
             return NO_SPOT
         return int(self.index[r, c])
+
+
+_rasters: weakref.WeakKeyDictionary[Slide, SpotRaster] = weakref.WeakKeyDictionary()
+
+
+def raster_of(slide: Slide) -> SpotRaster:
+    """The raster of a slide, made once; a thread that prepares a slide calls it beforehand.
+
+    Without a known scale a spot is drawn half as wide as the distance to its neighbour.
+    """
+    raster = _rasters.get(slide)
+    if raster is None:
+        if slide.scale.mpp is None:
+            from napari_umpire.slides.scale import nearest_pitch_px
+
+            diameter = (nearest_pitch_px(slide.yx) or 100.0) / 2
+        else:
+            diameter = slide.spot_diameter_um / slide.scale.mpp
+        raster = SpotRaster.build(slide.yx, diameter)
+        _ = raster.levels
+        _rasters[slide] = raster
+    return raster
 
 
 def _discs(centres: np.ndarray, radius: float, shape: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.plugin.raster import raster_of
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def predict_steps(
         )
     prediction = yield from model.predict(slide, k=options.k, weighting=options.weighting)
     yield Progress("Choosing a gene to show first", 0, 0, "")
+    raster_of(slide)
     return Predicted(prediction, model, _opening_gene(prediction))
 
 
@@ -104,4 +106,10 @@ def _opening_gene(prediction: Prediction) -> str:
     """The gene that varies most over the slide, among some tried."""
     names = prediction.genes.index.astype(str)
     tried = names[np.unique(np.linspace(0, len(names) - 1, _TRIED_GENES).astype(int))]
-    return str(max(tried, key=lambda gene: float(np.std(prediction.gene_map(gene)))))
+
+    def spread(gene: str) -> float:
+        values = prediction.gene_map(gene)
+        values = values[np.isfinite(values)]
+        return float(values.std()) if len(values) else 0.0
+
+    return str(max(tried, key=spread))

@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_umpire.plugin.gene_table import GeneTable
 from napari_umpire.plugin.layers import KEY, Kind
 from napari_umpire.plugin.ranges import RangeChoice
-from napari_umpire.plugin.raster import SpotRaster
+from napari_umpire.plugin.raster import SpotRaster, raster_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -46,24 +46,12 @@ class SlideState:
     image: Image
     prediction: Prediction | None = None
     measured: Measured | None = None
-    _raster: SpotRaster | None = field(default=None, repr=False)
     _genes: GeneTable | None = field(default=None, repr=False)
 
     @property
     def raster(self) -> SpotRaster:
-        """The spot-index raster, made when first asked for."""
-        if self._raster is None:
-            slide = self.slide
-            # Without a scale the diameter in px is not known; half the distance between
-            # neighbouring spots draws discs that do not touch.
-            if slide.scale.mpp is None:
-                from napari_umpire.slides.scale import nearest_pitch_px
-
-                diameter = (nearest_pitch_px(slide.yx) or 100.0) / 2
-            else:
-                diameter = slide.spot_diameter_um / slide.scale.mpp
-            self._raster = SpotRaster.build(slide.yx, diameter)
-        return self._raster
+        """The spot-index raster."""
+        return raster_of(self.slide)
 
     @property
     def genes(self) -> GeneTable:
@@ -163,7 +151,7 @@ class Session:
         What was predicted for the old one is dropped: it was made at another scale.
         """
         state = self.slides[name]
-        state.slide, state.prediction, state.measured, state._raster = slide, None, None, None
+        state.slide, state.prediction, state.measured = slide, None, None
         state.forget_genes()
         state.image.metadata[KEY]["slide"] = slide
         state.image.metadata["sdata"] = slide.sdata

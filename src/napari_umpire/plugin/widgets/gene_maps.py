@@ -88,7 +88,7 @@ class GeneMapsWidget(QWidget):
         self.words = QLabel()
         self.words.setWordWrap(True)
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", self.slides)
         layout = QVBoxLayout(self)
         layout.addLayout(form)

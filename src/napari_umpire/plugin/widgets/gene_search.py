@@ -130,7 +130,10 @@ class GeneSearch(QWidget):
         row = -1 if key is None else self.hits.row_of(key)
         self._quiet = True
         try:
-            self.list.setCurrentIndex(self.hits.index(row) if row >= 0 else QModelIndex())
+            at = self.hits.index(row) if row >= 0 else QModelIndex()
+            if at != self.list.currentIndex():
+                self.list.setCurrentIndex(at)
+                self.list.scrollTo(at, QAbstractItemView.ScrollHint.PositionAtCenter)
         finally:
             self._quiet = False
 

@@ -100,7 +100,7 @@ class PredictWidget(QWidget):
         _line(buttons, self.run, self.cancel)
         _line(numbers, self.k, self.weighting)
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", self.slides)
         form.addRow(self.card)
         form.addRow("Scale", self.mpp_row)

@@ -10,12 +10,14 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
+    QLabel,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QLabeledDoubleRangeSlider
 
+from napari_umpire.plugin.layers import UNIT
 from napari_umpire.plugin.ranges import RangeChoice
 
 __all__ = ["RangeBox"]
@@ -36,6 +38,8 @@ class RangeBox(QWidget):
     def __init__(self, choice: RangeChoice, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.mode = QComboBox()
+        unit = QLabel(f"Range, {UNIT}")
+        unit.setToolTip(_TIPS)
         self.mode.addItems(_MODES)
         self.mode.setToolTip(_TIPS)
         self.percentiles = QLabeledDoubleRangeSlider(Qt.Orientation.Horizontal)
@@ -46,7 +50,7 @@ class RangeBox(QWidget):
             box.setRange(-10.0, 10.0)
             box.setDecimals(2)
             box.setSingleStep(0.25)
-            box.setToolTip("log1p(CP10k)")
+            box.setToolTip(UNIT)
         self.shared = QCheckBox("one range for measured and predicted")
         self.shared.setToolTip("The same colour then means the same value in both maps")
         absolute = QWidget()
@@ -63,6 +67,7 @@ class RangeBox(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(unit)
         layout.addLayout(top)
         layout.addWidget(self.shared)
         self.set_choice(choice)
