@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, no_type_check
 
 import numba
 import numpy as np
@@ -30,7 +30,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(nogil=True)(function)
 
 
-def _rank_rows(data, indices, indptr, divisor, first_id, out, crowded):  # type: ignore[no-untyped-def]
+@no_type_check  # numba infers the types of each signature
+def _rank_rows(data, indices, indptr, divisor, first_id, out, crowded):
     """Write the tokens of each row into `out`; return the first unusable row, or -1.
 
     `indices` ascend within a row, `out` (n_rows, length) uint16 holds the padding already, and
