@@ -98,7 +98,7 @@ def open_slides(
     kind = sniff(path)
     if kind is None:
         raise _no_slide(path)
-    return _reader(kind).read(path.resolve(), mpp=mpp, image=image, region=region, name=name)
+    return _reader(kind).read(path.absolute(), mpp=mpp, image=image, region=region, name=name)
 
 
 def _reader(kind: SlideKind) -> ModuleType:

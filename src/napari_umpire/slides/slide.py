@@ -106,10 +106,22 @@ class Slide:
         return part
 
     def counts(self) -> sp.csr_matrix:
-        """Raw counts, (n_spots, n_genes) CSR, rows as `spots`, columns as `genes`."""
-        import scipy.sparse as sp
+        """Raw counts, (n_spots, n_genes) CSR, rows as `spots`, columns as `genes`.
 
-        return sp.csr_matrix(self.adata.X)
+        Raises
+        ------
+        InputError
+            Where an entry is negative, NaN, infinite or no integer: names the gene and the spot.
+        """
+        from napari_umpire.genes.checks import check_counts
+
+        adata = self.adata
+        return check_counts(
+            adata.X,
+            genes=adata.var_names,
+            spots=adata.obs_names,
+            where=self.name if self.path is None else self.path,
+        )
 
     @property
     def genes(self) -> pd.DataFrame:

@@ -6,7 +6,9 @@ without its page machinery, from any thread.
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 import threading
 import weakref
 from dataclasses import dataclass
@@ -61,7 +63,19 @@ def open_tiff(path: str | Path) -> TiffImage:
 def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
     import tifffile
 
-    problems = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError)
+    # What tifffile raises on a spoilt header, found by spoiling headers.
+    problems = (
+        tifffile.TiffFileError,
+        struct.error,
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    )
     try:
         with tifffile.TiffFile(path) as tif:
             series = _choose(path, tif)
@@ -69,6 +83,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
             pages = [pages[0]] + [p for p in pages[1:] if refusal(p) is None]
             mpp = tiff_mpp(tif, pages[0])
             for page in pages:
+                _check_layout(path, page)
                 page.init_decode()
     except InputError:
         raise
@@ -104,6 +119,27 @@ def _choose(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     return max(good, key=lambda s: s.keyframe.imagelength * s.keyframe.imagewidth)
 
 
+def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse a page whose tags do not describe all of its pixels."""
+    size, chunk = (page.imagelength, page.imagewidth), _segment_size(page)
+    if min(*size, *chunk) > 0:
+        segments = math.prod(-(-n // c) for n, c in zip(size, chunk, strict=True))
+        segments *= page.samplesperpixel if page.planarconfig == 2 else 1
+        if min(len(page.dataoffsets), len(page.databytecounts)) >= segments:
+            return
+    raise InputError(
+        f"{path.name} cannot be read as a TIFF image",
+        got=f"{len(page.dataoffsets)} tiles for {size[0]} x {size[1]} px",
+        fix="Copy the file again from its source",
+    )
+
+
+def _segment_size(page: tifffile.TiffPage) -> tuple[int, int]:
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth
+
+
 def _downsample(first: tifffile.TiffPage, page: tifffile.TiffPage) -> float:
     ratios = (first.imagelength / page.imagelength, first.imagewidth / page.imagewidth)
     mean = sum(ratios) / 2
@@ -120,7 +156,7 @@ def _downsample(first: tifffile.TiffPage, page: tifffile.TiffPage) -> float:
 
 
 def _level(source: _Source, page: tifffile.TiffPage, index: int, downsample: float) -> Level:
-    if page.chunks[0] * page.chunks[1] <= _SEGMENT_LIMIT_PX:
+    if math.prod(_segment_size(page)) <= _SEGMENT_LIMIT_PX:
         return TiffLevel(source, page, index, downsample)
     if page.is_contiguous and page.compression == 1 and page.planarconfig == 1:
         return TiffLevel(source, page, index, downsample, raw=True)
@@ -180,9 +216,9 @@ class TiffLevel(Level):
         self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
         if page.is_tiled:
             self._group = 1
-            self.tile = (page.tilelength, page.tilewidth)
+            self.tile = _segment_size(page)
         else:
-            rows = 1 if raw else min(page.rowsperstrip, page.imagelength)
+            rows = 1 if raw else _segment_size(page)[0]
             self._group = max(1, _STRIP_ROWS // rows)
             self.tile = (rows * self._group, page.imagewidth)
         self._rows = self.tile[0] // self._group

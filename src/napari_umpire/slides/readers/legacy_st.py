@@ -99,7 +99,7 @@ def _is_root(path: Path) -> bool:
 
 def _section(path: Path) -> _Section | None:
     """The section that a file of a collection belongs to, by where it lies."""
-    path = path.resolve()
+    path = path.absolute()
     if path.parent.name == _COUNTS and path.name.endswith((".tsv", ".tsv.gz")):
         return _Section(path.parent.parent, path.name.split(".")[0])
     deep = len(path.parts) > 4 and path.parts[-4] == _IMAGES

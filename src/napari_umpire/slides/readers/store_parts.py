@@ -141,13 +141,13 @@ def choose_view(
     if wanted is not None:
         if wanted not in rgb:
             raise InputError(
-                f"The store of {name} has no RGB image named {wanted!r}",
+                f"{_store(sdata)} has no RGB image named {wanted!r}",
                 got=", ".join(rgb) or _describe_images(sdata),
             )
         rgb = [wanted]
     if not rgb:
         raise InputError(
-            f"The store holds no H&E image for {region!r}",
+            f"{_store(sdata)} holds no H&E image for {region!r}",
             got=_describe_images(sdata),
             expected="an image of 3 channels (red, green, blue) and 8 bits",
             fix="Add the H&E image to the store",
@@ -155,7 +155,7 @@ def choose_view(
     views = [v for v in (_view(sdata, region, image) for image in rgb) if v is not None]
     if not views:
         raise InputError(
-            f"No image shares a coordinate system with {region!r}",
+            f"No image of {_store(sdata)} shares a coordinate system with {region!r}",
             got=f"{region!r} in {', '.join(sorted(_matrices(sdata.shapes[region])))}",
             expected=f"one of {', '.join(rgb)} in one of these",
             fix="Set the image's transformation to the coordinate system of the spots",
@@ -214,3 +214,7 @@ def _describe_images(sdata: SpatialData) -> str:
         size = " x ".join(str(n) for n in first.shape)
         told.append(f"{name} ({size}, {first.dtype})")
     return ", ".join(told) or "no image"
+
+
+def _store(sdata: SpatialData) -> str:
+    return "The store" if sdata.path is None else sdata.path.name
