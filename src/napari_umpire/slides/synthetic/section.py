@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
+from napari_umpire.slides.overviews import with_overviews
+from napari_umpire.slides.pyramid import ArrayLevel
+from napari_umpire.slides.scale import resolve_scale
 from napari_umpire.slides.synthetic.counts import (
     draw_counts,
     expected_expression,
@@ -85,27 +87,38 @@ class SyntheticTissue:
 
     def slide(self) -> Slide:
         """Return the section as a `Slide` in memory, as a reader would."""
-        from napari_umpire.slides.scale import resolve_scale
-        from napari_umpire.slides.slide import Slide
-        from napari_umpire.slides.synthetic.hub import as_spatialdata
+        from anndata import AnnData
 
-        levels, pixels, down = [], self.pixels, 1
-        while True:
-            levels.append(ArrayLevel(pixels, down, tile=512))
-            if max(pixels.shape) <= 1024:
-                break
-            pixels, down = _halve(pixels), down * 2
+        from napari_umpire.slides.elements import assemble, element_name
+        from napari_umpire.slides.slide import Slide
+
+        pyramid = with_overviews([ArrayLevel(self.pixels, 1, tile=512)])
         spots = self.spots.assign(instance_id=np.arange(len(self.spots)))
+        variables = pd.DataFrame(
+            {"gene_ids": self.genes["id"], "feature_types": "Gene Expression"},
+            index=self.genes.index,
+        )
+        region = element_name(self.name)
+        sdata = assemble(
+            pyramid,
+            spots,
+            region=region,
+            image=f"{region}_full_image",
+            radius_px=SPOT_UM / 2 / self.mpp,
+            adata=AnnData(
+                self.counts.astype(np.float32), obs=spots[["array_row", "array_col"]], var=variables
+            ),
+        )
         return Slide(
             name=self.name,
-            sdata=as_spatialdata(self, spots),
-            pyramid=Pyramid(tuple(levels)),
+            sdata=sdata,
+            pyramid=pyramid,
             spots=spots,
             scale=resolve_scale({"file": self.mpp, "spot pitch": self.mpp}),
             pitch_um=PITCH_UM,
             spot_diameter_um=SPOT_UM,
             platform="visium",
-            region=self.name,
+            region=region,
             table="table",
         )
 
@@ -193,10 +206,3 @@ def _sample(field: np.ndarray, at: np.ndarray, sigma: float) -> np.ndarray:
     """Return the smoothed field at ``at`` (2, n), cells."""
     smooth = ndimage.gaussian_filter(field.astype(np.float64), sigma)
     return ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
-
-
-def _halve(pixels: np.ndarray) -> np.ndarray:
-    """Return the image at half the size, 2 x 2 means; an odd last row or column is dropped."""
-    h, w = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
-    blocks = pixels[:h, :w].reshape(h // 2, 2, w // 2, 2, 3)
-    return (blocks.mean(axis=(1, 3), dtype=np.float32) + 0.5).astype(np.uint8)
