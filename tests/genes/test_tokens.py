@@ -228,7 +228,7 @@ def test_a_read_only_install_without_a_home_still_compiles(tmp_path):
 
 def test_constants_need_no_numba():
     code = (
-        "import sys; from napari_umpire.genes import PAD_ID, GeneVocabulary, expression\n"
+        "import sys; from napari_umpire.genes import PAD_ID, GeneVocabulary, check_counts\n"
         "print([m for m in ('numba', 'torch', 'anndata', 'h5py') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

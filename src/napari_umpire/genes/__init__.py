@@ -1,4 +1,7 @@
-"""Genes: vocabulary and name mapping, checked counts, expression, rank tokens."""
+"""Genes: vocabulary and name mapping, checked counts, expression, rank tokens.
+
+`expression` is imported from its module of the same name, which would hide it here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from napari_umpire._lazy import attach
 if TYPE_CHECKING:
     from napari_umpire.genes.aliases import GeneAliases as GeneAliases
     from napari_umpire.genes.checks import check_counts as check_counts
-    from napari_umpire.genes.expression import expression as expression
     from napari_umpire.genes.mapping import GeneMapping as GeneMapping
     from napari_umpire.genes.mapping import require_mapped as require_mapped
     from napari_umpire.genes.tokens import CLS_ID as CLS_ID
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 _WHERE = {
     "GeneAliases": "aliases",
     "check_counts": "checks",
-    "expression": "expression",
     "GeneMapping": "mapping",
     "require_mapped": "mapping",
     "CLS_ID": "tokens",
@@ -44,7 +45,6 @@ __all__ = [
     "GeneMapping",
     "GeneVocabulary",
     "check_counts",
-    "expression",
     "rank_tokens",
     "rank_tokens_reference",
     "require_mapped",
