@@ -45,7 +45,7 @@ def test_the_order_is_that_of_exact_fractions(rank):
 
 
 @BOTH
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 @given(
     counts=hnp.arrays(
         np.int64, st.tuples(st.integers(1, 4), st.integers(1, 60)), elements=st.integers(0, 5)
