@@ -159,7 +159,8 @@ class Prediction(GenePrediction):
         import scipy.sparse as sp
 
         indptr = np.arange(self.n_spots + 1) * self.k
-        parts = (self.weight.ravel(), self.indices.ravel(), indptr)
+        # Copies: sorting happens in place.
+        parts = (self.weight.flatten(), self.indices.flatten(), indptr)
         matrix = sp.csr_matrix(parts, shape=(self.n_spots, self.reference.n))
         matrix.sort_indices()
         return matrix

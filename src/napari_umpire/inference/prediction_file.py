@@ -76,7 +76,8 @@ def load(path: Path, reference: ReferenceDatabase | None) -> Prediction:
     from napari_umpire.inference.prediction import Prediction
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a broken archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(arrays["about"].tobytes().decode())
         if about["format"] != _FORMAT:

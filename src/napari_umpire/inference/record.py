@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_umpire.errors import InputError, UmpireWarning
 
 if TYPE_CHECKING:
@@ -89,7 +91,8 @@ class RunRecord:
                 got=f"unknown keys {unknown}, missing keys {missing}",
                 expected=f"keys from {sorted(known)}",
             )
-        return cls(**values)
+        # A table read from a store gives numpy's numbers.
+        return cls(**{k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
 
     def to_yaml(self) -> str:
         """The record as YAML that ``umpire-train predict --config`` accepts."""
