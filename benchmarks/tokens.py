@@ -37,7 +37,8 @@ def run() -> None:
                 "ours, numpy only": lambda r=rounding: rank_tokens_reference(
                     counts, means, length=LENGTH, rounding=r
                 ),
-            }
+            },
+            repeats=9,
         )
         print_table(
             f"tokens: {n:,} spots x {N_GENES:,} genes, {nnz:,.0f} non-zero per spot, "
