@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Slide"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Slide:
     """One section, over a `SpatialData`; every reader returns this.
 
@@ -67,6 +67,14 @@ class Slide:
     region: str
     table: str | None = None
     path: Path | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.pyramid.extent
+        measured = f"counts in {self.table!r}" if self.has_counts else "not measured"
+        return (
+            f"<Slide {self.name!r}: {self.platform}, {self.n_spots} spots, {measured}, "
+            f"{height:.0f} x {width:.0f} px, {self.scale.describe()}>"
+        )
 
     @property
     def n_spots(self) -> int:

@@ -186,7 +186,7 @@ def _read_spots(section: _Section) -> pd.DataFrame:
             fix="Copy the file there",
         )
     try:
-        table = pd.read_csv(path, sep="\t")
+        table = pd.read_csv(path, sep="\t", float_precision="round_trip")
         numbers = table[list(_COLUMNS)].astype(np.float64)
     except (OSError, ValueError, KeyError, zlib.error) as error:
         raise InputError(

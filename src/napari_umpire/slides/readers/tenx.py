@@ -50,7 +50,8 @@ class TenxCounts:
         """
         problems = (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, zlib.error)
         try:
-            adata = _read_mtx(self.path) if self.path.is_dir() else _read_h5(self.path)
+            with quiet_libraries():
+                adata = _read_mtx(self.path) if self.path.is_dir() else _read_h5(self.path)
         except InputError:
             raise
         except problems as error:
@@ -96,14 +97,13 @@ def _matrix(folder: Path) -> Path | None:
 def _read_h5(path: Path) -> AnnData:
     import scanpy as sc
 
-    with quiet_libraries():
-        try:
-            return sc.read_10x_h5(path)
-        # scanpy says that a dataset is missing with a bare Exception, which has no narrower name.
-        except Exception as error:
-            if type(error) is not Exception:
-                raise
-            raise ValueError(str(error)) from error
+    try:
+        return sc.read_10x_h5(path)
+    # scanpy says that a dataset is missing with a bare Exception, which has no narrower name.
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ValueError(str(error)) from error
 
 
 def _read_mtx(folder: Path) -> AnnData:
