@@ -1,0 +1,289 @@
+"""Results written back: a table of predictions becomes a new element of a SpatialData store.
+
+Nothing that is there is changed. The table is written whole to a temporary folder beside the store,
+read back and compared, and only then renamed into the store, so that a killed run leaves the store
+as it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_umpire.errors import InputError
+from napari_umpire.slides.elements import (
+    INSTANCE_KEY,
+    REGION_KEY,
+    element_name,
+    quiet_libraries,
+)
+from napari_umpire.slides.table_check import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anndata import AnnData
+
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["WrittenResult", "write_results"]
+
+_KINDS = ("images", "labels", "points", "shapes", "tables")
+_OVERVIEW_PX = 2000
+
+
+@dataclass(frozen=True)
+class WrittenResult:
+    """Where a result is: the store at ``path``, its table named ``element``."""
+
+    path: Path
+    element: str
+
+
+def write_results(
+    slide: Slide, table: AnnData, *, name: str, store: str | Path | None = None
+) -> WrittenResult:
+    """Write a table about a slide's spots as a new element of a SpatialData store.
+
+    A slide that came from a store gets it there. Any other gets a store of its own,
+    ``<image or folder name>.zarr`` beside what was opened, with the spots, the counts where there
+    are any, the physical scale and an overview image of at most 2000 px; a second result goes to
+    the same store.
+
+    Parameters
+    ----------
+    slide
+        The slide that the table is about.
+    table
+        One row per spot or per some of the spots; ``obs_names`` are spot ids. Region and instance
+        keys are set here; keys that SpatialData does not allow are made legal.
+    name
+        Of the new table. Where an element has it already, "_2", "_3" and so on is added.
+    store
+        The store to write to, or to make.
+
+    Returns
+    -------
+    WrittenResult
+        The store, and the name that the table got.
+
+    Raises
+    ------
+    InputError
+        Where rows are no spots of the slide, there is no place for a store, the store is another
+        slide's, or the disk refuses.
+    """
+    final = _annotated(slide, table)
+    if store is not None:
+        path = Path(store).expanduser()
+        if path.exists() and not (_is_backing(slide, path) or _is_store_of(slide, path)):
+            raise InputError(
+                f"{path} does not hold the spots of {slide.name}",
+                expected="a store of this slide, or a path where nothing is yet",
+                fix="Name another store",
+            )
+    elif slide.sdata.path is not None:
+        path = Path(slide.sdata.path)
+    else:
+        path = _beside(slide)
+    with _explained(path):
+        path = path.resolve()
+        made = path.exists()
+        element = _insert(path, final, name) if made else _create(slide, path, final, name)
+    return WrittenResult(path, element)
+
+
+def _annotated(slide: Slide, table: AnnData) -> AnnData:
+    """Return a copy of ``table`` that annotates the slide's shapes, with legal keys."""
+    from spatialdata import sanitize_table
+    from spatialdata.models import TableModel
+
+    ids = table.obs_names.astype(str)
+    if len(ids) == 0 or not ids.is_unique:
+        raise InputError(
+            f"A result for {slide.name} needs each spot once",
+            got="no rows" if len(ids) == 0 else f"{ids[ids.duplicated()][0]} twice",
+        )
+    unknown = ids[~ids.isin(slide.spots.index)]
+    if len(unknown):
+        raise InputError(
+            f"The result has rows that are no spots of {slide.name}",
+            got=f"{len(unknown)} of {len(ids)}, such as {unknown[0]!r}",
+            expected=f"spot ids such as {slide.spots.index[0]!r}",
+        )
+    region_key, instance_key = REGION_KEY, INSTANCE_KEY
+    if slide.table is not None:
+        keys = slide.sdata.tables[slide.table].uns["spatialdata_attrs"]
+        region_key, instance_key = keys["region_key"], keys["instance_key"]
+    region = slide.region if slide.sdata.path is not None else element_name(slide.region)
+    with quiet_libraries():
+        final = table.copy()
+        sanitize_table(final)
+        final.uns.pop("spatialdata_attrs", None)
+        final.obs[region_key] = pd.Categorical([region] * len(ids))
+        final.obs[instance_key] = slide.spots.loc[ids, "instance_id"].to_numpy()
+        # By this key readers tell results from counts.
+        record = final.uns.setdefault("umpire", {"slide": slide.name})
+        json.dumps(record)
+        return TableModel.parse(
+            final, region=region, region_key=region_key, instance_key=instance_key
+        )
+
+
+def _is_backing(slide: Slide, path: Path) -> bool:
+    backing = slide.sdata.path
+    return backing is not None and path.exists() and path.samefile(backing)
+
+
+def _is_store_of(slide: Slide, path: Path) -> bool:
+    """Whether a store has this slide's spots, by our record and by their ids and places."""
+    import spatialdata
+
+    from napari_umpire.slides.readers.spatialdata_store import claims
+    from napari_umpire.slides.records import SlideRecord
+
+    region = element_name(slide.region)
+    if not (path.is_dir() and claims(path) and (path / "shapes" / region).is_dir()):
+        return False
+    with quiet_libraries():
+        there = spatialdata.read_zarr(path, selection=("shapes",))
+    if SlideRecord.find(there.attrs, region) is None:
+        return False
+    circles = there.shapes[region]
+    if len(circles) != slide.n_spots or set(circles.index) != set(slide.spots["instance_id"]):
+        return False
+    circles = circles.loc[slide.spots["instance_id"]]
+    yx = np.stack([circles.geometry.y, circles.geometry.x], axis=1)
+    return bool(np.allclose(yx, slide.yx, rtol=0, atol=1e-6))
+
+
+def _beside(slide: Slide) -> Path:
+    """Return the path of the slide's own store: one that is there, or one to make."""
+    if slide.path is None:
+        raise InputError(
+            f"Slide {slide.name} is only in memory, so its results have no place",
+            fix="Name a store to make with store=",
+        )
+    source = slide.path
+    if not source.is_dir():
+        stem = source.name.removesuffix(".gz")
+        stem = stem.removesuffix(Path(stem).suffix).removesuffix(".ome")
+    elif slide.platform == "st":
+        stem = f"{source.name}_{slide.name}"  # the folder holds many sections
+    else:
+        stem = source.name
+    number = 1
+    while True:
+        path = source.parent / (f"{stem}.zarr" if number == 1 else f"{stem}_{number}.zarr")
+        if not path.exists() or _is_store_of(slide, path):
+            return path
+        number += 1
+
+
+def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str:
+    """Make a store of the slide with an overview image and the table; return the table's name."""
+    from napari_umpire.slides.convert import write_slide
+    from napari_umpire.slides.overviews import with_overviews
+    from napari_umpire.slides.pyramid import Pyramid
+
+    levels = list(with_overviews(list(slide.pyramid.levels), _OVERVIEW_PX).levels)
+    small = tuple(v for v in levels if max(v.shape) <= _OVERVIEW_PX)
+    with _temporary(path) as folder:
+        made = write_slide(replace(slide, pyramid=Pyramid(small)), folder / path.name)
+        element = _insert(made, table, name)
+        os.rename(made, path)
+    return element
+
+
+def _insert(store: Path, table: AnnData, name: str) -> str:
+    """Put the table into a store under a free name, and return that name."""
+    import zarr
+    from spatialdata import SpatialData
+
+    with _temporary(store) as folder, quiet_libraries():
+        part = folder / "part.zarr"
+        SpatialData(tables={"result": table}).write(part, sdata_formats=_formats(store))
+        written = part / "tables" / "result"
+        _verify(table, written)
+        zarr.open_group(store, mode="r+", use_consolidated=False).require_group("tables")
+        element = _move(written, store, element_name(name))
+        hub = SpatialData()
+        hub.path = store
+        if hub.has_consolidated_metadata():
+            hub.write_consolidated_metadata()
+    return element
+
+
+def _formats(store: Path) -> list | None:
+    """Return the SpatialData format to write a part of ``store`` in: that of the store itself."""
+    from spatialdata._io.format import SpatialDataContainerFormatV01
+
+    return None if (store / "zarr.json").is_file() else [SpatialDataContainerFormatV01()]
+
+
+def _verify(table: AnnData, written: Path) -> None:
+    import anndata
+
+    found = differences(table, anndata.read_zarr(written))
+    if found:
+        raise InputError(
+            "The written table differs from the result when read back",
+            got=", ".join(found),
+            fix="Check the disk, and write again",
+        )
+
+
+def _move(written: Path, store: Path, name: str) -> str:
+    """Rename the written table into the store under the first free name, and return it."""
+    number = 1
+    while True:
+        element = name if number == 1 else f"{name}_{number}"
+        # Names are unique over all kinds of elements, whatever their case.
+        taken = {p.name.lower() for kind in _KINDS for p in (store / kind).glob("*")}
+        if element.lower() not in taken:
+            try:
+                os.rename(written, store / "tables" / element)
+            except OSError as error:
+                # Another run may have taken the name in between.
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            else:
+                return element
+        number += 1
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path``, on the same disk, and remove it in the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what the disk's refusal means."""
+    try:
+        yield
+    except (OSError, InputError) as error:
+        cause = error.__cause__ if isinstance(error, InputError) else error
+        if not isinstance(cause, OSError):
+            raise
+        raise InputError(
+            f"The result cannot be written to {path}",
+            got=cause.strerror or str(cause),
+            expected=f"a folder that can be written to, with room, at {path.parent}",
+            fix="Free space there, or name another place with store=",
+        ) from cause
