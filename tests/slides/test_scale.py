@@ -55,6 +55,13 @@ def test_an_impossible_scale_is_refused(value):
         resolve_scale({}, value, name="S")
 
 
+def test_an_impossible_statement_of_a_file_is_left_aside():
+    with pytest.warns(UmpireWarning, match="S: the file states 1000 um per px"):
+        assert resolve_scale({"file": 1000.0}, name="S").mpp is None
+    with pytest.warns(UmpireWarning, match="left aside"):
+        assert resolve_scale({"file": 0.0}, 0.5).source == "user"
+
+
 def test_a_slide_without_scale_says_what_to_do():
     with pytest.raises(InputError, match="scale of S1 is not known.*mpp=0.5"):
         PhysicalScale().require("S1")

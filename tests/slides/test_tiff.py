@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.tiff import TiffLevel, open_tiff
+from napari_umpire.slides.tiff import open_tiff
+from napari_umpire.slides.tiff_level import TiffLevel
 from napari_umpire.slides.wholefile import WholeLevel
 
 

@@ -130,7 +130,8 @@ def resolve_scale(
     Raises
     ------
     InputError
-        Where a value is not a plausible scale of a microscope image.
+        Where a value is not a plausible scale of a microscope image; only what a file states is
+        then left aside with a warning.
     """
     found = {k: float(v) for k, v in candidates.items()}
     if user is not None:
@@ -138,14 +139,24 @@ def resolve_scale(
     if unknown := set(found) - set(_ORDER):
         raise ValueError(f"unknown sources of scale {sorted(unknown)}")
     low, high = PLAUSIBLE_MPP
-    for source, value in found.items():
-        if not (math.isfinite(value) and low <= value <= high):
-            raise InputError(
-                f"{name} has an impossible physical scale",
-                got=f"{value:g} um per px from {_WORDS[source]}",
-                expected=f"between {low:g} and {high:g} um per px",
-                fix="Give the true um per px with mpp=",
+    for source, value in list(found.items()):
+        if math.isfinite(value) and low <= value <= high:
+            continue
+        if source == "file":
+            # Programs write defaults into metadata; that must not keep the slide from opening.
+            warnings.warn(
+                f"{name}: the file states {value:g} um per px, which is left aside",
+                UmpireWarning,
+                2,
             )
+            del found[source]
+            continue
+        raise InputError(
+            f"{name} has an impossible physical scale",
+            got=f"{value:g} um per px from {_WORDS[source]}",
+            expected=f"between {low:g} and {high:g} um per px",
+            fix="Give the true um per px with mpp=",
+        )
     chosen = next((s for s in _ORDER if s in found), None)
     if chosen is None:
         return PhysicalScale()

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import PhysicalScale
 
-__all__ = ["Slide"]
+__all__ = ["SPOT_COLUMNS", "Slide", "tidy_spots"]
+
+SPOT_COLUMNS = ("y", "x", "instance_id", "array_row", "array_col")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,8 +167,15 @@ class Slide:
         return h.hexdigest()[:16]
 
     def with_scale(self, scale: PhysicalScale) -> Slide:
-        """The same slide at another physical scale."""
+        """The same slide at another physical scale; gridded spots stay where they are."""
         return replace(self, scale=scale)
+
+
+def tidy_spots(spots: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `Slide.spots` in their order, the index unnamed."""
+    tidy = spots[[c for c in SPOT_COLUMNS if c in spots]].copy()
+    tidy.index = pd.Index(tidy.index.astype(str), name=None)
+    return tidy
 
 
 def _column(var: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray | None:

@@ -7,32 +7,25 @@ without its page machinery, from any thread.
 from __future__ import annotations
 
 import math
-import os
 import struct
-import threading
-import weakref
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_umpire.errors import InputError
-from napari_umpire.slides.pyramid import Level
+from napari_umpire.slides.tiff_level import TiffLevel, TiffSource, segment_size
 from napari_umpire.slides.tiff_meta import refusal, tiff_mpp
 from napari_umpire.slides.wholefile import WholeLevel
 
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["TiffImage", "TiffLevel", "open_tiff"]
+    from napari_umpire.slides.pyramid import Level
 
-_STRIP_ROWS = 512
+__all__ = ["TiffImage", "open_tiff", "reopen"]
+
 _SEGMENT_LIMIT_PX = 64_000_000
-_APERIO_YCBCR = 33003
-_JPEG_FAMILY = {6, 7, 34892, 33007}
-_YCBCR = 6
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             fix="Copy the file again from its source",
         ) from error
-    source = _Source(path)
+    source = TiffSource(path)
     first = pages[0]
     levels = []
     for index, page in enumerate(pages):
@@ -121,7 +114,7 @@ def _choose(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
 
 def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse a page whose tags do not describe all of its pixels."""
-    size, chunk = (page.imagelength, page.imagewidth), _segment_size(page)
+    size, chunk = (page.imagelength, page.imagewidth), segment_size(page)
     if min(*size, *chunk) > 0:
         segments = math.prod(-(-n // c) for n, c in zip(size, chunk, strict=True))
         segments *= page.samplesperpixel if page.planarconfig == 2 else 1
@@ -132,12 +125,6 @@ def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
         got=f"{len(page.dataoffsets)} tiles for {size[0]} x {size[1]} px",
         fix="Copy the file again from its source",
     )
-
-
-def _segment_size(page: tifffile.TiffPage) -> tuple[int, int]:
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
 def _downsample(first: tifffile.TiffPage, page: tifffile.TiffPage) -> float:
@@ -155,8 +142,8 @@ def _downsample(first: tifffile.TiffPage, page: tifffile.TiffPage) -> float:
     return float(whole) if meant else mean
 
 
-def _level(source: _Source, page: tifffile.TiffPage, index: int, downsample: float) -> Level:
-    if math.prod(_segment_size(page)) <= _SEGMENT_LIMIT_PX:
+def _level(source: TiffSource, page: tifffile.TiffPage, index: int, downsample: float) -> Level:
+    if math.prod(segment_size(page)) <= _SEGMENT_LIMIT_PX:
         return TiffLevel(source, page, index, downsample)
     if page.is_contiguous and page.compression == 1 and page.planarconfig == 1:
         return TiffLevel(source, page, index, downsample, raw=True)
@@ -166,147 +153,6 @@ def _level(source: _Source, page: tifffile.TiffPage, index: int, downsample: flo
     return WholeLevel(key, inner.shape, lambda: inner.read(0, 0, *inner.shape), downsample)
 
 
-class _Source:
-    """Bytes of a file by offset, from any thread and any forked process."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self._lock = threading.Lock()
-        stat = os.fstat(self._fd)
-        self.key = (str(path), stat.st_mtime_ns, stat.st_size)
-        weakref.finalize(self, os.close, self._fd)
-
-    def read(self, offset: int, count: int) -> bytes:
-        if hasattr(os, "pread"):
-            data = os.pread(self._fd, count, offset)
-        else:
-            with self._lock:
-                os.lseek(self._fd, offset, os.SEEK_SET)
-                data = os.read(self._fd, count)
-        if len(data) < count:
-            raise InputError(
-                f"{self.path.name} is cut short",
-                got=f"{len(data)} of {count} bytes at offset {offset}",
-                expected="the whole file",
-                fix="Copy the file again from its source",
-            )
-        return data
-
-
-class TiffLevel(Level):
-    """One page of a TIFF file.
-
-    Strips are handed out in groups of about 512 rows; an uncompressed page without useful segments
-    (``raw``) is cut into rows freely.
-    """
-
-    def __init__(
-        self,
-        source: _Source,
-        page: tifffile.TiffPage,
-        index: int,
-        downsample: float,
-        *,
-        raw: bool = False,
-    ) -> None:
-        self._source, self._page, self._index, self._raw = source, page, index, raw
-        self.shape = (page.imagelength, page.imagewidth)
-        self.downsample = float(downsample)
-        self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
-        if page.is_tiled:
-            self._group = 1
-            self.tile = _segment_size(page)
-        else:
-            rows = 1 if raw else _segment_size(page)[0]
-            self._group = max(1, _STRIP_ROWS // rows)
-            self.tile = (rows * self._group, page.imagewidth)
-        self._rows = self.tile[0] // self._group
-        self._per_plane = len(page.dataoffsets) // self._planes
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return (_reopen, (self._source.path, self._index))
-
-    def _read_tile(self, row: int, col: int) -> np.ndarray:
-        height = min(self.tile[0], self.shape[0] - row * self.tile[0])
-        width = min(self.tile[1], self.shape[1] - col * self.tile[1])
-        if self._raw:
-            return self._rgb(self._read_rows(row * self.tile[0], height))
-        if self._group == 1:
-            segment = row * self.grid[1] + col
-            return self._segment(segment, height, width)
-        out = np.empty((height, width, 3), np.uint8)
-        for i, top in enumerate(range(0, height, self._rows)):
-            rows = min(self._rows, height - top)
-            out[top : top + rows] = self._segment(row * self._group + i, rows, width)
-        return out
-
-    def _read_rows(self, y0: int, height: int) -> np.ndarray:
-        page = self._page
-        dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
-        stride = self.shape[1] * page.samplesperpixel * dtype.itemsize
-        data = self._source.read(page.dataoffsets[0] + y0 * stride, height * stride)
-        return np.frombuffer(data, dtype).reshape(height, self.shape[1], page.samplesperpixel)
-
-    def _segment(self, segment: int, height: int, width: int) -> np.ndarray:
-        planes = []
-        for plane in range(self._planes):
-            decoded = self._decode(plane * self._per_plane + segment)
-            if decoded is None:  # a scanner leaves tiles without tissue out
-                return np.full((height, width, 3), 255, np.uint8)
-            planes.append(decoded[:height, :width])
-        samples = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
-        return self._rgb(samples)
-
-    def _decode(self, segment: int) -> np.ndarray | None:
-        import tifffile
-
-        page = self._page
-        count = page.databytecounts[segment]
-        if count == 0:
-            return None
-        data = self._source.read(page.dataoffsets[segment], count)
-        kwargs = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        if page.compression not in _JPEG_FAMILY:
-            kwargs = {}
-        try:
-            decoded = page.decode(data, segment, **kwargs)[0]
-        # Each codec has its own error type, all of them below these two.
-        except (RuntimeError, ValueError, tifffile.TiffFileError) as error:
-            raise InputError(
-                f"{self._source.path.name} holds a tile that cannot be decoded",
-                got=f"tile {segment} of level {self._index}: {str(error).splitlines()[0]}",
-                fix="Copy the file again from its source",
-            ) from error
-        return None if decoded is None else decoded[0]
-
-    def _rgb(self, samples: np.ndarray) -> np.ndarray:
-        page = self._page
-        if samples.dtype != np.uint8:
-            samples = (samples >> 8).astype(np.uint8)
-        stored_ycbcr = page.photometric == _YCBCR and page.compression not in _JPEG_FAMILY
-        if page.compression == _APERIO_YCBCR or stored_ycbcr:
-            samples = _from_ycbcr(samples)
-        if samples.shape[2] == 4:
-            samples = _over_white(samples, premultiplied=tuple(page.extrasamples) == (1,))
-        return np.ascontiguousarray(samples[:, :, :3])
-
-
-def _reopen(path: Path, index: int) -> Level:
+def reopen(path: Path, index: int) -> Level:
+    """The level ``index`` of a file, in another process."""
     return open_tiff(path).levels[index]
-
-
-def _from_ycbcr(samples: np.ndarray) -> np.ndarray:
-    """ITU-R BT.601, full range, as JPEG 2000 and TIFF mean it where nothing else is said."""
-    y, cb, cr = (samples[:, :, i].astype(np.float32) for i in range(3))
-    cb, cr = cb - 128, cr - 128
-    rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=2)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
-
-
-def _over_white(samples: np.ndarray, *, premultiplied: bool) -> np.ndarray:
-    alpha = samples[:, :, 3:].astype(np.uint16)
-    colour = samples[:, :, :3].astype(np.uint16)
-    if not premultiplied:
-        colour = (colour * alpha + 127) // 255
-    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.elements import assemble, element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.scale import resolve_scale
-from napari_umpire.slides.slide import Slide
+from napari_umpire.slides.slide import Slide, tidy_spots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,7 @@ def read(
 
         mask = tissue_mask(loaded.pyramid, scale.mpp)
         spots = grid_spots(loaded.pyramid, mask, scale.mpp, pitch_um=GRID_PITCH_UM, kind="hex")
+        spots = tidy_spots(spots)
         radius_px = GRID_SPOT_UM / 2 / scale.mpp
         if spots.empty:
             warnings.warn(f"{name}: no tissue was found, so it has no spots", UmpireWarning, 2)

@@ -20,7 +20,7 @@ from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.readers.counts_table import read_counts
 from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
-from napari_umpire.slides.slide import Slide
+from napari_umpire.slides.slide import Slide, tidy_spots
 
 __all__ = ["ST_PITCH_UM", "ST_SPOT_UM", "claims", "read", "read_counts"]
 
@@ -148,6 +148,7 @@ def _read_section(
         loaded.pyramid.extent, spots[["y", "x"]].to_numpy(), name=name, image=picture.name
     )
     spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
+    spots = tidy_spots(spots)
     candidates = {} if loaded.mpp is None else {"file": loaded.mpp}
     if (pitch_px := square_pitch_px(array)) is not None:
         candidates["spot pitch"] = ST_PITCH_UM / pitch_px

@@ -22,7 +22,7 @@ from napari_umpire.slides.scale import (
     nearest_pitch_px,
     resolve_scale,
 )
-from napari_umpire.slides.slide import Slide
+from napari_umpire.slides.slide import Slide, tidy_spots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,7 @@ def read(
     if (found := find_counts(outs)) is not None:
         adata, spots = _join(found.read(), spots, array, filtered=found.filtered, name=name)
     spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
+    spots = tidy_spots(spots)
     picture = choose_image(
         outs, factors, spots[["y", "x"]].to_numpy(), name=name, wanted=image, given=path
     )

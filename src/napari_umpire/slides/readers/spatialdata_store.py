@@ -27,7 +27,7 @@ from napari_umpire.slides.scale import (
     nearest_pitch_px,
     resolve_scale,
 )
-from napari_umpire.slides.slide import Slide
+from napari_umpire.slides.slide import Slide, tidy_spots
 from napari_umpire.slides.store_image import store_pyramid
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _spots(sdata: SpatialData, region: str, table: str | None, name: str) -> pd.
         spots = spots[array["in_tissue"].to_numpy(np.int64) == 1].copy()
     if spots.empty:
         raise InputError(f"{region!r} has no spot under tissue")
-    return spots
+    return tidy_spots(spots)
 
 
 def _rows(sdata: SpatialData, region: str, table: str, name: str) -> tuple[pd.DataFrame, pd.Series]:
