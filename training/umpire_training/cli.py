@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "parse"]
 
 PROG = "umpire-train"
+RECIPES = Path(__file__).parent / "recipes"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +102,7 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
         namespace = parser.parse_args([*from_files, *from_shell])
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())
-        raise InputError(f"{PROG} {verb}: {text}", fix=f"See: {PROG} {verb} --help") from error
+        raise InputError(f"{verb}: {text}", fix=f"See: {PROG} {verb} --help") from error
     del namespace["config"]
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     return options(**vars(instantiate(namespace)))
@@ -148,11 +149,11 @@ def _arguments(verb: str, argv: Sequence[str], keys: dict[str, Any]) -> tuple[li
         elif queue:
             shell.append(f"--{key}={queue.pop(0)}")
         else:
-            raise InputError(f"{PROG} {verb}: --{key} has no value", fix="Give its value after it")
+            raise InputError(f"{verb}: --{key} has no value", fix="Give its value after it")
     if bare:
         if "slides" not in keys:
             raise InputError(
-                f"{PROG} {verb}: unexpected argument {bare[0]!r}",
+                f"{verb}: unexpected argument {bare[0]!r}",
                 expected="options of the form --name value",
             )
         shell.append(f"--slides={json.dumps(bare)}")
@@ -163,8 +164,13 @@ def _from_file(verb: str, name: str, keys: dict[str, Any]) -> list[str]:
     import yaml
 
     path = Path(name)
+    if name and not path.is_file():
+        path = RECIPES / f"{name.removesuffix('.yaml')}.yaml"
     if not name or not path.is_file():
-        raise InputError(f"There is no config file {name!r}", fix="Check the path after --config")
+        own = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise InputError(
+            f"There is no config file {name!r}", expected=f"a YAML file, or a recipe: {own}"
+        )
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -173,6 +179,13 @@ def _from_file(verb: str, name: str, keys: dict[str, Any]) -> list[str]:
         ) from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds no options", expected="a YAML mapping of option: value")
+    if verb in tree and verb not in keys:
+        foreign = [key for key in tree if key not in VERBS]
+        if foreign or not isinstance(tree[verb], dict):
+            raise InputError(
+                f"{path} mixes sections of verbs with options", got=", ".join(map(str, foreign))
+            )
+        tree = tree[verb]
     translate = getattr(_module(verb), "translate_config", None)
     if translate is not None:
         tree = translate(tree, path)
@@ -191,13 +204,13 @@ def _known(verb: str, key: str, keys: dict[str, Any], where: str) -> Any:
         head = head.rpartition(".")[0]
         if keys.get(head) is dict:
             return str
-    raise InputError(f"{PROG} {verb} has no option {key!r} ({where})", **_did_you_mean(key, keys))
+    raise InputError(f"{verb} has no option {key!r} ({where})", **_did_you_mean(key, keys))
 
 
 def _did_you_mean(name: str, known: Any) -> dict[str, Any]:
     near = nearest(name, known)
     if near:
-        return {"fix": f"Did you mean {near!r}?"}
+        return {"fix": f"Did you mean {near!r}"}
     return {"fix": f"See: {PROG} --help"}
 
 

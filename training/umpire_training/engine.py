@@ -16,7 +16,6 @@ from umpire_training.run_folder import logger
 from umpire_training.sampler import RoundSampler, split_rows, steps_of
 
 if TYPE_CHECKING:
-    import torch
     from lightning.pytorch import LightningModule
     from torch.utils.data import Dataset
 
@@ -225,20 +224,14 @@ def _world(options: TrainerOptions) -> int:
 
 
 def _ignore_chatter() -> None:
-    """Advice of Lightning that does not apply: few workers, short epochs, no scheduler step."""
+    """Advice of Lightning that does not apply: few workers, frozen parts, no validation."""
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
     for text in (
-        ".*does not have many workers.*",
-        ".*number of training batches.*",
         ".*Checkpoint directory.*exists and is not empty.*",
-        ".*ckpt_path.*dataloader.*resum.*",
         ".*lr_scheduler.step.*",
-        ".*Experiment logs directory.*",
         ".*isinstance.treespec, LeafSpec.*",
-        ".*Trying to infer the `batch_size`.*",
+        ".*You're resuming from a checkpoint that ended before the epoch.*",
     ):
         warnings.filterwarnings("ignore", message=text)
-
-
-def device_of(module: torch.nn.Module) -> torch.device:
-    """Where the first parameter lies."""
-    return next(module.parameters()).device

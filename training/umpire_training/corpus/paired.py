@@ -185,9 +185,7 @@ def build_paired(
             if patches_from is None:
                 yield from write_patches(slide, out / "patches.npy", patches)
             else:
-                link_or_copy(
-                    patches_from.slide(slide.name).path / "patches.npy", out / "patches.npy"
-                )
+                link_or_copy(patches_from[slide.name], out / "patches.npy")
             facts.append(
                 {
                     "name": slide.name,

@@ -1,0 +1,191 @@
+"""`umpire-train predict`: gene maps of slides, written into their stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.inference.model import Model
+    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["Options", "run", "translate_config"]
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Predicted gene maps; a run record is a config file of this verb.
+
+    Parameters
+    ----------
+    model
+        Model folder, or "owner/name" on the hub.
+    slides
+        Slides to predict; one that fails is reported and the others go on.
+    reference
+        Reference folder; null: the model's own.
+    k
+        References per spot.
+    weighting
+        "softmax" at the model's temperature, or "similarity" (eq. 9).
+    genes
+        Genes to write, by symbol or id; empty: all.
+    std
+        Also write the spread over the references.
+    name
+        Name of the new table; a number is added where it is taken.
+    output
+        Folder for the stores; null: into the slide's own store, or a store beside what was opened.
+    image, region
+        As `open_slide` takes them, for a single slide.
+    mpp
+        um per full-resolution px of all slides, where the files do not say.
+    cache
+        Folder of image features, by which a stopped run goes on; null: none.
+    device
+        Where to compute.
+    batch_size
+        Patches per step.
+    seed
+        Kept in the record; nothing in a prediction is random.
+    provenance
+        Of a run record: the digests are compared with what is found now.
+    """
+
+    model: str
+    slides: list[str]
+    reference: str | None = None
+    k: int = 50
+    weighting: Literal["softmax", "similarity"] = "softmax"
+    genes: list[str] = field(default_factory=list)
+    std: bool = False
+    name: str = "umpire"
+    output: str | None = None
+    image: str | None = None
+    region: str | None = None
+    mpp: float | None = None
+    cache: str | None = None
+    device: str = "auto"
+    batch_size: int = 64
+    seed: int = 0
+    provenance: dict[str, str] = field(default_factory=dict)
+
+
+def translate_config(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A run record as options; other config files as they are."""
+    if "slide" not in tree or "slides" in tree:
+        return tree
+    from napari_umpire.inference.record import RunRecord
+
+    values = RunRecord.from_dict(tree).to_dict()
+    return {"slides": [values.pop("slide")], **values}
+
+
+def run(options: Options) -> int:
+    """Predict each slide; 0, or 2 where input was at fault, or 1 where a slide failed otherwise."""
+    import traceback
+    from pathlib import Path
+
+    from napari_umpire.errors import InputError
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.inference.model import load_model
+    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.inference.run import check_options
+    from napari_umpire.slides.open import open_slides
+    from umpire_training.console import say
+
+    if not options.slides:
+        raise InputError("No slides were given", fix="Name them after the verb")
+    check_options(options.k, options.weighting, options.batch_size)
+    model = load_model(options.model, device=options.device)
+    reference = ReferenceDatabase.open(options.reference) if options.reference else model.reference
+    _check_provenance(options, model, reference)
+    if options.output is not None:
+        Path(options.output).mkdir(parents=True, exist_ok=True)
+    cache = None if options.cache is None else FeatureCache(options.cache)
+    failed, code = [], 0
+    for path in options.slides:
+        try:
+            for slide in open_slides(
+                path, mpp=options.mpp, image=options.image, region=options.region
+            ):
+                say(_predict(slide, options, model, reference, cache))
+        except InputError as error:
+            if len(options.slides) == 1:
+                raise
+            say(f"{path}: {error}")
+            failed.append(path)
+            code = code or 2
+        except Exception:
+            # A cluster job over many slides must not lose the rest to one of them.
+            if len(options.slides) == 1:
+                raise
+            say(f"{path}: failed\n{traceback.format_exc()}")
+            failed.append(path)
+            code = 1
+    if failed:
+        say(f"{len(failed)} of {len(options.slides)} slides failed: {', '.join(failed)}")
+    return code
+
+
+def _check_provenance(options: Options, model: Model, reference: ReferenceDatabase | None) -> None:
+    """Refuse to repeat a run with another model or reference than its record names."""
+    from napari_umpire.inference.record import RunRecord
+
+    if not options.provenance:
+        return
+    record = RunRecord(slide=options.slides[0], model=options.model, provenance=options.provenance)
+    record.check(
+        model_digest=model.digest,
+        reference_digest=None if reference is None else reference.digest,
+    )
+
+
+def _predict(
+    slide: Slide,
+    options: Options,
+    model: Model,
+    reference: ReferenceDatabase | None,
+    cache: FeatureCache | None,
+) -> str:
+    """Predict one slide, write table and record, and say where they are."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from napari_umpire.slides.results import write_results
+    from umpire_training.benchmark.sections import safe_name
+    from umpire_training.console import follow
+
+    prediction = follow(
+        model.predict(
+            slide,
+            reference=reference,
+            k=options.k,
+            weighting=options.weighting,
+            batch_size=options.batch_size,
+            cache=cache,
+        )
+    )
+    table = prediction.to_table(options.genes or None, std=options.std)
+    store = None
+    if options.output is not None:
+        store = Path(options.output) / f"{safe_name(slide.name)}.zarr"
+    written = write_results(slide, table, name=options.name, store=store)
+    record = replace(
+        prediction.record,
+        reference=options.reference,
+        image=options.image,
+        region=options.region,
+        seed=options.seed,
+    )
+    beside = written.path.with_name(f"{written.path.stem}.{written.element}.yaml")
+    number = 1
+    while beside.exists():  # of a store that was removed since
+        number += 1
+        beside = written.path.with_name(f"{written.path.stem}.{written.element}.{number}.yaml")
+    record.write(beside)
+    return f"{slide.name}: table {written.element!r} in {written.path}, record {beside}"
