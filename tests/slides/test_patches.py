@@ -199,8 +199,8 @@ def test_memory_is_bounded_and_the_patches_do_not_change_with_the_bound() -> Non
     assert level.decoded.total() < 1.7 * len(level.decoded)
 
     first = np.floor(slide.yx - 20).astype(int)
-    order = tile_order(level, *first.T, *(first + 40).T, budget)
-    reader = WindowReader(level, *first[order].T, *(first[order] + 40).T, budget)
+    order = tile_order(level, first, first + 40, budget)
+    reader = WindowReader(level, first[order], first[order] + 40, budget)
     for i in range(len(order)):
         reader.read(i)
     # A window of 40 px touches at most four tiles beyond what is kept.

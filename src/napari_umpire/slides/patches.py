@@ -222,9 +222,9 @@ def _batches(
         margin = int(np.ceil(_SUPPORT_PX * max(1.0, plan.window_px / size))) + 1
         first = np.floor(start).astype(np.int64) - margin
         last = np.ceil(start + plan.window_px).astype(np.int64) + margin
-    order = tile_order(level, *first.T, *last.T, cache_bytes)
+    order = tile_order(level, first, last, cache_bytes)
     rows, start, first, last = rows[order], start[order], first[order], last[order]
-    reader = WindowReader(level, *first.T, *last.T, cache_bytes)
+    reader = WindowReader(level, first, last, cache_bytes)
     for i in range(0, len(rows), batch_size):
         batch = rows[i : i + batch_size]
         pixels = np.empty((len(batch), size, size, 3), np.uint8)

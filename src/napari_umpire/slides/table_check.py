@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def _compare(part: str, written: Mapping, read: Mapping) -> list[str]:
     ]
 
 
-def _same(a: object, b: object) -> bool:
+def _same(a: Any, b: Any) -> bool:
     import scipy.sparse as sp
 
     if sp.issparse(a) or sp.issparse(b):
@@ -67,7 +67,7 @@ def _same(a: object, b: object) -> bool:
     return np.array_equal(x, y)
 
 
-def _canonical(matrix: object) -> object:
+def _canonical(matrix: Any) -> Any:
     import scipy.sparse as sp
 
     rows = sp.csr_matrix(matrix, copy=True)

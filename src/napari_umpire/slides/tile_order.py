@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["WindowReader", "tile_order"]
 
 
-def tile_order(
-    level: Level, y0: np.ndarray, x0: np.ndarray, y1: np.ndarray, x1: np.ndarray, cache_bytes: int
-) -> np.ndarray:
+def tile_order(level: Level, first: np.ndarray, last: np.ndarray, cache_bytes: int) -> np.ndarray:
     """Return the order in which to read windows, (n,) int64.
 
     Parameters
     ----------
     level
         The level the windows lie in.
-    y0, x0, y1, x1
-        (n,) int64, windows [y0, y1) x [x0, x1), px of the level; may reach outside the image.
+    first, last
+        (n, 2) int64, windows from y, x ``first`` up to and without ``last``, px of the level; may
+        reach outside the image.
     cache_bytes
         Room for decoded tiles.
     """
     (th, tw), (rows, cols) = level.tile, level.grid
+    (y0, x0), (y1, x1) = first.T, last.T
     first_row, first_col = np.clip(y0 // th, 0, rows - 1), np.clip(x0 // tw, 0, cols - 1)
     spans = np.clip((y1 - 1) // th, 0, rows - 1) - first_row + 1
     tall = int(spans.max(initial=1))
@@ -51,8 +51,8 @@ class WindowReader:
     ----------
     level
         The level to read.
-    y0, x0, y1, x1
-        (n,) int64, the windows in the order in which they will be read, px of the level.
+    first, last
+        (n, 2) int64, the windows in the order in which they will be read, as in `tile_order`.
     cache_bytes
         Tiles beyond this are let go, least recently used first, and decoded again when needed;
         the tiles of the window being read are always held.
@@ -61,16 +61,17 @@ class WindowReader:
     def __init__(
         self,
         level: Level,
-        y0: np.ndarray,
-        x0: np.ndarray,
-        y1: np.ndarray,
-        x1: np.ndarray,
+        first: np.ndarray,
+        last: np.ndarray,
         cache_bytes: int,
     ) -> None:
         self.level = level
         self.cache_bytes = cache_bytes
         height, width = level.shape
-        self._windows = list(zip(y0.tolist(), x0.tolist(), y1.tolist(), x1.tolist(), strict=True))
+        self._windows = [
+            (y0, x0, y1, x1)
+            for (y0, x0), (y1, x1) in zip(first.tolist(), last.tolist(), strict=True)
+        ]
         self._inside = [
             (max(a, 0), max(b, 0), min(c, height), min(d, width)) for a, b, c, d in self._windows
         ]

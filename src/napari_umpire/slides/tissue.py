@@ -53,7 +53,7 @@ class TissueMask:
             (n, 2) points, full-resolution px.
         """
         cell = np.floor(np.asarray(yx, np.float64) / self.downsample).astype(np.int64)
-        inside = ((cell >= 0) & (cell < self.mask.shape)).all(axis=1)
+        inside = np.all((cell >= 0) & (cell < self.mask.shape), axis=1)
         cell = np.where(inside[:, None], cell, 0)
         return inside & self.mask[cell[:, 0], cell[:, 1]]
 
@@ -95,7 +95,7 @@ def tissue_mask(pyramid: Pyramid, mpp: float) -> TissueMask:
         padded = np.pad(mask, close)
         mask = ndimage.binary_closing(padded, disc)[close:-close, close:-close]
     small = _SMALL_MM2 * 1e6 / um**2
-    mask = ~_without_small(~_without_small(mask, small), small)
+    mask = np.invert(_without_small(np.invert(_without_small(mask, small)), small))
     return TissueMask(mask, downsample)
 
 
@@ -192,7 +192,8 @@ def _separate(rgb: np.ndarray, pool: int) -> np.ndarray:
     green = _blocks(density[..., 1], pool).max(axis=(1, 3))
     values = green[_blocks(scanned, pool).all(axis=(1, 3))]
     otsu = threshold_otsu(values) if values.size and values.min() < values.max() else _MOST_OD
-    return (green > np.clip(otsu, _LEAST_OD, _MOST_OD)) & (colour > _LEAST_COLOUR_OD)
+    limit = np.clip(otsu, _LEAST_OD, _MOST_OD)
+    return np.logical_and(green > limit, colour > _LEAST_COLOUR_OD)
 
 
 def _blocks(field: np.ndarray, edge: int) -> np.ndarray:
@@ -205,6 +206,6 @@ def _blocks(field: np.ndarray, edge: int) -> np.ndarray:
 def _without_small(mask: np.ndarray, size: float) -> np.ndarray:
     """Return ``mask`` without its connected pieces of fewer than ``size`` pixels."""
     pieces, _ = ndimage.label(mask)
-    keep = np.bincount(pieces.ravel()) >= size
+    keep: np.ndarray = np.greater_equal(np.bincount(pieces.ravel()), size)
     keep[0] = False
     return keep[pieces]

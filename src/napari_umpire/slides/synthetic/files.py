@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -220,7 +220,7 @@ def _write_tiff(pixels: np.ndarray, mpp: float, path: Path) -> None:
     while max(levels[-1].shape[:2]) > 1024:
         image = Image.fromarray(levels[-1])
         levels.append(np.asarray(image.reduce(2)))
-    options = {
+    options: dict[str, Any] = {
         "tile": (256, 256),
         "photometric": "rgb",
         "compression": "jpeg",

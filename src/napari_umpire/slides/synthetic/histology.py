@@ -116,13 +116,14 @@ def _fat(
         return np.zeros(size, np.float32), np.zeros(size, np.float32)
     spacing = 62.0 / mpp
     rows, cols = int(size[0] / spacing) + 2, int(size[1] / spacing) + 2
-    centres = np.stack(np.mgrid[:rows, :cols], axis=-1).reshape(-1, 2).astype(np.float64)
+    centres = np.moveaxis(np.mgrid[:rows, :cols], 0, -1).reshape(-1, 2).astype(np.float64)
     centres[:, 1] += 0.5 * (centres[:, 0] % 2)
     centres = (centres + rng.uniform(-0.33, 0.33, centres.shape)) * spacing
     # At half the size: distances change slowly, and a tree query costs more than an upsampling.
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
     yx = np.argwhere(_grow(weight, half) > 0.3)
-    bend = 4.0 / mpp * np.stack([_noise(rng, half, 12.0 / mpp)[tuple(yx.T)] for _ in range(2)], 1)
+    wave = [_noise(rng, half, 12.0 / mpp)[yx[:, 0], yx[:, 1]] for _ in range(2)]
+    bend = 4.0 / mpp * np.stack(wave, axis=1)
     distance, _ = cKDTree(centres).query(2.0 * yx + bend, k=3)
     to_wall, to_other = ((distance[:, i] - distance[:, 0]) * mpp + 1e-6 for i in (1, 2))
     gap = np.zeros(half, np.float32)
