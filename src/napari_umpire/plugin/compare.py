@@ -64,7 +64,7 @@ class SideBySide:
         """Show ``left`` (bottom layer first) beside ``right``; all must be in the viewer."""
         if len(left) != len(right):
             raise ValueError("both panes need the same number of layers")
-        grid, camera = viewer.grid, viewer.camera
+        grid, camera = viewer.canvas.grid, viewer.scene.camera
         self._before = _Before(
             {name: getattr(grid, name) for name in ("enabled", "stride", "shape", "spacing")},
             (camera.center, camera.zoom),
@@ -86,7 +86,7 @@ class SideBySide:
         before, self._before, self.panes = self._before, None, ()
         if before is None:
             return
-        grid = viewer.grid
+        grid, camera = viewer.canvas.grid, viewer.scene.camera
         grid.enabled = before.grid["enabled"]
         for name in ("stride", "shape", "spacing"):
             setattr(grid, name, before.grid[name])
@@ -95,7 +95,7 @@ class SideBySide:
         for layer, visible in before.visible.items():
             if layer in viewer.layers:
                 layer.visible = visible
-        viewer.camera.center, viewer.camera.zoom = before.camera
+        camera.center, camera.zoom = before.camera
 
 
 def _look_at(viewer: Viewer, layer: Layer) -> None:
@@ -104,8 +104,8 @@ def _look_at(viewer: Viewer, layer: Layer) -> None:
     low, high = layer.extent.world[:, -2:]
     all_low, all_high = viewer.layers.extent.world[:, -2:]
     larger = float(np.min((all_high - all_low) / np.maximum(high - low, 1e-9)))
-    viewer.camera.center = (0.0, *((low + high) / 2))
-    viewer.camera.zoom *= max(1.0, 0.95 * larger)
+    viewer.scene.camera.center = (0.0, *((low + high) / 2))
+    viewer.scene.camera.zoom *= max(1.0, 0.95 * larger)
 
 
 def _reorder(viewer: Viewer, order: Sequence[Layer]) -> None:

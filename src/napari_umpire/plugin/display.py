@@ -93,7 +93,8 @@ class GeneDisplay:
             layer = self._map(viewer, state, kind)
             pool = list(both.values()) if choice.shared and kind != "difference" else [both[kind]]
             assert gene is not None
-            predicted = kind != "measured" and state.prediction is not None
+            prediction = None if kind == "measured" else state.prediction
+            run = None if prediction is None else prediction.record.provenance.get("model_digest")
             show_values(
                 layer,
                 both[kind],
@@ -101,7 +102,7 @@ class GeneDisplay:
                 slide=state.slide,
                 gene=gene,
                 label=state.genes.label(gene),
-                run=state.prediction.record.provenance.get("model_digest") if predicted else None,
+                run=run,
             )
             layer.visible = True
         return shown
@@ -124,7 +125,7 @@ class GeneDisplay:
             other.image.visible = other is state
         viewer = self._session.viewer
         if viewer is not None and state.slide.scale.mpp is not None:
-            viewer.scale_bar.visible = True
+            viewer.canvas.overlays.scale_bar.visible = True
 
     # -- side by side ---------------------------------------------------------------------
 

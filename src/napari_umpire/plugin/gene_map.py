@@ -28,7 +28,11 @@ class GeneMap:
         self._n_spots = raster.n_spots
         # One entry more, the last: NO_SPOT is -1.
         self.table = np.full(raster.n_spots + 1, np.nan, np.float32)
-        self.levels = [_Level(index, self.table) for index in raster.levels]
+        *fine, self._coarsest_index = raster.levels
+        # napari keeps the coarsest level once it has asked for it, so that one is a real array
+        # that is filled anew.
+        self._coarsest = np.full(self._coarsest_index.shape, np.nan, np.float32)
+        self.levels = [*(_Level(index, self.table) for index in fine), self._coarsest]
 
     @property
     def values(self) -> np.ndarray:
@@ -40,6 +44,8 @@ class GeneMap:
         if values.shape != (self._n_spots,):
             raise ValueError(f"expected {self._n_spots} values, got an array of {values.shape}")
         self.table[:-1] = values
+        # "wrap" turns -1 into the last entry, and fills the array without a buffer.
+        np.take(self.table, self._coarsest_index, out=self._coarsest, mode="wrap")
 
 
 class _Level:

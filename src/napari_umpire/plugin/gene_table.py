@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from napari_umpire.plugin.measured import gene_keys
@@ -66,17 +67,22 @@ class GeneTable:
 
         return GeneIndex(self.frame)
 
+    def row(self, key: str) -> int:
+        """Place of a gene in the list, -1 where it is not in it."""
+        found = np.flatnonzero(self.frame.index == key)
+        return int(found[0]) if len(found) else -1
+
     def label(self, key: str) -> str:
         """The symbol of a gene, or its key where it has none."""
         return str(self.frame.at[key, "symbol"] or key)
 
     def key_of_predicted(self, name: str) -> str:
         """The key of the gene that a prediction knows as ``name``."""
-        return str(self.frame.index[(self.frame["predicted"] == name).argmax()])
+        return str(self.frame.index[self.frame["predicted"] == name][0])
 
     def key_of_measured(self, name: str) -> str:
         """The key of the gene that the measurement knows as ``name``."""
-        return str(self.frame.index[(self.frame["measured"] == name).argmax()])
+        return str(self.frame.index[self.frame["measured"] == name][0])
 
     def __contains__(self, key: object) -> bool:
         return key in self.frame.index

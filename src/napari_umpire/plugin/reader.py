@@ -21,6 +21,7 @@ MIN_SIDE_PX = 1500
 
 # Formats that hold anything: a photograph, a mask, a microscope stack.
 _PLAIN = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf"}
+_COLOUR = (2, 6)  # RGB and YCbCr, by their numbers in the TIFF standard
 _SLIDE_SIGNS = ("aperio", "hamamatsu", "mpp", "openslide", "qupath", "ventana")
 
 
@@ -82,7 +83,8 @@ def _looks_like_a_slide(path: Path) -> bool:
 
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
-            if page.samplesperpixel not in (3, 4):
+            planes = page.samplesperpixel > 3 and page.planarconfig != tifffile.PLANARCONFIG.CONTIG
+            if page.photometric not in _COLOUR or page.samplesperpixel < 3 or planes:
                 return False
             said = f"{page.description} {page.software}".lower()
             return (

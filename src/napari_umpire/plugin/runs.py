@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +12,8 @@ from napari_umpire.plugin.raster import raster_of
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.prediction import Prediction
     from napari_umpire.slides.slide import Slide
@@ -24,12 +25,19 @@ _TRIED_GENES = 200
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """The form of the Predict widget."""
+    """The form of the Predict widget.
+
+    Attributes
+    ----------
+    cache
+        Folder of features, by which a cancelled run goes on where it stopped; None: no cache.
+    """
 
     model: str
     device: str = "auto"
     k: int = 50
     weighting: Literal["softmax", "similarity"] = "softmax"
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ def predict_steps(
     InputError
         For a path that is no model, a model without reference, a slide without scale or spots.
     """
+    from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.inference.model import load_model
 
     slide.scale.require(slide.name)
@@ -70,13 +79,10 @@ def predict_steps(
     model = loaded
     if model is None or not _is_same(model, options):
         model = load_model(options.model, device=options.device)
-    if model.reference is None:
-        raise InputError(
-            f"The model {model.name} has no reference spots, so it cannot predict",
-            expected='a folder "reference" in the model folder',
-            fix="Build it: umpire-train reference",
-        )
-    prediction = yield from model.predict(slide, k=options.k, weighting=options.weighting)
+    cache = None if options.cache is None else FeatureCache(options.cache)
+    prediction = yield from model.predict(
+        slide, k=options.k, weighting=options.weighting, cache=cache
+    )
     yield Progress("Choosing a gene to show first", 0, 0, "")
     raster_of(slide)
     return Predicted(prediction, model, _opening_gene(prediction))
@@ -97,9 +103,8 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
 
 
 def _is_same(model: Model, options: PredictOptions) -> bool:
-    same_path = model.path is not None and Path(options.model) == Path(model.path)
     same_device = options.device in ("auto", str(model.device).partition(":")[0])
-    return same_path and same_device
+    return model.source == options.model and same_device
 
 
 def _opening_gene(prediction: Prediction) -> str:

@@ -52,9 +52,7 @@ class _Hits(QAbstractListModel):
     def row_of(self, key: str) -> int:
         if self._found is not None:
             return next((i for i, (found, _) in enumerate(self._found) if found == key), -1)
-        if self._table is None or key not in self._table:
-            return -1
-        return int(self._table.frame.index.get_loc(key))
+        return -1 if self._table is None else self._table.row(key)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid() or self._table is None:
@@ -76,8 +74,10 @@ class _Line(QLineEdit):
 
     stepped = Signal(int)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        steps = {
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event is None:
+            return
+        steps: dict[int, int] = {
             Qt.Key.Key_Down: 1,
             Qt.Key.Key_Up: -1,
             Qt.Key.Key_PageDown: 10,
@@ -117,7 +117,9 @@ class GeneSearch(QWidget):
         self.line.textChanged.connect(self._on_changed)
         self.line.stepped.connect(self._on_step)
         self.line.returnPressed.connect(self._on_return)
-        self.list.selectionModel().currentChanged.connect(self._on_current)
+        selection = self.list.selectionModel()
+        assert selection is not None
+        selection.currentChanged.connect(self._on_current)
         self._quiet = False
 
     def set_table(self, table: GeneTable) -> None:

@@ -22,11 +22,11 @@ def listen(widget: QObject, signal: SignalInstance, slot: Callable[[], Any]) -> 
     A closed dock leaves a Python object without its Qt half behind; calling that would crash, so
     the connection ends with either half.
     """
-    method = weakref.WeakMethod(slot)
+    method, here = weakref.WeakMethod(slot), weakref.ref(widget)
 
     def relay(*_: object) -> None:
-        alive = method()
-        if alive is None or not isalive(alive.__self__):
+        alive, owner = method(), here()
+        if alive is None or owner is None or not isalive(owner):
             signal.disconnect(relay, missing_ok=True)
             return
         alive()

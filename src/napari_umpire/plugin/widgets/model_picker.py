@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSettings, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.model_peek import peek
+from napari_umpire.plugin.widgets.places import settings
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -86,7 +87,7 @@ class ModelPicker(QWidget):
     def remember(self) -> None:
         """Put the model first among those used before."""
         recent = [self.value, *(r for r in self._recent() if r != self.value)]
-        _settings().setValue("recent_models", recent[:_RECENT])
+        settings().setValue("recent_models", recent[:_RECENT])
 
     @property
     def _is_hub_name(self) -> bool:
@@ -95,7 +96,7 @@ class ModelPicker(QWidget):
         return is_name and not Path(self.value).expanduser().exists()
 
     def _recent(self) -> list[str]:
-        kept = _settings().value("recent_models", [])
+        kept = settings().value("recent_models", [])
         return [str(v) for v in ([kept] if isinstance(kept, str) else kept or [])]
 
     def _on_edited(self, _text: str) -> None:
@@ -105,9 +106,3 @@ class ModelPicker(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Choose a model folder", self.value)
         if folder:
             self.set_value(folder)
-
-
-def _settings() -> QSettings:
-    return QSettings(
-        QSettings.Format.IniFormat, QSettings.Scope.UserScope, "napari-umpire", "napari-umpire"
-    )

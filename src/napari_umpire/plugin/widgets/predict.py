@@ -23,6 +23,7 @@ from napari_umpire.plugin.session import session_of
 from napari_umpire.plugin.slide_words import slide_words
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.model_picker import ModelPicker
+from napari_umpire.plugin.widgets.places import cache_folder
 from napari_umpire.plugin.widgets.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
 from napari_umpire.plugin.workers import Work
@@ -162,7 +163,7 @@ class PredictWidget(QWidget):
             return
         options = PredictOptions(
             self.model.value, self.device.currentText(), self.k.value(),
-            self.weighting.currentData(),
+            self.weighting.currentData(), cache_folder(),
         )  # fmt: skip
         self._target = state.name
         self.progress.begin("Starting")

@@ -43,7 +43,7 @@ class RangeBox(QWidget):
         self.mode.addItems(_MODES)
         self.mode.setToolTip(_TIPS)
         self.percentiles = QLabeledDoubleRangeSlider(Qt.Orientation.Horizontal)
-        self.percentiles.setRange(0.0, 100.0)
+        self.percentiles.setRange(0, 100)
         self.percentiles.setDecimals(0)
         self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
         for box in (self.low, self.high):

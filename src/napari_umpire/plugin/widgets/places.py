@@ -1,0 +1,22 @@
+"""Where this user's settings and cached features lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QSettings, QStandardPaths
+
+__all__ = ["cache_folder", "settings"]
+
+
+def settings() -> QSettings:
+    """What the widgets remember between sessions."""
+    return QSettings(
+        QSettings.Format.IniFormat, QSettings.Scope.UserScope, "napari-umpire", "napari-umpire"
+    )
+
+
+def cache_folder() -> Path:
+    """Features of slides, safe to delete at any time."""
+    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericCacheLocation)
+    return Path(place) / "napari-umpire" / "features"
