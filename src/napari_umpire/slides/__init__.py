@@ -81,31 +81,6 @@ __all__ = [
     "write_slide",
     "write_spaceranger",
 ]
-
-    "ArrayLevel",
-    "Level",
-    "PatchBatch",
-    "PatchSpec",
-    "PhysicalScale",
-    "Pyramid",
-    "Slide",
-    "SyntheticTissue",
-    "TissueMask",
-    "WrittenResult",
-    "grid_spots",
-    "iter_patches",
-    "make_slide",
-    "make_slides",
-    "open_slide",
-    "open_slides",
-    "read_counts",
-    "resolve_scale",
-    "sniff",
-    "tissue_mask",
-    "write_results",
-    "write_slide",
-    "write_spaceranger",
-]
 # The function `neighbours` has the name of its module, so it is imported from there.
 
 __getattr__, __dir__ = attach(__name__, {k: f"{__name__}.{v}" for k, v in _NAMES.items()})
