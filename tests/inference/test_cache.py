@@ -60,7 +60,6 @@ def _truncate(path):
 
 
 CORRUPTIONS = {
-    "truncated features": lambda f: _truncate(f / "features.npy"),
     "truncated rows": lambda f: _truncate(f / "rows.npy"),
     "no rows": lambda f: (f / "rows.npy").unlink(),
     "no entry": lambda f: (f / "entry.json").unlink(),
@@ -96,6 +95,16 @@ def test_a_damaged_row_alone_is_computed_again(cache):
     assert np.flatnonzero(~again.done).tolist() == [11]
 
 
+def test_rows_cut_off_the_file_are_computed_again(cache):
+    entry = cache.entry(n=20, dim=8, **KEY)
+    entry.write(np.arange(20), features())
+    entry.commit()
+    _truncate(_entry_folder(cache) / "features.npy")  # 40 bytes: one row and a quarter
+    with pytest.warns(UmpireWarning, match="2 of the cached features"):
+        again = cache.entry(n=20, dim=8, **KEY)
+    assert np.flatnonzero(~again.done).tolist() == [18, 19]
+
+
 def test_size_and_clear(cache):
     assert cache.size_bytes == 0
     cache.entry(n=1000, dim=16, **KEY)
@@ -116,7 +125,8 @@ import sys, time
 import numpy as np
 from napari_umpire.inference import cache as module
 module._COMMIT_EVERY_S = 0.0
-entry = module.FeatureCache(sys.argv[1]).entry(n=100_000, dim=8, slide="s", encoder="e", patches="p")
+cache = module.FeatureCache(sys.argv[1])
+entry = cache.entry(n=100_000, dim=8, slide="s", encoder="e", patches="p")
 for start in range(0, 100_000, 10):
     rows = np.arange(start, start + 10)
     entry.write(rows, np.repeat(rows[:, None], 8, axis=1).astype(np.float32))

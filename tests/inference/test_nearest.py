@@ -90,6 +90,17 @@ def test_more_asked_for_than_there_are():
     np.testing.assert_array_equal(indices, brute_force(references, queries, 8)[0])
 
 
+@pytest.mark.parametrize("keep", [1, 5, 20])
+def test_the_best_of_groups_are_the_best_of_all(keep):
+    import torch
+
+    product = torch.from_numpy(np.random.default_rng(6).normal(size=(9, 64 * 4 * keep)))
+    score, column = nearest._best(product, keep)
+    expected = product.topk(keep, dim=1)
+    np.testing.assert_array_equal(np.sort(score, axis=1)[:, ::-1], expected.values)
+    np.testing.assert_array_equal(np.sort(column, axis=1), np.sort(expected.indices, axis=1))
+
+
 def test_no_queries():
     indices, similarity = top_k(np.ones((3, 1), np.float32), np.empty((0, 1), np.float32), 2)
     assert indices.shape == similarity.shape == (0, 2)

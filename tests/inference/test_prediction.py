@@ -112,6 +112,8 @@ def test_the_table_holds_maps_spread_positions_and_the_record(prediction):
     assert prediction.to_table().shape == (25, 70)
 
 
+# zarr says so of every anndata store of format 3
+@pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 def test_the_table_survives_a_round_trip(prediction, tmp_path, suffix):
     import anndata as ad

@@ -13,7 +13,8 @@ __all__ = ["top_k"]
 
 _MARGIN = 14  # spare candidates beyond K, so that rounding at rank K rarely asks for a second look
 _QUERY_ROWS = 256
-_REFERENCE_ROWS = 8192
+_REFERENCE_ROWS = 32_768
+_GROUP = 32
 
 
 def top_k(
@@ -87,12 +88,32 @@ def _candidates(
             q = query[a : a + _QUERY_ROWS]
             product = buffer[: len(q) * len(block)].view(len(q), len(block))
             torch.matmul(q, block.T, out=product)
-            score, index = product.topk(min(keep, len(block)), dim=1, sorted=False)
+            score, index = _best(product, min(keep, len(block)))
             score = torch.cat([best[a : a + len(q)], score], 1)
             index = torch.cat([where[a : a + len(q)], index + b], 1)
             best[a : a + len(q)], pick = score.topk(keep, dim=1, sorted=False)
             where[a : a + len(q)] = index.gather(1, pick)
     return where.cpu().numpy(), best.amin(1).cpu().numpy()
+
+
+def _best(product: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``keep`` largest of each row, in no order, and their columns.
+
+    They lie in the ``keep`` groups of columns with the largest maxima, and a maximum costs a
+    fortieth of a selection.
+    """
+    import torch
+
+    n, m = product.shape
+    if m % _GROUP or m < 4 * keep * _GROUP:
+        score, index = product.topk(keep, dim=1, sorted=False)
+        return score, index
+    groups = product.view(n, m // _GROUP, _GROUP)
+    chosen = groups.amax(2).topk(keep, dim=1, sorted=False).indices
+    inside = torch.arange(_GROUP, device=product.device)
+    columns = (chosen[:, :, None] * _GROUP + inside).view(n, keep * _GROUP)
+    score, pick = product.gather(1, columns).topk(keep, dim=1, sorted=False)
+    return score, columns.gather(1, pick)
 
 
 def _scores(references: np.ndarray, query: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -177,10 +177,11 @@ class Prediction(GenePrediction):
 
     def _values(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(n, K) expression of the references, and weights over those that measured the gene."""
-        values, measured = self.reference.column(key)[self.indices], self.reference.measured_by(key)
+        values = self.reference.column(key).take(self.indices)
+        measured = self.reference.measured_by(key)
         if measured is None:
             return values, self.weight
-        weight = self.weight * measured[self.indices]
+        weight = self.weight * measured.take(self.indices)
         total = weight.sum(axis=1, keepdims=True)
         scaled = np.full_like(weight, np.nan)
         return values, np.divide(weight, total, out=scaled, where=total > 0)
