@@ -135,16 +135,16 @@ def flat_slide():
 
 @pytest.fixture
 def open_viewer(make_napari_viewer, qtbot):
-    """Return a shown viewer with the slides given, as if they had been dropped on it."""
+    """Return a viewer with the slides given, as if they had been dropped on it."""
     from napari_umpire.plugin.layers import slide_layer
 
-    def open_(*slides, size=(1366, 768)):
-        viewer = make_napari_viewer(show=True)
+    def open_(*slides, size=(1366, 768), show=True):
+        viewer = make_napari_viewer(show=show)
         viewer.window.resize(*size)
         for one in slides:
             data, attributes, _ = slide_layer(one)
             viewer.add_image(data, **attributes)
-        qtbot.wait(50)
+        qtbot.wait(50 if show else 1)
         return viewer
 
     return open_

@@ -95,20 +95,16 @@ def test_a_second_start_is_refused_until_the_first_has_ended(work, qtbot):
         work.start(steps)
 
 
-def test_work_whose_owner_is_gone_speaks_to_nobody(qapp, qtbot):
-    heard, parent = [], QObject()
+def test_work_whose_owner_is_gone_ends_and_speaks_to_nobody(qapp, qtbot):
+    heard, closed, parent = [], [], QObject()
     work = Work(parent)
     work.done.connect(heard.append)
-    finished = threading.Event()
-
-    def long():
-        yield from steps(20, 0.01)
-        finished.set()
-        return 1
-
-    work.start(long)
+    work.cancelled.connect(lambda: heard.append("cancelled"))
+    work.start(lambda: steps(10_000, 0.01, closed=closed))
+    qtbot.wait(50)
     parent.deleteLater()
     del work, parent
-    qtbot.waitUntil(finished.is_set, timeout=5000)
-    qtbot.wait(100)
+    qtbot.waitUntil(lambda: bool(closed), timeout=5000)
+    assert closed[0] != threading.get_ident()
+    qtbot.wait(50)
     assert heard == []

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, Signal
 
@@ -54,6 +54,20 @@ def _drive(
         return _Outcome(error=error)
 
 
+class _Worker(GeneratorWorker):
+    """A worker that, told to quit, lets the steps be closed in its own thread.
+
+    napari tells so when its window closes. The worker's own way is to drop the generator, which
+    then ends whenever, and in whatever thread, the garbage is collected.
+    """
+
+    stop: threading.Event
+
+    def quit(self) -> None:
+        """End after the step under way."""
+        self.stop.set()
+
+
 class Work(QObject):
     """One piece of long work at a time, with progress and Cancel.
 
@@ -85,12 +99,16 @@ class Work(QObject):
         if self.running:
             raise RuntimeError("the last work has not ended")
         self._stop = threading.Event()
-        worker = create_worker(_drive, make_steps, self._stop, _ignore_errors=True)
+        worker: Any = create_worker(
+            _drive, make_steps, self._stop, _worker_class=_Worker, _ignore_errors=True
+        )
+        worker.stop = self._stop
+        # A dock that is closed during a run leaves nobody to press Cancel.
+        self.destroyed.connect(self._stop.set)
         # Bound methods only: Qt drops them when this object goes, so that a worker that outlives
         # its viewer speaks to nobody.
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_outcome)
-        worker.aborted.connect(self._on_aborted)
         self._worker = worker
         worker.start()
 
@@ -115,10 +133,4 @@ class Work(QObject):
             self.failed.emit(f"{type(error).__name__}: {error}")
         else:
             self.done.emit(outcome.result)
-        self.ended.emit()
-
-    def _on_aborted(self) -> None:
-        # napari itself ended the worker, as it does when a window closes.
-        self._worker = None
-        self.cancelled.emit()
         self.ended.emit()

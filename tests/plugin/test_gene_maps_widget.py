@@ -1,0 +1,252 @@
+"""The Gene maps widget, with mouse and keyboard, in the real window."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_umpire.plugin.layers import KEY, gene_colormap
+from napari_umpire.plugin.session import session_of
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def dock(open_viewer, qtbot):
+    """Open a viewer with slides and the widget; wait until counts were read."""
+
+    def open_(*slides, predictions=(), show=False):
+        viewer = open_viewer(*slides, show=show)
+        session = session_of(viewer)
+        for prediction in predictions:
+            session.set_prediction(prediction.slide_name, prediction)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
+        qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
+        return viewer, widget, session
+
+    return open_
+
+
+def rows(widget):
+    model = widget.search.hits
+    return [model.index(i).data() for i in range(model.rowCount())]
+
+
+def test_it_opens_alone_with_nothing_loaded(dock):
+    _, widget, _ = dock()
+    assert "Drop a slide" in widget.words.text()
+    assert widget.search.hits.rowCount() == 0
+    assert not any(button.isEnabled() for button in widget.buttons.values())
+    assert not widget.beside.isEnabled()
+
+
+def test_a_measured_slide_opens_with_a_gene_that_shows_something(dock, slide, measured):
+    viewer, widget, session = dock(slide)
+    assert session.gene == measured.most_variable()
+    layer = session.display.layer("measured")
+    np.testing.assert_array_equal(layer.metadata[KEY]["map"].values, measured.column(session.gene))
+    assert widget.search.hits.rowCount() == len(measured.genes)
+    assert widget.buttons["measured"].isChecked()
+    assert not widget.buttons["predicted"].isEnabled()
+    assert "log1p(CP10k)" in widget.words.text()
+
+
+def test_typing_narrows_the_list_and_shows_the_best_hit(dock, slide, qtbot):
+    _, widget, session = dock(slide)
+    qtbot.keyClicks(widget.search.line, "erb")
+    assert all("erb" in row.lower() for row in rows(widget))
+    assert session.current.genes.label(session.gene).upper().startswith("ERB")
+    qtbot.keyClicks(widget.search.line, "b2")
+    assert session.current.genes.label(session.gene) == "ERBB2"
+    assert session.display.layer("measured").name == f"{slide.name}: ERBB2 (measured)"
+    widget.search.line.clear()
+    assert widget.search.hits.rowCount() == len(session.current.genes)
+    assert session.current.genes.label(session.gene) == "ERBB2"
+    qtbot.keyClicks(widget.search.line, "ensg00000141736")
+    assert session.current.genes.label(session.gene) == "ERBB2"
+
+
+def test_arrow_keys_step_through_the_hits(dock, slide, qtbot):
+    _, widget, session = dock(slide)
+    qtbot.keyClicks(widget.search.line, "k")
+    hits = [widget.search.hits.key(i) for i in range(widget.search.hits.rowCount())]
+    assert session.gene == hits[0]
+    for expected in (hits[1], hits[2]):
+        qtbot.keyClick(widget.search.line, Qt.Key.Key_Down)
+        assert session.gene == expected
+    qtbot.keyClick(widget.search.line, Qt.Key.Key_Up)
+    assert session.gene == hits[1]
+    for _ in range(9):
+        qtbot.keyClick(widget.search.line, Qt.Key.Key_Up)
+    assert session.gene == hits[0]
+
+
+def test_a_click_in_the_list_shows_that_gene(dock, slide, qtbot):
+    _, widget, session = dock(slide)
+    view = widget.search.list
+    at = view.visualRect(widget.search.hits.index(view.currentIndex().row() + 1)).center()
+    expected = widget.search.hits.key(view.currentIndex().row() + 1)
+    qtbot.mouseClick(view.viewport(), LEFT, pos=at)
+    assert session.gene == expected
+
+
+def test_nothing_found_is_said_and_changes_nothing(dock, slide, qtbot):
+    _, widget, session = dock(slide)
+    before = session.gene
+    qtbot.keyClicks(widget.search.line, "!no such gene")
+    qtbot.keyClick(widget.search.line, Qt.Key.Key_Down)
+    qtbot.keyClick(widget.search.line, Qt.Key.Key_Return)
+    assert widget.search.count.text() == "0 genes found"
+    assert session.gene == before
+
+
+def test_buttons_choose_the_map_and_the_words_give_the_score(
+    dock, slide, prediction, measured, qtbot
+):
+    viewer, widget, session = dock(slide, predictions=[prediction])
+    for kind in ("predicted", "measured", "difference"):
+        qtbot.mouseClick(widget.buttons[kind], LEFT)
+        assert session.kind == kind
+        (shown,) = [v for v in viewer.layers if v.visible and v.metadata[KEY]["role"] != "image"]
+        assert shown.metadata[KEY]["role"] == kind
+    predicted = prediction.gene_map(session.gene)
+    good = measured.detected >= 100
+    pcc = np.corrcoef(predicted[good], measured.column(session.gene)[good])[0, 1]
+    assert f"Pearson correlation {pcc:.2f} over {good.sum()} spots" in widget.words.text()
+    assert f"{prediction.mean_similarity.mean():.2f}" in widget.words.text()
+
+
+def test_range_controls_set_the_colour_bar(dock, slide, measured, qtbot):
+    _, widget, session = dock(slide)
+    values = measured.column(session.gene)
+    layer = session.display.layer("measured")
+    assert layer.contrast_limits == pytest.approx(np.percentile(values, (1, 99)))
+    widget.range.mode.setCurrentText("percentile")
+    widget.range.percentiles.setValue((10, 80))
+    assert layer.contrast_limits == pytest.approx(np.percentile(values, (10, 80)))
+    widget.range.mode.setCurrentText("absolute")
+    widget.range.low.setValue(3.0)
+    widget.range.high.setValue(1.0)  # the wrong way round
+    assert layer.contrast_limits == [1.0, 3.0]
+    assert layer.colorbar.visible
+
+
+def test_two_widgets_say_the_same(dock, slide, qtbot):
+    from napari_umpire.plugin.widgets.gene_maps import GeneMapsWidget
+
+    viewer, widget, session = dock(slide)
+    other = GeneMapsWidget(viewer)
+    qtbot.addWidget(other)
+    widget.range.mode.setCurrentText("absolute")
+    assert other.range.mode.currentText() == "absolute"
+    qtbot.keyClicks(other.search.line, "EPCAM")
+    assert widget.search.hits.key(widget.search.list.currentIndex().row()) == session.gene
+
+
+def test_a_closed_dock_hears_no_more(dock, slide, slides, qtbot):
+    viewer, widget, session = dock(slide)
+    viewer.window.remove_dock_widget(widget)
+    widget.deleteLater()
+    qtbot.wait(50)
+    session.set_gene(session.current.genes.frame.index[3])
+    viewer.layers.clear()
+    assert session.current is None
+
+
+def test_the_window_shows_the_values_beside_each_other(dock, slide, prediction, qtbot):
+    """The colour at the centre of a spot, in both panes, is that of its value."""
+    viewer, widget, session = dock(slide, predictions=[prediction], show=True)
+    qtbot.mouseClick(widget.beside, LEFT, pos=QPoint(8, widget.beside.height() // 2))
+    assert session.beside, "the click missed the box"
+    qtbot.wait(200)
+    viewer.screenshot(canvas_only=True, flash=False)
+    pixels = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    height, width = pixels.shape[:2]
+    camera, gap = viewer.scene.camera, viewer.canvas.grid.spacing
+    pane = (width - gap) / 2
+    checked = 0
+    for number, kind in enumerate(("measured", "predicted")):
+        layer = session.display.layer(kind)
+        low, high = layer.contrast_limits
+        wanted = np.clip((layer.metadata[KEY]["map"].values - low) / (high - low), 0, 1)
+        colours = gene_colormap(kind).map(wanted)[:, :3] * 255
+        for (y, x), colour in zip(slide.yx * slide.mpp, colours, strict=True):
+            row = (y - camera.center[-2]) * camera.zoom + height / 2
+            col = (x - camera.center[-1]) * camera.zoom + pane / 2
+            # Not under the name or the colour bar.
+            if not (220 < row < height - 60 and 5 < col < pane - 5):
+                continue
+            seen = pixels[round(row), round(col + number * (pane + gap))]
+            assert np.abs(seen - colour).max() <= 12, (kind, y, x)
+            checked += 1
+    assert checked > 40
+    limits = [session.display.layer(k).contrast_limits for k in ("measured", "predicted")]
+    assert limits[0] == limits[1]
+
+
+def test_unreadable_counts_are_a_sentence_and_asked_for_once(dock, slide, qtbot, monkeypatch):
+    import scipy.sparse as sp
+    from napari.utils.notifications import notification_manager
+
+    bad = slide.counts().astype(np.float32)
+    bad.data[7] = -1
+    monkeypatch.setattr(type(slide), "counts", lambda _: sp.csr_matrix(bad))
+    notification_manager.records.clear()
+    _, widget, session = dock(slide)
+    (note,) = notification_manager.records
+    assert slide.name in note.message
+    assert "negative" in note.message
+    assert session.current.measured is None
+    session.current_changed.emit()
+    assert not widget.work.running
+
+
+def test_it_fits_a_small_laptop(dock, slide, prediction):
+    _, widget, _ = dock(slide, predictions=[prediction], show=True)
+    assert widget.minimumSizeHint().width() <= 360
+    assert widget.minimumSizeHint().height() <= 600
+
+
+@pytest.mark.slow
+def test_a_key_among_twenty_thousand_genes_is_quick(qtbot):
+    import pandas as pd
+
+    from napari_umpire.plugin.gene_table import GeneTable
+    from napari_umpire.plugin.widgets.gene_search import GeneSearch
+
+    names = [f"GENE{i}" for i in range(20_000)]
+    frame = pd.DataFrame({"id": [f"ENSG{i:011}" for i in range(20_000)], "symbol": names})
+    search = GeneSearch()
+    qtbot.addWidget(search)
+    search.set_table(GeneTable.build(frame.set_index("id", drop=False), None))
+    search.hits.search("x")
+    start = time.process_time()
+    qtbot.keyClicks(search.line, "GENE1234")
+    # A guard against seconds, not a measurement (it is some 10 ms per key).
+    assert (time.process_time() - start) / 8 < 0.25
+    assert rows_of(search)[0] == "GENE1234"
+
+
+def rows_of(search):
+    return [search.hits.index(i).data() for i in range(search.hits.rowCount())]
+
+
+def test_opening_the_widgets_imports_no_torch():
+    code = """
+import sys
+from qtpy.QtWidgets import QApplication
+app = QApplication([])
+from napari.components import ViewerModel
+from napari_umpire.plugin.widgets.predict import PredictWidget
+from napari_umpire.plugin.widgets.gene_maps import GeneMapsWidget
+viewer = ViewerModel()
+widgets = PredictWidget(viewer), GeneMapsWidget(viewer)
+print(*{m.partition('.')[0] for m in sys.modules})
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "timm", "spatialdata", "scanpy", "sklearn"} & set(out.stdout.split())
