@@ -69,7 +69,10 @@ def test_the_spots_are_a_visium_array_on_tissue() -> None:
     distance = np.linalg.norm(yx[:, None] - yx[None], axis=-1)
     np.fill_diagonal(distance, np.inf)
     assert np.median(distance.min(axis=1)) == pytest.approx(100, abs=1)
-    # Most of every spot's disc is stained, or a fat cell with its wall.
+    # Rows go down and columns to the right, a row sqrt(3) half pitches apart, a column one half.
+    steps = np.column_stack([spots["array_row"], spots["array_col"], np.ones(len(spots))])
+    affine, *_ = np.linalg.lstsq(steps, yx, rcond=None)
+    np.testing.assert_allclose(affine[:2], [[86.6, 0], [0, 50]], atol=1.2)
     height, width = tissue().pixels.shape[:2]
     assert height > 1.2 * width
     assert ((yx > 60) & (yx < np.array([height, width]) - 60)).all()

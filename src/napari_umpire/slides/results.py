@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
@@ -27,6 +26,7 @@ from napari_umpire.slides.elements import (
     element_name,
     quiet_libraries,
 )
+from napari_umpire.slides.result_place import is_backing, is_store_of, store_beside
 from napari_umpire.slides.table_check import differences
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def write_results(
     final = _annotated(slide, table)
     if store is not None:
         path = Path(store).expanduser()
-        if path.exists() and not (_is_backing(slide, path) or _is_store_of(slide, path)):
+        if path.exists() and not (is_backing(slide, path) or is_store_of(slide, path)):
             raise InputError(
                 f"{path} does not hold the spots of {slide.name}",
                 expected="a store of this slide, or a path where nothing is yet",
@@ -95,7 +95,7 @@ def write_results(
     elif slide.sdata.path is not None:
         path = Path(slide.sdata.path)
     else:
-        path = _beside(slide)
+        path = store_beside(slide)
     with _explained(path):
         path = path.resolve()
         made = path.exists()
@@ -138,56 +138,6 @@ def _annotated(slide: Slide, table: AnnData) -> AnnData:
         return TableModel.parse(
             final, region=region, region_key=region_key, instance_key=instance_key
         )
-
-
-def _is_backing(slide: Slide, path: Path) -> bool:
-    backing = slide.sdata.path
-    return backing is not None and path.exists() and path.samefile(backing)
-
-
-def _is_store_of(slide: Slide, path: Path) -> bool:
-    """Whether a store has this slide's spots, by our record and by their ids and places."""
-    import spatialdata
-
-    from napari_umpire.slides.readers.spatialdata_store import claims
-    from napari_umpire.slides.records import SlideRecord
-
-    region = element_name(slide.region)
-    if not (path.is_dir() and claims(path) and (path / "shapes" / region).is_dir()):
-        return False
-    with quiet_libraries():
-        there = spatialdata.read_zarr(path, selection=("shapes",))
-    if SlideRecord.find(there.attrs, region) is None:
-        return False
-    circles = there.shapes[region]
-    if len(circles) != slide.n_spots or set(circles.index) != set(slide.spots["instance_id"]):
-        return False
-    circles = circles.loc[slide.spots["instance_id"]]
-    yx = np.stack([circles.geometry.y, circles.geometry.x], axis=1)
-    return bool(np.allclose(yx, slide.yx, rtol=0, atol=1e-6))
-
-
-def _beside(slide: Slide) -> Path:
-    """Return the path of the slide's own store: one that is there, or one to make."""
-    if slide.path is None:
-        raise InputError(
-            f"Slide {slide.name} is only in memory, so its results have no place",
-            fix="Name a store to make with store=",
-        )
-    source = slide.path
-    if not source.is_dir():
-        stem = source.name.removesuffix(".gz")
-        stem = stem.removesuffix(Path(stem).suffix).removesuffix(".ome")
-    elif slide.platform == "st":
-        stem = f"{source.name}_{slide.name}"  # the folder holds many sections
-    else:
-        stem = source.name
-    number = 1
-    while True:
-        path = source.parent / (f"{stem}.zarr" if number == 1 else f"{stem}_{number}.zarr")
-        if not path.exists() or _is_store_of(slide, path):
-            return path
-        number += 1
 
 
 def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str:

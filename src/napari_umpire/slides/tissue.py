@@ -184,7 +184,7 @@ def _separate(rgb: np.ndarray, pool: int) -> np.ndarray:
     # Scanners fill what they did not scan with black.
     scanned = rgb.max(axis=-1) > _BLACK
     if not scanned.any():
-        return _blocks(scanned, pool).any(axis=(1, 3))
+        return _blocks(scanned, pool).max(axis=(1, 3))
     glass = np.percentile(light[scanned], 99, axis=0)
     density = -np.log((light + 1.0) / (np.maximum(glass, 200.0) + 1.0))
     density *= scanned[..., None]
