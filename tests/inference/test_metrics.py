@@ -9,7 +9,6 @@ from napari_umpire.inference.metrics import (
     Score,
     markdown_table,
     pcc_per_gene,
-    permutation_control,
     score_fold,
     squared_error,
 )
@@ -95,27 +94,3 @@ def test_squared_error_beside_the_training_mean(pair):
     assert error.training_mean == pytest.approx(truth.astype(float).var(axis=0).mean(), rel=1e-5)
     assert error.beats_mean
     assert not squared_error(truth + 5, truth, mean).beats_mean
-
-
-def test_the_control_permutes_within_slides_and_is_repeatable():
-    groups = np.repeat(["a", "b"], [30, 20])
-    seen = []
-
-    def score(order):
-        seen.append(order)
-        return float(order[0])
-
-    first = permutation_control(score, groups, n=20, seed=3)
-    assert len(first.values) == 20
-    for order in seen:
-        assert sorted(order[:30]) == list(range(30))
-        assert sorted(order[30:]) == list(range(30, 50))
-    assert len({tuple(order) for order in seen}) == 20
-    assert permutation_control(score, groups, n=20, seed=3) == first
-    assert first.std == pytest.approx(np.std(first.values, ddof=1))
-    assert first.highest == max(first.values)
-
-
-def test_one_permutation_is_not_a_control():
-    with pytest.raises(ValueError, match="at least two"):
-        permutation_control(lambda order: 0.0, ["a"] * 5, n=1)

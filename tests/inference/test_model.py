@@ -267,3 +267,19 @@ def test_describe_says_what_the_model_wants(referenced):
 def test_no_such_model(tmp_path):
     with pytest.raises(InputError, match="no model folder"):
         load_model(tmp_path / "none")
+
+
+def test_a_prediction_is_written_into_a_store_and_read_back(referenced, slides, tmp_path):
+    import spatialdata
+
+    from napari_umpire.slides.results import write_results
+
+    prediction = run(referenced.predict(slides[2], k=5))
+    genes = list(prediction.genes.index[:4])
+    table = prediction.to_table(genes, std=True)
+    written = write_results(slides[2], table, name="umpire", store=tmp_path / "s.zarr")
+    back = spatialdata.read_zarr(written.path).tables[written.element]
+    values = back[slides[2].spots.index].X
+    values = values.toarray() if hasattr(values, "toarray") else values
+    np.testing.assert_array_equal(values[:, 2], prediction.gene_map(genes[2]))
+    assert prediction.record.from_dict(back.uns["umpire"]) == prediction.record

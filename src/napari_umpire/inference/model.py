@@ -8,14 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_umpire.errors import InputError
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     import torch
 
     from napari_umpire.genes.vocabulary import GeneVocabulary
@@ -219,38 +217,9 @@ class Model:
         InputError
             As `embed_genes`; for a slide that keeps no spot; for an existing folder.
         """
-        from napari_umpire.inference.embed_slide import gene_embeddings
-        from napari_umpire.inference.gene_input import MeasuredGenes
-        from napari_umpire.inference.reference_build import ReferencePart, ReferenceWriter
+        from napari_umpire.inference.reference_slides import write_reference
 
-        with ReferenceWriter(folder, model_digest=self.digest) as writer:
-            for slide in slides:
-                measured = MeasuredGenes.of(slide, self.vocabulary)
-                kept = np.flatnonzero(measured.n_detected >= min_genes)
-                if not len(kept):
-                    raise InputError(
-                        f"Slide {slide.name} has no spot that can be a reference",
-                        got=f"at most {measured.n_detected.max(initial=0)} genes in a spot",
-                        expected=f"at least {min_genes}",
-                        fix="Lower min_genes, or leave the slide out",
-                    )
-                embeddings = yield from gene_embeddings(
-                    self, slide, measured, batch_size, cache, kept
-                )
-                spots = slide.spots.iloc[kept][["y", "x"]].copy()
-                spots["y_um"], spots["x_um"] = spots["y"] * slide.mpp, spots["x"] * slide.mpp
-                writer.add(
-                    ReferencePart(
-                        slide=slide.name,
-                        digest=slide.digest,
-                        embeddings=embeddings,
-                        expression=measured.expression[kept],
-                        genes=measured.genes,
-                        spots=spots,
-                    )
-                )
-            yield Progress("Writing the reference", 0, 1, "")
-            built = writer.finish()
+        built = yield from write_reference(self, slides, folder, batch_size, cache, min_genes)
         self.__dict__.pop("reference", None)  # it may be the model's own, looked for before
         return built
 
