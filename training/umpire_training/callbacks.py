@@ -1,6 +1,6 @@
 """What happens beside the training step: seeds, a metrics file, checkpoints, a stop on NaN.
 
-Importing this module imports lightning: call `engine.need_lightning` first.
+Importing this module imports lightning: call `engine.ready_lightning` first.
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from umpire_training.options import TrainerOptions
 
-__all__ = ["Plan", "fit", "make_plan", "need_lightning"]
+__all__ = ["Plan", "fit", "make_plan", "need_lightning", "ready_lightning"]
 
 
 def need_lightning() -> None:
-    """Raise a sentence where the training packages are missing; heal torchvision where needed."""
+    """Raise a sentence where the training packages are missing; imports nothing."""
     from importlib.util import find_spec
 
     missing = [name for name in ("lightning", "tensorboard") if find_spec(name) is None]
@@ -34,6 +34,11 @@ def need_lightning() -> None:
             f"Training needs {' and '.join(missing)}",
             fix="Install them with: pip install 'napari-umpire[train]'",
         )
+
+
+def ready_lightning() -> None:
+    """`need_lightning`, and a torchvision that lets lightning be imported."""
+    need_lightning()
     from napari_umpire.models.torchvision_guard import heal
 
     heal()
@@ -126,7 +131,7 @@ def fit(
     TrainingStopped
         Where the loss is no longer a number.
     """
-    need_lightning()
+    ready_lightning()
     import lightning.pytorch as pl
     import torch
 

@@ -1,6 +1,6 @@
 """Alignment of two encoders, as a Lightning module.
 
-Importing this module imports lightning: call `engine.need_lightning` first.
+Importing this module imports lightning: call `engine.ready_lightning` first.
 """
 
 from __future__ import annotations

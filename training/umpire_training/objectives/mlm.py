@@ -1,6 +1,6 @@
 """Masked-token pre-training of a Visiumformer, as a Lightning module and its data set.
 
-Importing this module imports lightning: call `engine.need_lightning` first.
+Importing this module imports lightning: call `engine.ready_lightning` first.
 """
 
 from __future__ import annotations

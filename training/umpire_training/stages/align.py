@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
-from umpire_training.engine import Plan, fit, make_plan, need_lightning
+from umpire_training.engine import Plan, fit, make_plan, ready_lightning
 from umpire_training.run_folder import is_main_process, logger
 from umpire_training.stages.build import build_model, choose_targets
 from umpire_training.stages.card import make_card
@@ -73,7 +73,7 @@ def align_model(
     -------
     ``model_folder``.
     """
-    need_lightning()
+    ready_lightning()
     import torch
 
     from umpire_training.stages.align_data import PairRows

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
 from umpire_training.corpus.building import new_folder, read_json, write_json
-from umpire_training.engine import fit, make_plan, need_lightning
+from umpire_training.engine import fit, make_plan, ready_lightning
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def pretrain_encoder(
     -------
     The encoder folder, which `GeneEncoder.open` reads.
     """
-    need_lightning()
+    ready_lightning()
     import torch
 
     from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig

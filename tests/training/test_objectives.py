@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+
+from umpire_training.objectives.augment import augment, dihedral, stain_jitter
+from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
+from umpire_training.objectives.schedule import learning_rate, make_optimizer, make_scheduler
+from umpire_training.options import AugmentOptions, OptimOptions
+
+
+def unit(n, d, seed):
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["one-hot", "soft"])
+def test_contrastive_loss_against_numpy(soft):
+    image, gene, space = unit(7, 5, 0), unit(7, 5, 1), np.random.default_rng(2).normal(size=(7, 9))
+    scale = 14.3
+    logits = scale * image @ gene.T
+    if soft:
+        normed = space / np.linalg.norm(space, axis=1, keepdims=True)
+        target = softmax(5.0 * normed @ normed.T, axis=1)
+    else:
+        target = np.eye(7)
+    wanted = -0.5 * (
+        np.mean(np.sum(target * log_softmax(logits, axis=1), axis=1))
+        + np.mean(np.sum(target * log_softmax(logits.T, axis=1), axis=1))
+    )
+    t = torch.from_numpy
+    found = contrastive_loss(
+        t(image), t(gene), torch.tensor(math.log(scale)),
+        soft_targets(t(space), 5.0).double() if soft else None,
+    )  # fmt: skip
+    assert float(found) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_soft_targets_carry_no_gradient():
+    space = torch.randn(4, 3, requires_grad=True)
+    assert not soft_targets(space, 5.0).requires_grad
+
+
+# Values of A6: the authors' schedule, with the floor from step 0 and the cosine not shifted.
+@pytest.mark.parametrize(
+    ("step", "total", "warmup", "lr"),
+    [
+        (0, 1_000_000, 20_000, 1e-5),
+        (1_000, 1_000_000, 20_000, 1e-5),
+        (20_000, 1_000_000, 20_000, 9.990134e-5),
+        (500_000, 1_000_000, 20_000, 5e-5),
+        (1_000_000, 1_000_000, 20_000, 1e-5),
+        (1_200_000, 1_000_000, 20_000, 1e-5),
+        (5_000, 13_606, 5_000, 7.0237e-5),
+    ],
+)
+def test_published_schedule(step, total, warmup, lr):
+    options = OptimOptions(lr=1e-4, min_lr=1e-5, warmup_steps=warmup)
+    assert learning_rate(step, total, options) == pytest.approx(lr, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "lr"),
+    [("shifted", 5, 0.5), ("shifted", 10, 1.0), ("shifted", 60, 0.5), ("shifted", 110, 0.01),
+     ("constant", 5, 0.5), ("constant", 10, 1.0), ("constant", 100, 1.0)],
+)  # fmt: skip
+def test_other_schedules(schedule, step, lr):
+    options = OptimOptions(lr=1.0, min_lr=0.01, warmup_steps=10, schedule=schedule)
+    assert learning_rate(step, 110, options) == pytest.approx(lr)
+
+
+def test_the_scheduler_follows_the_formula():
+    options = OptimOptions(lr=1e-2, min_lr=1e-4, warmup_steps=4)
+    optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(1))], options)
+    scheduler = make_scheduler(optimizer, 20, options)
+    seen = []
+    for _ in range(20):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert seen == pytest.approx([learning_rate(s, 20, options) for s in range(20)])
+
+
+def test_dihedral_gives_the_eight_symmetries():
+    patch = np.random.default_rng(0).integers(0, 255, (3, 6, 6), dtype=np.uint8)
+    turns = [np.rot90(patch, k, axes=(1, 2)) for k in range(4)]
+    wanted = {t.tobytes() for t in turns} | {t[:, :, ::-1].tobytes() for t in turns}
+    torch.manual_seed(0)
+    found = dihedral(torch.from_numpy(patch).repeat(200, 1, 1, 1))
+    assert {np.ascontiguousarray(f).tobytes() for f in found.numpy()} == wanted
+
+
+def test_stain_jitter_knows_the_stains_and_is_gentle():
+    from skimage.color import rgb_from_hed
+
+    from umpire_training.objectives.augment import _RGB_FROM_HED
+
+    np.testing.assert_allclose(_RGB_FROM_HED, rgb_from_hed, atol=0.01)
+    pixels = torch.randint(30, 255, (16, 3, 8, 8), dtype=torch.uint8)
+    assert (stain_jitter(pixels, 1e-6).int() - pixels.int()).abs().max() <= 1
+    torch.manual_seed(0)
+    changed = stain_jitter(pixels, 0.1)
+    assert changed.dtype == torch.uint8
+    shift = (changed.float() - pixels.float()).mean(dim=(2, 3))
+    assert shift.std(dim=0).min() > 0.5  # patches differ from each other
+    assert (changed.float() - pixels.float()).abs().mean() < 25
+
+
+def test_no_augmentation_by_default():
+    pixels = torch.randint(0, 255, (4, 3, 8, 8), dtype=torch.uint8)
+    assert augment(pixels, AugmentOptions()) is pixels

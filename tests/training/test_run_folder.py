@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from napari_umpire.errors import InputError
+from umpire_training.run_folder import RunFolder, logger
+from umpire_training.verbs.pretrain import Options
+
+
+def options(**changes) -> Options:
+    return replace(Options(corpus="c", output="o"), **changes)
+
+
+def test_config_is_saved_and_accepted_again(tmp_path):
+    from umpire_training.cli import parse
+
+    given = options(seed=7)
+    given.optim.lr = 0.25
+    with RunFolder(tmp_path / "run", verb="pretrain", options=given) as run:
+        logger.info("hello")
+        run.finish(steps=3)
+    again = parse("pretrain", ["--config", str(tmp_path / "run" / "config.yaml")])
+    assert again == given
+    assert "hello" in (tmp_path / "run" / "run.log").read_text()
+    assert yaml.safe_load((tmp_path / "run" / "done.yaml").read_text())["steps"] == 3
+    assert RunFolder(tmp_path / "run", verb="pretrain", options=given, resume=True).finished
+
+
+def test_one_run_per_folder(tmp_path):
+    with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
+        (tmp_path / "run" / "made").touch()
+    with pytest.raises(InputError, match="already holds a run.*--resume"):
+        RunFolder(tmp_path / "run", verb="pretrain", options=options())
+    changed = options(seed=1, optim=replace(options().optim, lr=0.5))
+    with pytest.raises(InputError, match=r"optim\.lr was 0\.0001, is 0\.5; seed was 0, is 1"):
+        RunFolder(tmp_path / "run", verb="pretrain", options=changed, resume=True)
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.docx").touch()
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        RunFolder(tmp_path, verb="pretrain", options=options())
+
+
+def test_a_run_refused_at_its_start_leaves_no_folder(tmp_path):
+    with (
+        pytest.raises(InputError, match="nothing to do"),
+        RunFolder(tmp_path / "run", verb="pretrain", options=options()),
+    ):
+        raise InputError("nothing to do")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_failed_later_keeps_its_log(tmp_path):
+    def work():
+        with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
+            (tmp_path / "run" / "checkpoints").mkdir()
+            raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        work()
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "Traceback" in log
+    assert "disk on fire" in log
+
+
+def test_other_processes_of_a_distributed_run_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
+        logger.info("not me")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from umpire_training.cli import main
+
+TINY = [
+    "--encoder.dim", "16", "--encoder.heads", "2", "--encoder.feedforward", "32",
+    "--encoder.layers", "1", "--encoder.dropout", "0.1", "--optim.lr", "5e-3",
+    "--trainer.accelerator", "cpu", "--trainer.batch_size", "16", "--trainer.max_steps", "12",
+    "--trainer.round_steps", "4",
+]  # fmt: skip
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "encoder" / "encoder.safetensors")
+
+
+def column(path, name):
+    with path.open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
+
+
+def test_pretraining_lowers_the_held_out_loss(pretrained):
+    losses = column(pretrained / "metrics.csv", "val_loss")
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert losses[-1] < np.log(630)  # better than knowing nothing about 630 tokens
+    assert (pretrained / "tensorboard").is_dir()
+    assert (pretrained / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(prepared, tmp_path, monkeypatch):
+    from umpire_training.objectives.mlm import MaskedTokens
+
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), *TINY]
+    assert main([*argv, "--output", str(tmp_path / "whole")]) == 0
+
+    step = MaskedTokens.training_step
+
+    def killed(self, batch, batch_idx):
+        if self.trainer.global_step == 9:  # in the middle of the third round
+            raise RuntimeError("power cut")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(MaskedTokens, "training_step", killed)
+    with pytest.raises(RuntimeError, match="power cut"):
+        main([*argv, "--output", str(tmp_path / "cut")])
+    monkeypatch.undo()
+    assert not (tmp_path / "cut" / "encoder").exists()
+    assert main([*argv, "--output", str(tmp_path / "cut"), "--resume"]) == 0
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    assert column(tmp_path / "whole" / "metrics.csv", "step") == column(
+        tmp_path / "cut" / "metrics.csv", "step"
+    )
+
+
+def test_nan_stops_with_a_sentence_and_keeps_the_last_checkpoint(
+    prepared, tmp_path, monkeypatch, capsys
+):
+    from umpire_training.objectives.mlm import MaskedTokens
+
+    step = MaskedTokens.training_step
+
+    def diverges(self, batch, batch_idx):
+        loss = step(self, batch, batch_idx)
+        return loss * float("nan") if self.trainer.global_step == 6 else loss
+
+    monkeypatch.setattr(MaskedTokens, "training_step", diverges)
+    out = tmp_path / "run"
+    code = main(["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY])
+    assert code == 1
+    err = capsys.readouterr().err
+    assert "The loss became nan" in err
+    assert "last.ckpt" in err
+    assert not (out / "encoder").exists()
+    state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 4
+    assert all(torch.isfinite(v).all() for v in state["state_dict"].values())
+
+
+def test_early_stopping_keeps_the_best_weights(prepared, tmp_path):
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    # A rate this high makes the loss rise again.
+    argv += ["--trainer.patience", "1", "--trainer.max_steps", "60", "--optim.lr", "0.5"]
+    assert main(argv) == 0
+    assert column(out / "metrics.csv", "step")[-1] < 60
+    best = torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    kept = weights(out)
+    assert all(torch.equal(best[f"encoder.{key}"], kept[key]) for key in kept)
+
+
+def test_a_frozen_gene_encoder_is_the_pretrained_one(model_folder, pretrained):
+    from napari_umpire.models.folder import load_model_folder
+
+    loaded = load_model_folder(model_folder)
+    before = weights(pretrained)
+    after = loaded.model.spot_backbone.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert loaded.config.vision.size_px == 24
+    assert loaded.config.tokens.length == 48
+    card = (model_folder / "README.md").read_text()
+    assert "synthetic_5, synthetic_6" in card
+    assert "Research use only" in card
+
+
+def align(prepared, out, *more):
+    argv = ["align", "--pairs", str(prepared / "pairs"), "--output", str(out), "--dim", "16"]
+    argv += ["--vision.kwargs", "{widths: [4, 8]}", "--trainer.accelerator", "cpu"]
+    argv += ["--trainer.batch_size", "32", "--gene.kind", "mlp", "--gene.panel_genes", "60"]
+    argv += ["--gene.hidden", "[16]", "--gene.features", "8"]
+    return main([*argv, *more])
+
+
+def test_two_phases_with_all_options_learn(prepared, tmp_path):
+    from napari_umpire.models.folder import load_model_folder
+
+    out = tmp_path / "run"
+    code = align(
+        prepared, out, "--trainer.epochs", "2", "--trainer.val_fraction", "0",
+        "--context.standardise", "--context.neighbours", "6", "--target.kind", "soft",
+        "--target.space", "expression", "--target.genes", "80", "--target.components", "5",
+        "--rec.weight", "0.5", "--rec.genes", "40", "--rec.hidden", "8", "--augment.dihedral",
+        "--augment.stain", "0.05", "--input_noise", "0.3", "--head_trainer.epochs", "25",
+        "--head_trainer.accelerator", "cpu", "--head_trainer.batch_size", "32",
+        "--head_trainer.log_every", "1", "--head_optim.lr", "5e-3",
+    )  # fmt: skip
+    assert code == 0
+    losses = column(out / "metrics.csv", "train_loss")
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert (out / "encoder" / "checkpoints" / "last.ckpt").is_file()
+    loaded = load_model_folder(out / "model")
+    assert loaded.config.context.neighbours == 6
+    assert loaded.model.visual_projection.in_features == 2 * loaded.model.image_dim
+    panel = loaded.config.gene.mlp.panel
+    assert len(panel) == 60
+    assert loaded.model.spot_backbone.mean.shape == (60,)
+
+
+def test_the_panel_and_its_statistics_come_from_the_training_spots(prepared):
+    from umpire_training.corpus.paired import PairedSet
+    from umpire_training.stages.align_data import Columns, PairRows
+
+    pairs = PairedSet.open(prepared / "pairs")
+    data = PairRows(pairs)
+    train = np.arange(0, len(data), 3)
+    expression = [slide.expression() for slide in pairs.slides]
+    columns = Columns.of(expression, np.array([3, 50, 7]), data.by_slide(train))
+    whole = np.vstack([e.toarray() for e in expression])[:, [3, 50, 7]]
+    np.testing.assert_allclose(columns.mean, whole[train].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(columns.std, whole[train].std(0), rtol=1e-4)
+    rows = np.array([len(data) - 1, 0, 5])
+    np.testing.assert_allclose(columns.rows(*data.locate(rows)), whole[rows])
+    patches = np.concatenate([slide.patches for slide in pairs.slides])
+    np.testing.assert_array_equal(data[rows]["pixels"].numpy(), patches[rows])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--gene.kind", "visiumformer", "--gene.train", "false"], "frozen but not pre-trained"),
+        (["--vision.train", "false", "--augment.dihedral"], "augmented but the image encoder"),
+        (["--gene.train", "false"], "no pre-training to freeze"),
+        (["--input_noise", "1"], "features of a frozen image encoder"),
+        (["--trainer.epochs", "1", "--trainer.max_steps", "1"], "How long to train"),
+        ([], "How long to train"),
+        (["--trainer.epochs", "1", "--gene.panel_genes", "99999"], "Too few genes"),
+        (["--trainer.epochs", "1", "--vision.name", "umpire-smal"], "Unknown image encoder"),
+        (["--trainer.epochs", "1", "--trainer.patience", "1", "--trainer.val_fraction", "0"],
+         "needs held-out spots"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused_before_work(prepared, tmp_path, capsys, more, said):
+    assert align(prepared, tmp_path / "run", *more) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_vocabulary_is_refused(prepared, pretrained, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(pretrained / "encoder", other)
+    lines = (other / "genes.csv").read_text().splitlines()
+    (other / "genes.csv").write_text("\n".join([*lines[:-1], "ENSG9,X,1.5"]) + "\n")
+    assert align(prepared, tmp_path / "a", "--gene.kind", "visiumformer", "--gene.pretrained",
+                 str(other), "--trainer.epochs", "1") == 2  # fmt: skip
+    assert "vocabulary of the gene encoder" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import spatialdata as sd
+import yaml
+
+from umpire_training.cli import main
+
+
+@pytest.fixture(scope="module")
+def with_reference(model_folder, slide_paths, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    shutil.copytree(model_folder, folder)
+    assert main(["reference", "--model", str(folder), *slide_paths[:2]]) == 0
+    return folder
+
+
+def test_a_reference_is_never_replaced(with_reference, slide_paths, capsys):
+    assert main(["reference", "--model", str(with_reference), slide_paths[0]]) == 2
+    assert "already exists" in capsys.readouterr().err
+
+
+def test_predict_writes_a_table_and_a_record_that_repeats_it(
+    with_reference, slide_paths, tmp_path, capsys
+):
+    from napari_umpire.slides.open import open_slide
+
+    argv = ["predict", "--model", str(with_reference), slide_paths[2], "--k", "7"]
+    argv += ["--weighting", "similarity", "--device", "cpu"]
+    assert main([*argv, "--output", str(tmp_path / "a")]) == 0
+    (record,) = (tmp_path / "a").glob("*.yaml")
+    said = yaml.safe_load(record.read_text())
+    assert (said["k"], said["weighting"]) == (7, "similarity")
+    assert main(["predict", "--config", str(record), "--output", str(tmp_path / "b")]) == 0
+    tables = [
+        sd.read_zarr(next((tmp_path / f).glob("*.zarr"))).tables["umpire"] for f in ("a", "b")
+    ]
+    np.testing.assert_array_equal(tables[0].X, tables[1].X)
+    slide = open_slide(slide_paths[2])
+    assert tables[0].shape == (slide.n_spots, 600)
+    assert np.isfinite(np.asarray(tables[0].X)).all()
+    # The same again goes beside the first, under a new name.
+    assert main([*argv, "--output", str(tmp_path / "a"), "--genes", "ERBB2", "--std"]) == 0
+    again = sd.read_zarr(next((tmp_path / "a").glob("*.zarr")))
+    assert again.tables["umpire_2"].shape == (slide.n_spots, 1)
+    assert len(list((tmp_path / "a").glob("*.yaml"))) == 2
+
+
+def test_a_record_of_another_model_is_refused(with_reference, slide_paths, tmp_path, capsys):
+    argv = ["predict", "--model", str(with_reference), slide_paths[2], "--device", "cpu"]
+    assert main([*argv, "--output", str(tmp_path / "a"), "--genes", "ERBB2"]) == 0
+    (record,) = (tmp_path / "a").glob("*.yaml")
+    said = yaml.safe_load(record.read_text())
+    said["provenance"]["model_digest"] = "0" * 64
+    record.write_text(yaml.safe_dump(said))
+    assert main(["predict", "--config", str(record), "--output", str(tmp_path / "b")]) == 2
+    assert "model was 000" in capsys.readouterr().err
+    assert not list((tmp_path / "b").glob("*")) if (tmp_path / "b").exists() else True
+
+
+def test_one_failing_slide_does_not_stop_the_others(with_reference, slide_paths, tmp_path, capsys):
+    argv = ["predict", "nowhere", slide_paths[2], "--model", str(with_reference)]
+    assert main([*argv, "--genes", "ERBB2", "--output", str(tmp_path), "--device", "cpu"]) == 2
+    err = capsys.readouterr().err
+    assert "1 of 2 slides failed: nowhere" in err
+    assert len(list(tmp_path.glob("*.zarr"))) == 1
+
+
+def test_an_unexpected_failure_is_reported_and_gives_exit_code_1(
+    with_reference, slide_paths, tmp_path, capsys, monkeypatch
+):
+    from napari_umpire.inference.model import Model
+
+    predict = Model.predict
+
+    def breaks(self, slide, **options):
+        if slide.name == "synthetic_6":
+            raise RuntimeError("cosmic ray")
+        return (yield from predict(self, slide, **options))
+
+    monkeypatch.setattr(Model, "predict", breaks)
+    argv = ["predict", slide_paths[1], slide_paths[2], "--model", str(with_reference)]
+    assert main([*argv, "--genes", "ERBB2", "--output", str(tmp_path), "--device", "cpu"]) == 1
+    assert "cosmic ray" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*.zarr"))) == 1
+
+
+def test_convert_gives_the_same_slide(slide_paths, tmp_path):
+    from napari_umpire.slides.open import open_slide
+
+    assert main(["convert", *slide_paths[:2], "--output", str(tmp_path / "stores")]) == 0
+    before = open_slide(slide_paths[0])
+    after = open_slide(tmp_path / "stores" / f"{before.name}.zarr")
+    np.testing.assert_allclose(after.yx, before.yx)
+    assert after.mpp == before.mpp
+    assert (after.counts() != before.counts()).nnz == 0
+    assert main(["convert", slide_paths[0], "--output", str(tmp_path / "stores")]) == 2
+    assert main(["convert", *slide_paths[:2], "--output", str(tmp_path / "one.zarr")]) == 2
+
+
+RECIPE = """
+tokens: {length: 32}
+patches: {size_px: 16}
+n_genes: 12
+permutations: 3
+show_genes: [ERBB2]
+pretrain:
+  encoder: {dim: 16, heads: 2, feedforward: 16, layers: 1}
+  trainer: {max_steps: 4, batch_size: 32, accelerator: cpu, progress_bar: false}
+align:
+  dim: 8
+  vision: {kwargs: {widths: [4, 8]}}
+  gene: {train: false}
+  trainer: {epochs: 1, batch_size: 32, accelerator: cpu, progress_bar: false, val_fraction: 0}
+"""
+
+
+@pytest.mark.slow
+def test_evaluate_leaves_one_out_and_resumes_by_fold(slide_paths, tmp_path, monkeypatch):
+    from umpire_training.benchmark import fold
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    out = tmp_path / "run"
+    argv = ["evaluate", "--config", str(recipe), "--output", str(out), "--slides", *slide_paths]
+
+    controls = fold.control_rows
+
+    def cut(section, *args, **kwargs):
+        if section.test.name == "synthetic_6":
+            raise RuntimeError("power cut")
+        return controls(section, *args, **kwargs)
+
+    monkeypatch.setattr(fold, "control_rows", cut)
+    with pytest.raises(RuntimeError, match="power cut"):
+        main(argv)
+    monkeypatch.undo()
+    first = out / "folds" / "synthetic_5" / "scores.json"
+    stamp = first.stat().st_mtime_ns
+    assert main([*argv, "--resume"]) == 0
+    assert first.stat().st_mtime_ns == stamp
+    result = json.loads(first.read_text())
+    assert sorted(result["train"]) == ["synthetic_6", "synthetic_7"]
+    assert result["rows"]["position only, 8-NN"]["skipped"].startswith("no registered coordinates")
+    assert len(result["rows"]["permuted training rows"]["HEG12"]["values"]) == 3
+    # Nothing of the held-out slide is in what was trained or looked up.
+    corpus = json.loads((out / "folds" / "synthetic_5" / "corpus" / "corpus.json").read_text())
+    assert [s["name"] for s in corpus["sources"]] == ["synthetic_6", "synthetic_7"]
+    reference = out / "folds" / "synthetic_5" / "model" / "reference" / "spots.csv"
+    assert "synthetic_5" not in reference.read_text()
+    table = (out / "evaluation.md").read_text()
+    assert "| UMPIRE |" in table
+    assert "leave one section out" in table
+    assert "umpire-train evaluate --config" in table
+    scores = (out / "scores.csv").read_text()
+    assert scores.count("UMPIRE") == 3 * 3
+    # The scores of one row again, from the files alone.
+    from napari_umpire.inference.metrics import pcc_per_gene
+    from napari_umpire.inference.model import load_model
+    from napari_umpire.progress import run
+    from napari_umpire.slides.open import open_slide
+
+    slide = open_slide(slide_paths[0])
+    model = load_model(out / "folds" / "synthetic_5" / "model", device="cpu")
+    prediction = run(model.predict(slide))
+    genes = result["genes"]["VAR12"]
+    counts = slide.counts().toarray()
+    truth = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
+    names = slide.genes["symbol"].tolist()
+    truth = truth[:, [names.index(g) for g in genes]]
+    good = (counts > 0).sum(1) >= 100
+    predicted = np.stack([prediction.gene_map(g) for g in genes], axis=1)
+    again = np.nanmean(pcc_per_gene(predicted[good], truth[good]))
+    assert result["rows"]["UMPIRE"]["VAR12"]["mean"] == pytest.approx(again, abs=1e-4)
+
+
+def test_evaluate_refuses_a_single_slide_and_unknown_folds(slide_paths, tmp_path, capsys):
+    argv = ["evaluate", "--model", "false", "--output", str(tmp_path / "run"), slide_paths[0]]
+    assert main(argv) == 2
+    assert "at least two" in capsys.readouterr().err
+    assert main([*argv, slide_paths[1], "--folds", "C9"]) == 2
+    assert "No slide is called C9" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
