@@ -158,6 +158,7 @@ def test_a_closed_dock_hears_no_more(dock, slide, slides, qtbot):
     assert session.current is None
 
 
+@pytest.mark.slow
 def test_the_window_shows_the_values_beside_each_other(dock, slide, prediction, qtbot):
     """The colour at the centre of a spot, in both panes, is that of its value."""
     viewer, widget, session = dock(slide, predictions=[prediction], show=True)

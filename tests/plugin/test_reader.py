@@ -91,6 +91,22 @@ def test_a_space_ranger_folder_becomes_a_layer_in_um(slide, tmp_path, said):
     assert not said()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Call to deprecated class Scaler:DeprecationWarning")
+def test_a_spatialdata_store_opens_as_what_it_was_made_from(slide, tmp_path, said):
+    from napari_umpire.slides.convert import write_slide
+
+    store = write_slide(slide, tmp_path / "section.zarr")
+    assert get_reader(str(store)) is read_slides
+    ((levels, attributes, _),) = read_slides(str(store))
+    opened = attributes["metadata"][KEY]["slide"]
+    assert list(opened.spots.index) == list(slide.spots.index)
+    assert opened.mpp == pytest.approx(slide.mpp)
+    first = slide.pyramid.levels[0]
+    np.testing.assert_array_equal(np.asarray(levels[0]), first.read(0, 0, *first.shape))
+    assert not said()
+
+
 def test_a_picture_without_scale_is_shown_in_pixels_and_asks(tmp_path, said):
     ((_, attributes, _),) = read_slides(picture(tmp_path / "he.png", 1500, 1600))
     assert attributes["units"] == ("pixel", "pixel")
@@ -150,6 +166,7 @@ def test_asking_whose_a_file_is_imports_nothing_heavy(tmp_path):
     assert not heavy & set(out.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Call to deprecated class Scaler:DeprecationWarning")
 def test_the_sample_opens_from_napari(make_napari_viewer):
     viewer = make_napari_viewer()

@@ -104,6 +104,17 @@ def test_the_map_shows_the_gene_and_the_kind_asked_for(ready, slide, measured, p
     assert low == -high
 
 
+def test_a_hidden_map_follows_so_that_the_eye_blinks_between_maps_of_one_gene(ready, measured):
+    _, session = ready
+    session.set_gene(measured.genes.index[0])
+    session.set_view(kind="measured")
+    session.set_view(kind="predicted")
+    session.set_gene(measured.genes.index[9])
+    hidden = session.display.layer("measured")
+    assert not hidden.visible
+    np.testing.assert_array_equal(values_of(hidden), measured.column(measured.genes.index[9]))
+
+
 def test_one_range_means_that_a_colour_is_the_same_value_in_both_maps(ready, measured):
     _, session = ready
     session.set_gene(measured.genes.index[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.plugin.compare import SideBySide, second_image
-from napari_umpire.plugin.layers import KINDS, Kind, gene_layer, placement, show_values
+from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
 from napari_umpire.plugin.ranges import display_range
 
 if TYPE_CHECKING:
@@ -74,38 +74,46 @@ class GeneDisplay:
         return (kind,) if kind in state.kinds else state.kinds[:1]
 
     def _fill(self, viewer: Viewer, state: SlideState) -> tuple[Kind, ...]:
-        """Fill the wanted maps, hide the others; return the kinds that are now shown."""
-        gene, choice = self._session.gene, self._session.range
-        both: dict[Kind, np.ndarray] = {}
-        if gene is not None:
-            wanted = set(self._kinds(state))
-            if choice.shared and "difference" not in wanted:
-                wanted |= {"predicted", "measured"}
-            for kind in KINDS:
-                values = state.values(gene, kind) if kind in wanted else None
-                if values is not None:
-                    both[kind] = values
-        shown = tuple(kind for kind in self._kinds(state) if kind in both)
+        """Fill the maps of a slide, show the wanted ones; return the kinds that are now shown.
+
+        Hidden maps follow too, so that the eye in the layer list blinks between two maps of the
+        same gene.
+        """
+        gene = self._session.gene
+        have = {} if gene is None else state.maps(gene)
+        shown = tuple(kind for kind in self._kinds(state) if kind in have)
         for (owner, kind), layer in self._maps.items():
             if owner is not state or kind not in shown:
-                layer.visible = False
+                _set_visible(layer, False)
+        for kind in have:
+            if gene is not None and (kind in shown or (state, kind) in self._maps):
+                self._show(viewer, state, kind, gene, have)
         for kind in shown:
-            layer = self._map(viewer, state, kind)
-            pool = list(both.values()) if choice.shared and kind != "difference" else [both[kind]]
-            assert gene is not None
-            prediction = None if kind == "measured" else state.prediction
-            run = None if prediction is None else prediction.record.provenance.get("model_digest")
-            show_values(
-                layer,
-                both[kind],
-                display_range(pool, choice, symmetric=kind == "difference"),
-                slide=state.slide,
-                gene=gene,
-                label=state.genes.label(gene),
-                run=run,
-            )
-            layer.visible = True
+            _set_visible(self._maps[state, kind], True)
         return shown
+
+    def _show(
+        self,
+        viewer: Viewer,
+        state: SlideState,
+        kind: Kind,
+        gene: str,
+        have: dict[Kind, np.ndarray],
+    ) -> None:
+        choice = self._session.range
+        pool = [have[kind]]
+        if choice.shared and kind != "difference":
+            pool = [values for other, values in have.items() if other != "difference"]
+        prediction = None if kind == "measured" else state.prediction
+        show_values(
+            self._map(viewer, state, kind),
+            have[kind],
+            display_range(pool, choice, symmetric=kind == "difference"),
+            slide=state.slide,
+            gene=gene,
+            label=state.genes.label(gene),
+            run=None if prediction is None else prediction.record.provenance.get("model_digest"),
+        )
 
     def _map(self, viewer: Viewer, state: SlideState, kind: Kind) -> Image:
         layer = self._maps.get((state, kind))
@@ -122,7 +130,7 @@ class GeneDisplay:
         if state is None:
             return
         for other in self._session.slides.values():
-            other.image.visible = other is state
+            _set_visible(other.image, other is state)
         viewer = self._session.viewer
         if viewer is not None and state.slide.scale.mpp is not None:
             viewer.canvas.overlays.scale_bar.visible = True
@@ -177,3 +185,9 @@ class GeneDisplay:
             if viewer is not None:
                 self._leave(viewer)
             self._session.set_view(beside=False)
+
+
+def _set_visible(layer: Image, visible: bool) -> None:
+    """Napari draws everything anew even where nothing changes."""
+    if layer.visible != visible:
+        layer.visible = visible

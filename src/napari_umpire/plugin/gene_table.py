@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from napari_umpire.plugin.measured import gene_keys
@@ -69,12 +68,15 @@ class GeneTable:
 
     def row(self, key: str) -> int:
         """Place of a gene in the list, -1 where it is not in it."""
-        found = np.flatnonzero(self.frame.index == key)
-        return int(found[0]) if len(found) else -1
+        return self._rows.get(key, -1)
 
     def label(self, key: str) -> str:
         """The symbol of a gene, or its key where it has none."""
         return str(self.frame.at[key, "symbol"] or key)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {str(key): row for row, key in enumerate(self.frame.index)}
 
     def key_of_predicted(self, name: str) -> str:
         """The key of the gene that a prediction knows as ``name``."""
@@ -85,7 +87,7 @@ class GeneTable:
         return str(self.frame.index[self.frame["measured"] == name][0])
 
     def __contains__(self, key: object) -> bool:
-        return key in self.frame.index
+        return key in self._rows
 
     def __len__(self) -> int:
         return len(self.frame)

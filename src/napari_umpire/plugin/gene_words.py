@@ -40,7 +40,8 @@ def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = Fa
     row = state.genes.frame.loc[gene]
     name = f"{row['symbol']} ({row['id']})" if row["symbol"] and row["id"] else gene
     lines.append(f"{name}, {UNIT}")
-    predicted, measured = state.values(gene, "predicted"), state.values(gene, "measured")
+    maps = state.maps(gene)
+    predicted, measured = maps.get("predicted"), maps.get("measured")
     if measured is not None:
         seen = int((measured > 0).sum())
         lines.append(

@@ -167,7 +167,8 @@ def show_values(
     low = min(limits[0], float(finite.min())) if len(finite) else limits[0]
     high = max(limits[1], float(finite.max())) if len(finite) else limits[1]
     layer.contrast_limits_range = (low, high)
-    layer.contrast_limits = limits
+    if tuple(layer.contrast_limits) != limits:
+        layer.contrast_limits = limits
     layer.refresh(extent=False, highlight=False)
     layer.name = f"{slide.name}: {label} ({kind})"
     ours |= {"gene": gene, "unit": UNIT, "element": slide.region, "run": run}

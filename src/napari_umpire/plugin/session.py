@@ -47,6 +47,7 @@ class SlideState:
     prediction: Prediction | None = None
     measured: Measured | None = None
     _genes: GeneTable | None = field(default=None, repr=False)
+    _maps: tuple[str, dict[Kind, np.ndarray]] | None = field(default=None, repr=False)
 
     @property
     def raster(self) -> SpotRaster:
@@ -75,25 +76,26 @@ class SlideState:
             kinds.append("difference")
         return tuple(kinds)
 
-    def values(self, gene: str, kind: Kind) -> np.ndarray | None:
-        """One value per spot, log1p CP10k, (n_spots,) float32; None where there is none."""
-        if gene not in self.genes:
-            return None
+    def maps(self, gene: str) -> dict[Kind, np.ndarray]:
+        """What there is to see of a gene: kind -> (n_spots,) float32, log1p CP10k."""
+        if self._maps is None or self._maps[0] != gene:
+            self._maps = (gene, self._compute_maps(gene) if gene in self.genes else {})
+        return self._maps[1]
+
+    def _compute_maps(self, gene: str) -> dict[Kind, np.ndarray]:
         row = self.genes.frame.loc[gene]
-        if kind == "predicted":
-            if self.prediction is None or not row["predicted"]:
-                return None
-            return np.asarray(self.prediction.gene_map(row["predicted"]), np.float32)
-        if kind == "measured":
-            if self.measured is None or not row["measured"]:
-                return None
-            return self.measured.column(row["measured"])
-        predicted, measured = self.values(gene, "predicted"), self.values(gene, "measured")
-        return None if predicted is None or measured is None else predicted - measured
+        maps: dict[Kind, np.ndarray] = {}
+        if self.prediction is not None and row["predicted"]:
+            maps["predicted"] = np.asarray(self.prediction.gene_map(row["predicted"]), np.float32)
+        if self.measured is not None and row["measured"]:
+            maps["measured"] = self.measured.column(row["measured"])
+        if len(maps) == 2:
+            maps["difference"] = maps["predicted"] - maps["measured"]
+        return maps
 
     def forget_genes(self) -> None:
-        """Rebuild the list of genes when next asked for."""
-        self._genes = None
+        """Compute genes and maps anew when next asked for them."""
+        self._genes = self._maps = None
 
 
 class Session:
