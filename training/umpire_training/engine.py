@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_umpire.errors import InputError
 from umpire_training.run_folder import logger
 from umpire_training.sampler import RoundSampler, split_rows, steps_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from lightning.pytorch import LightningModule
     from torch.utils.data import Dataset
 
@@ -216,8 +215,14 @@ def _loaders(
     )
     if not len(plan.held):
         return loader(train), None
-    pieces = max(1, len(plan.held) // options.batch_size)
-    return loader(train), loader(list(np.array_split(plan.held, pieces))[rank::world])
+    # Equal batches, equally many for every process: the mean over processes is then the mean over
+    # rows. Where there are too few rows each process looks at all of them.
+    size = min(options.batch_size, len(plan.held) // world)
+    if not size:
+        return loader(train), loader([plan.held])
+    pieces = world * (len(plan.held) // (size * world))
+    held = plan.held[: pieces * size].reshape(pieces, size)
+    return loader(train), loader(list(held[rank::world]))
 
 
 def _world(options: TrainerOptions) -> int:

@@ -32,13 +32,13 @@ def permuted_ridge(
     -------
     (n, n_scores).
     """
-    slides = fold.train_slides()
-    rng = np.random.default_rng(seed)
-    rows = []
-    for _ in range(n):
-        order = np.arange(len(slides))
-        for name in dict.fromkeys(slides):
-            here = np.flatnonzero(slides == name)
-            order[here] = rng.permutation(here)
+    from napari_umpire.inference.controls import permutation_control
+
+    rows: list[np.ndarray] = []
+
+    def one(order: np.ndarray) -> float:
         rows.append(score(colour_ridge(fold, order)))
+        return float(rows[-1].mean())
+
+    permutation_control(one, fold.train_slides(), n=n, seed=seed)
     return np.array(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,13 +35,16 @@ class GeneEncoder:
         from safetensors.torch import load_file
 
         from napari_umpire.genes import GeneVocabulary
+        from napari_umpire.models.config_json import from_data
         from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
 
         path = Path(path)
         if (path / "encoder").is_dir():
             path = path / "encoder"
         facts = read_json(path / "encoder.json", "pre-trained gene encoder", "gene encoder")
-        module = Visiumformer(VisiumformerConfig(**facts["config"]))
+        module = Visiumformer(
+            from_data(VisiumformerConfig, facts["config"], f"{path}/encoder.json")
+        )
         try:
             module.load_state_dict(load_file(path / "encoder.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:
@@ -111,13 +113,14 @@ def pretrain_encoder(
 def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
     from safetensors.torch import save_file
 
+    from napari_umpire.models.config_json import to_data
     from umpire_training.run_folder import is_main_process
 
     if not is_main_process():
         return
     facts = {
         "kind": "gene encoder",
-        "config": json.loads(json.dumps(asdict(encoder.config))),
+        "config": to_data(encoder.config),
         "tokens": {"length": corpus.facts["length"], "rounding": corpus.facts["rounding"]},
         "vocabulary": corpus.vocabulary.digest,
         "trained_on": [source["name"] for source in corpus.facts["sources"]],

@@ -101,6 +101,10 @@ def run(options: Options) -> None:
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.align import check_settings
 
+    if options.permutations == 1 or options.permutations < 0:
+        raise InputError(
+            "One permutation has no spread", got=options.permutations, expected="0, or at least 2"
+        )
     if options.model:
         need_lightning()
         check_settings(options.align, pretrained_later=True)
