@@ -110,7 +110,7 @@ class Model:
         from napari_umpire.slides.patches import PatchSpec
 
         vision = self.config.vision
-        return PatchSpec(field_um=vision.field_um, size_px=vision.size_px)
+        return PatchSpec(vision.field_um, vision.size_px, white_balance=vision.white_balance)
 
     @cached_property
     def reference(self) -> ReferenceDatabase | None:

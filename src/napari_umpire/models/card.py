@@ -37,7 +37,8 @@ def write_card(
     n_parameters = sum(p.numel() for p in model.parameters())
     rows = {
         "Image encoder": config.vision.name,
-        "Patch": f"{config.vision.field_um:g} um of tissue at {config.vision.size_px} px",
+        "Patch": f"{config.vision.field_um:g} um of tissue at {config.vision.size_px} px"
+        + (", the slide's background made white" if config.vision.white_balance else ""),
         "Context": f"{config.context.neighbours} neighbouring spots"
         + (", features standardised over the slide" if config.context.standardise else ""),
         "Gene encoder": _gene_line(model),

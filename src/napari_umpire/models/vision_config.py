@@ -18,8 +18,9 @@ class VisionConfig:
     Parameters
     ----------
     name
-        ``"umpire-small"`` (own, trained from scratch), ``"phikon"``, ``"uni"``, any timm name, or
-        ``"hf-hub:owner/name"``.
+        Our own: ``"umpire-small"`` and ``"umpire-statistics"`` (trained from scratch),
+        ``"umpire-texture"`` (fixed), ``"umpire-hybrid"`` (the last two side by side). Others:
+        ``"phikon"``, ``"uni"``, any timm name, or ``"hf-hub:owner/name"``.
     size_px
         Side of the square patch it takes.
     field_um
@@ -32,6 +33,9 @@ class VisionConfig:
         downloaded. Only read when the encoder is made, not when a model folder is loaded.
     kwargs
         More arguments of the encoder's constructor.
+    white_balance
+        Whether it wants patches whose slide's background has been made white, as the three last
+        of our own do.
     architecture
         Filled in when made from a hub name: the timm name behind it, so that a saved model needs
         no network.
@@ -44,6 +48,7 @@ class VisionConfig:
     std: tuple[float, float, float] | None = None
     weights: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    white_balance: bool = False
     architecture: str | None = None
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 A field of f full-resolution px around a centre c is the window [c - f/2, c + f/2). It is read from
 the coarsest level that is still as fine as the model's pixels, and reduced to them with an
-antialiasing filter. Outside of the image lies white, as glass is.
+antialiasing filter. Outside of the image lies white, as glass is. A model may ask for patches in
+which the slide's own background has been made white.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from napari_umpire.errors import InputError
+from napari_umpire.slides.background import BALANCE_RULES, background, balance_table, balanced
 from napari_umpire.slides.tile_order import WindowReader, tile_order
 
 if TYPE_CHECKING:
@@ -50,11 +52,14 @@ class PatchSpec:
     max_upsampling
         How many times finer than the image's own finest pixels the patch's pixels may be; beyond
         it a slide is refused, because what the model looks for cannot be in it.
+    white_balance
+        Make the slide's background white, channel by channel: see `background`.
     """
 
     field_um: float = 112.0
     size_px: int = 224
     max_upsampling: float = 2.0
+    white_balance: bool = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.field_um) and self.field_um > 0 and self.size_px > 0):
@@ -117,6 +122,8 @@ class PatchBatch:
 def patch_digest(spec: PatchSpec) -> str:
     """Return a short digest of the spec and of the rules by which patches are made of a slide."""
     text = f"{_RULES} {spec.field_um!r} {spec.size_px} {spec.max_upsampling!r}"
+    if spec.white_balance:
+        text += f" {BALANCE_RULES}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -225,6 +232,9 @@ def _batches(
     order = tile_order(level, first, last, cache_bytes)
     rows, start, first, last = rows[order], start[order], first[order], last[order]
     reader = WindowReader(level, first, last, cache_bytes)
+    table = None
+    if plan.spec.white_balance and len(rows):
+        table = balance_table(background(slide.pyramid), slide.name)
     for i in range(0, len(rows), batch_size):
         batch = rows[i : i + batch_size]
         pixels = np.empty((len(batch), size, size, 3), np.uint8)
@@ -235,7 +245,7 @@ def _batches(
                 window = reader.read(i + j)
                 top, left = start[i + j] - first[i + j]
                 pixels[j] = _resample(window, top, left, plan.window_px, size)
-        yield PatchBatch(batch, pixels)
+        yield PatchBatch(batch, pixels if table is None else balanced(pixels, table))
 
 
 def _resample(window: np.ndarray, top: float, left: float, edge: float, size: int) -> np.ndarray:
