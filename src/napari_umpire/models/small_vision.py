@@ -1,4 +1,4 @@
-"""Small image encoders that are trained from scratch, on optical density."""
+"""Our own image encoders: a small network, trained from scratch on optical density, and by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.statistics_net import HybridEncoder, StatisticsEncoder
+from napari_umpire.models.texture import TextureEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,5 +134,10 @@ class SmallEncoder(nn.Module):
         return self.dropout(pooled)
 
 
-SMALL_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {"umpire-small": SmallEncoder}
+SMALL_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "umpire-small": SmallEncoder,
+    "umpire-texture": TextureEncoder,
+    "umpire-statistics": StatisticsEncoder,
+    "umpire-hybrid": HybridEncoder,
+}
 """Name -> what builds it from ``VisionConfig.kwargs``; the module has ``num_features``."""
