@@ -9,8 +9,10 @@ from napari_umpire.models import (
     ContextConfig,
     GeneConfig,
     GeneMLPConfig,
+    ProjectionConfig,
     UmpireConfig,
     VisionConfig,
+    VisiumformerConfig,
 )
 
 
@@ -25,6 +27,27 @@ def test_a_configuration_survives_json():
     assert UmpireConfig.from_json("{}") == UmpireConfig()
 
 
+def test_the_settings_for_small_data_survive_json():
+    config = UmpireConfig(
+        gene=GeneConfig(
+            visiumformer=VisiumformerConfig(levels=(0, 1, 2)),
+            standardise=True,
+            projection=ProjectionConfig(hidden=512, dropout=0.3),
+        ),
+        vision=VisionConfig("umpire-hybrid", white_balance=True, kwargs={"crop_px": 64}),
+    )
+    assert UmpireConfig.from_json(config.to_json()) == config
+    data = {
+        "gene": {
+            "visiumformer": {"levels": [0, 1, 2]},
+            "standardise": True,
+            "projection": {"hidden": 512, "dropout": 0.3},
+        },
+        "vision": {"name": "umpire-hybrid", "white_balance": True, "kwargs": {"crop_px": 64}},
+    }
+    assert UmpireConfig.from_data(data) == config
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -33,6 +56,9 @@ def test_a_configuration_survives_json():
         ({"vision": {"size_px": "64"}}, r"vision.size_px has a wrong value.*'64'.*int"),
         ({"vision": {"mean": [1, 2]}}, "list of 3"),
         ({"vision": 3}, "not a table"),
+        ({"vision": {"white_balance": 1}}, "vision.white_balance has a wrong value"),
+        ({"gene": {"visiumformer": {"levels": 2}}}, "gene.visiumformer.levels.*a list"),
+        ({"gene": {"projection": {"dropout": 0.5}}}, "linear projection has no dropout"),
         ({"adapter": 1}, "adapter has a wrong value"),
         ({"dim": True}, "dim has a wrong value"),
         ({"gene": {"kind": "gru"}}, "'visiumformer' or 'mlp'"),

@@ -12,7 +12,9 @@ from napari_umpire.errors import InputError
 from napari_umpire.models import (
     GeneConfig,
     GeneMLPConfig,
+    ProjectionConfig,
     Umpire,
+    VisionConfig,
     load_model_folder,
     save_model,
 )
@@ -38,6 +40,34 @@ def test_a_model_comes_back_as_it_was(folder, model, vocabulary):
         assert torch.equal(tensor, loaded.model.state_dict()[key]), key
     tokens = torch.randint(30, 130, (2, 64))
     assert torch.equal(model.encode_gene(tokens), loaded.model.encode_gene(tokens))
+
+
+@pytest.mark.parametrize("name", ["umpire-texture", "umpire-statistics", "umpire-hybrid"])
+def test_a_model_for_small_data_comes_back_as_it_was(tmp_path, tiny_config, vocabulary, name):
+    former = replace(tiny_config.gene.visiumformer, levels=(0, 2))
+    gene = GeneConfig(
+        visiumformer=former, standardise=True, projection=ProjectionConfig(hidden=8, dropout=0.2)
+    )
+    vision = VisionConfig(name, size_px=64, white_balance=True)
+    model = Umpire(replace(tiny_config, gene=gene, vision=vision))
+    model.encode_image(torch.rand(3, 3, 64, 64))  # running statistics move
+    model.set_gene_statistics(torch.rand(64), torch.rand(64))
+    model.eval()
+    folder = save_model(tmp_path / "m", model, vocabulary)
+    loaded = load_model_folder(folder)
+    assert loaded.config == model.config
+    assert "background made white" in (folder / "README.md").read_text()
+    pixels, tokens = torch.rand(2, 3, 64, 64), torch.randint(30, 130, (2, 20))
+    for theirs, ours in (
+        (loaded.model.project_image(loaded.model.encode_image(pixels)),
+         model.project_image(model.encode_image(pixels))),
+        (loaded.model.project_gene(loaded.model.encode_gene(tokens)),
+         model.project_gene(model.encode_gene(tokens))),
+    ):  # fmt: skip
+        torch.testing.assert_close(theirs, ours)
+    change_tensors(folder, lambda s: s.update(spot_mean=torch.zeros(3)))
+    with pytest.raises(InputError, match="spot_mean has a wrong shape"):
+        load_model_folder(folder)
 
 
 def test_the_folder_holds_what_the_format_says(folder):

@@ -8,6 +8,7 @@ import torch
 
 from napari_umpire.errors import InputError
 from napari_umpire.models import ContextConfig, GeneConfig, GeneMLPConfig, Umpire, UmpireConfig
+from napari_umpire.models.projection import ProjectionConfig
 from napari_umpire.models.vision_config import VisionConfig
 from napari_umpire.models.visiumformer import VisiumformerConfig, unused_shapes
 
@@ -100,6 +101,55 @@ def test_a_perceptron_takes_the_place_of_the_gene_encoder(tiny_config):
     mlp = GeneMLPConfig(n_genes=20, hidden=(12,), dim=6)
     model = Umpire(replace(tiny_config, gene=GeneConfig("mlp", mlp=mlp)))
     assert model.project_gene(model.encode_gene(torch.rand(4, 20))).shape == (4, 16)
+
+
+def test_gene_features_are_standardised_by_stored_statistics(tiny_config, tokens):
+    gene = replace(tiny_config.gene, standardise=True)
+    model = Umpire(replace(tiny_config, gene=gene)).eval()
+    features = torch.randn(5, 32) * 3 + 2
+    layer = model.spot_projection
+    fresh = torch.nn.functional.normalize(layer(features.clamp(-4, 4)), dim=1)
+    torch.testing.assert_close(model.project_gene(features), fresh)
+    mean, std = features.mean(dim=0), features.std(dim=0)
+    std[3] = 0
+    model.set_gene_statistics(mean, std)
+    z = ((features - mean) / std).clamp(-4, 4)
+    z[:, 3] = 0  # never varied in training
+    expected = torch.nn.functional.normalize(layer(z), dim=1)
+    torch.testing.assert_close(model.project_gene(features), expected)
+    plain = Umpire(tiny_config)
+    plain.spot_backbone.load_state_dict(model.spot_backbone.state_dict())
+    torch.testing.assert_close(model.encode_gene(tokens), plain.eval().encode_gene(tokens))
+    assert set(model.state_dict()) - set(plain.state_dict()) == {"spot_mean", "spot_std"}
+    with pytest.raises(InputError, match="does not standardise"):
+        plain.set_gene_statistics(mean, std)
+    with pytest.raises(InputError, match=r"\(32,\)"):
+        model.set_gene_statistics(mean[:3], std)
+
+
+def test_the_gene_projection_may_have_a_hidden_layer(tiny_config):
+    gene = replace(tiny_config.gene, projection=ProjectionConfig(24, 0.5))
+    model = Umpire(replace(tiny_config, gene=gene)).eval()
+    w = {k: v for k, v in model.state_dict().items() if k.startswith("spot_projection.")}
+    features = torch.randn(4, 32)
+    h = features @ w["spot_projection.1.weight"].T + w["spot_projection.1.bias"]
+    h = h * 0.5 * (1 + torch.erf(h / math.sqrt(2)))
+    x = h @ w["spot_projection.4.weight"].T + w["spot_projection.4.bias"]
+    torch.testing.assert_close(model.project_gene(features), x / x.norm(dim=1, keepdim=True))
+    model.train()
+    assert not torch.equal(model.project_gene(features), model.project_gene(features))
+    assert sum(p.numel() for p in model.set_trainable("heads")) == (
+        32 * 24 + 24 + 24 * 16 + 16 + 32 * 16 + 16
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [((-1, 0.0), "hidden -1"), ((8, 1.0), "dropout 1.0"), ((0, 0.5), "linear projection")],
+)
+def test_impossible_projections_are_refused(settings, words):
+    with pytest.raises(InputError, match=words):
+        ProjectionConfig(*settings)
 
 
 def test_embeddings_are_float32_under_autocast(tiny_config, tokens):

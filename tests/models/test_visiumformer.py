@@ -66,8 +66,39 @@ def test_an_inner_layer_can_be_asked_for(model, tiny_former):
     cut.layers[0].load_state_dict(model.encoder.layers[0].state_dict())
     x = model.embed(tokens)
     expected = cut(x, src_key_padding_mask=tokens == PAD_ID)
-    torch.testing.assert_close(model.hidden(tokens, layer=0), expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(model.hidden(tokens, layer=-2), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.hidden(tokens, level=1), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.hidden(tokens, level=-2), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_levels_are_pooled_and_concatenated(tiny_former):
+    model = Visiumformer(replace(tiny_former, levels=(0, 1, 2))).eval()
+    assert (model.dim, model.config.dim) == (96, 32)
+    tokens = rows([50, 7, 20])
+    got = model.encode(tokens)
+    parts = [model.embed(tokens), model.hidden(tokens, level=1), model.hidden(tokens)]
+    for i, n in enumerate([50, 7, 20]):
+        expected = torch.cat([part[i, :n].mean(dim=0) for part in parts])
+        torch.testing.assert_close(got[i], expected, atol=1e-5, rtol=1e-5)
+    one = Visiumformer(replace(tiny_former, levels=(1,)))
+    one.load_state_dict(model.state_dict())
+    torch.testing.assert_close(one.encode(tokens), got[:, 32:64])
+    turned = Visiumformer(replace(tiny_former, levels=[-1, -3]))
+    turned.load_state_dict(model.state_dict())
+    torch.testing.assert_close(turned.eval().encode(tokens), got[:, [*range(64, 96), *range(32)]])
+
+
+def test_a_spot_without_genes_is_zero_at_every_level(tiny_former):
+    model = Visiumformer(replace(tiny_former, levels=(0, -1)))
+    got = model.encode(rows([0, 5]))
+    assert not got[0].any()
+    assert got[1].all()
+
+
+def test_published_pooling_of_levels(tiny_former):
+    model = Visiumformer(replace(tiny_former, pooling="published", levels=(1, 2)))
+    tokens = rows([64, 12])
+    expected = [model.hidden(tokens, level=i)[:, 3:].mean(dim=1) for i in (1, 2)]
+    torch.testing.assert_close(model.encode(tokens), torch.cat(expected, dim=1))
 
 
 def test_the_published_size_has_the_published_number_of_parameters():
@@ -238,5 +269,6 @@ def test_training_learns_a_rule():
 def test_impossible_shapes_are_refused():
     with pytest.raises(InputError, match="heads"):
         VisiumformerConfig(dim=30, heads=4)
-    with pytest.raises(InputError, match="extract_layer"):
-        VisiumformerConfig(layers=2, extract_layer=2)
+    for levels in ((), (3,), (0, -4)):
+        with pytest.raises(InputError, match=r"levels.*one or more of 0 to 2"):
+            VisiumformerConfig(layers=2, levels=levels)

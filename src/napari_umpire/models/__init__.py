@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_umpire.models.gene_mlp import GeneMLP as GeneMLP
     from napari_umpire.models.gene_mlp import GeneMLPConfig as GeneMLPConfig
     from napari_umpire.models.masking import mask_tokens as mask_tokens
+    from napari_umpire.models.projection import ProjectionConfig as ProjectionConfig
     from napari_umpire.models.published import import_published as import_published
     from napari_umpire.models.umpire import GeneConfig as GeneConfig
     from napari_umpire.models.umpire import TokensConfig as TokensConfig
@@ -31,6 +32,7 @@ _HOMES = {
     "folder": ("LoadedModel", "load_model_folder", "save_model"),
     "gene_mlp": ("GeneMLP", "GeneMLPConfig"),
     "masking": ("mask_tokens",),
+    "projection": ("ProjectionConfig",),
     "published": ("import_published",),
     "umpire": ("GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"),
     "vision": ("VisionEncoder", "create_vision_encoder"),
@@ -39,10 +41,10 @@ _HOMES = {
 }
 
 __all__ = [
-    "ContextConfig", "GeneConfig", "GeneMLP", "GeneMLPConfig", "LoadedModel", "TokensConfig",
-    "Umpire", "UmpireConfig", "VisionConfig", "VisionEncoder", "Visiumformer",
-    "VisiumformerConfig", "create_vision_encoder", "import_published", "load_model_folder",
-    "mask_tokens", "save_model", "slide_context",
+    "ContextConfig", "GeneConfig", "GeneMLP", "GeneMLPConfig", "LoadedModel",
+    "ProjectionConfig", "TokensConfig", "Umpire", "UmpireConfig", "VisionConfig",
+    "VisionEncoder", "Visiumformer", "VisiumformerConfig", "create_vision_encoder",
+    "import_published", "load_model_folder", "mask_tokens", "save_model", "slide_context",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attach(

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.standardise import standardise as z_score
 
 __all__ = ["ContextConfig", "slide_context"]
-
-_LARGEST_Z = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class ContextConfig:
     neighbours
         How many neighbouring spots' features are averaged and appended; 0: none.
     standardise
-        Z-score the features over the slide, which takes out its stain and scanner.
+        Z-score the features over the slide, which takes out its stain and scanner, and their
+        means over the neighbours likewise.
     """
 
     neighbours: int = 0
@@ -44,9 +44,10 @@ def slide_context(
 ) -> Tensor:
     """Features of all spots of one slide, in the context of that slide.
 
-    With ``standardise``, z = (x - mean) / std over the slide's spots, cut at +-10; a feature that
-    does not vary becomes 0. Then, with ``neighbours``, the mean of the neighbours' features is
-    appended; a spot without neighbours gets its own.
+    With ``neighbours``, the mean of the neighbours' features is appended; a spot without
+    neighbours gets its own. With ``standardise``, features are first z-scored over the slide's
+    spots (`standardise.standardise`), and the means of the neighbours' z-scores again, because
+    averaging shrinks them: else the projection would see them as small.
 
     Parameters
     ----------
@@ -61,12 +62,7 @@ def slide_context(
     (n_spots, D), or (n_spots, 2 D) with ``neighbours``.
     """
     if standardise:
-        mean = features.mean(dim=0, keepdim=True)
-        std = features.std(dim=0, keepdim=True, correction=0)
-        # A constant column has a std of rounding noise; dividing by it would make it look alive.
-        varies = std > 1e-6 * (1 + mean.abs())
-        z = (features - mean) / torch.where(varies, std, 1.0)
-        features = torch.where(varies, z, 0.0).clamp(-_LARGEST_Z, _LARGEST_Z)
+        features = _over_slide(features)
     if neighbours is None:
         return features
     if neighbours.shape[0] != features.shape[0]:
@@ -81,4 +77,10 @@ def slide_context(
     for column, here in zip(neighbours.clamp(min=0).T, present.T, strict=True):
         total = total + features[column] * here[:, None]
     around = torch.where(count > 0, total / count.clamp(min=1), features)
+    if standardise:
+        around = _over_slide(around)
     return torch.cat([features, around], dim=1)
+
+
+def _over_slide(features: Tensor) -> Tensor:
+    return z_score(features, features.mean(dim=0), features.std(dim=0, correction=0))

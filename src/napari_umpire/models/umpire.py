@@ -16,6 +16,8 @@ from napari_umpire.models.adapter import Adapter
 from napari_umpire.models.config_json import from_data, to_data
 from napari_umpire.models.context import ContextConfig
 from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
+from napari_umpire.models.projection import ProjectionConfig, projection
+from napari_umpire.models.standardise import standardise
 from napari_umpire.models.vision import create_vision_encoder
 from napari_umpire.models.vision_config import VisionConfig
 from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
@@ -25,11 +27,25 @@ __all__ = ["GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"]
 
 @dataclass(frozen=True)
 class GeneConfig:
-    """Which gene encoder; the settings of the kind that is not used stay None."""
+    """Which gene encoder, and what follows it.
+
+    Parameters
+    ----------
+    kind, visiumformer, mlp
+        The encoder; the settings of the kind that is not used stay None.
+    standardise
+        Z-score the features by the mean and standard deviation that they have over the training
+        spots, which are stored with the weights; see `Umpire.set_gene_statistics`. For an encoder
+        that stays frozen.
+    projection
+        From the features to the embedding.
+    """
 
     kind: Literal["visiumformer", "mlp"] = "visiumformer"
     visiumformer: VisiumformerConfig | None = None
     mlp: GeneMLPConfig | None = None
+    standardise: bool = False
+    projection: ProjectionConfig = field(default_factory=ProjectionConfig)
 
     def __post_init__(self) -> None:
         if self.kind == "visiumformer" and self.visiumformer is None:
@@ -99,12 +115,13 @@ class UmpireConfig:
 
 
 class Umpire(nn.Module):
-    """Two encoders, two linear projections into one space, and a learned temperature.
+    """Two encoders, two projections into one space, and a learned temperature.
 
     image: pixels -> vision encoder -> features (before the projection) -> linear -> [adapter] ->
-    L2 norm. Genes: tokens or log expression -> gene encoder -> features -> linear -> [adapter] ->
-    L2 norm. Similarity is exp(logit_scale) times the cosine; logit_scale starts at ln(1/0.07) and
-    is not bounded unless ``scale_limit`` is set. Parameter names are the published ones.
+    L2 norm. Genes: tokens or log expression -> gene encoder -> features -> [z-score] -> linear or
+    one hidden layer -> [adapter] -> L2 norm. Similarity is exp(logit_scale) times the cosine;
+    logit_scale starts at ln(1/0.07) and is not bounded unless ``scale_limit`` is set. Parameter
+    names are the published ones.
 
     Parameters
     ----------
@@ -114,6 +131,9 @@ class Umpire(nn.Module):
         Load the weights that ``config.vision`` names. False when a whole model's weights are about
         to be loaded: then nothing is read or downloaded.
     """
+
+    spot_mean: Tensor
+    spot_std: Tensor
 
     def __init__(self, config: UmpireConfig, *, pretrained: bool = True) -> None:
         super().__init__()
@@ -132,7 +152,10 @@ class Umpire(nn.Module):
             assert gene.visiumformer is not None
             self.spot_backbone = Visiumformer(gene.visiumformer)
         self.gene_dim = self.spot_backbone.dim
-        self.spot_projection = nn.Linear(self.gene_dim, config.dim)
+        self.spot_projection = projection(gene.projection, self.gene_dim, config.dim)
+        if gene.standardise:
+            self.register_buffer("spot_mean", torch.zeros(self.gene_dim))
+            self.register_buffer("spot_std", torch.ones(self.gene_dim))
         self.visual_projection = nn.Linear(self.image_dim * config.context.widening, config.dim)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         if config.adapter:
@@ -160,7 +183,7 @@ class Umpire(nn.Module):
         return F.normalize(x.float(), dim=-1)
 
     def encode_gene(self, inputs: Tensor) -> Tensor:
-        """Gene input -> (B, gene_dim) features.
+        """Gene input -> (B, gene_dim) features, not yet standardised.
 
         Parameters
         ----------
@@ -170,8 +193,39 @@ class Umpire(nn.Module):
         """
         return self.spot_backbone.encode(inputs)
 
+    def set_gene_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Store what ``gene.standardise`` divides by.
+
+        Parameters
+        ----------
+        mean, std
+            (gene_dim,), of `encode_gene`'s features over the training spots. Features that do not
+            vary there become 0.
+
+        Raises
+        ------
+        InputError
+            Where the model does not standardise, or the lengths differ.
+        """
+        wanted = (self.gene_dim,)
+        if not self.config.gene.standardise:
+            raise InputError(
+                "The model does not standardise its gene features", fix="Set gene.standardise"
+            )
+        if tuple(mean.shape) != wanted or tuple(std.shape) != wanted:
+            raise InputError(
+                "The statistics do not fit the gene features",
+                got=f"{tuple(mean.shape)} and {tuple(std.shape)}",
+                expected=wanted,
+            )
+        with torch.no_grad():
+            self.spot_mean.copy_(mean)
+            self.spot_std.copy_(std)
+
     def project_gene(self, features: Tensor) -> Tensor:
-        """Gene features -> (B, dim) embeddings of length 1."""
+        """Gene features, as `encode_gene` gives them -> (B, dim) embeddings of length 1."""
+        if self.config.gene.standardise:
+            features = standardise(features, self.spot_mean, self.spot_std)
         x = self.spot_projection(features)
         if self.config.adapter:
             x = self.adapter_spot(x)

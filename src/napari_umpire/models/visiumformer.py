@@ -53,8 +53,10 @@ class VisiumformerConfig:
         How a spot becomes one vector. ``"masked_mean"``: mean over its tokens. ``"published"``:
         mean over positions 3 to the end, padding included, as the authors' code computes it;
         only that fits published weights.
-    extract_layer
-        The block whose output is pooled; counts from 0, or from -1 at the end.
+    levels
+        What is pooled: 0 is the embeddings, i the output of the i-th block, -1 that of the last.
+        Features of several levels are concatenated in this order (the authors' ``extract_layers``
+        with ``function_layers="concat"``, whose 11 is level 12).
     """
 
     dim: int = 512
@@ -65,7 +67,7 @@ class VisiumformerConfig:
     length: int = 1500
     dropout: float = 0.0
     pooling: Literal["masked_mean", "published"] = "masked_mean"
-    extract_layer: int = -1
+    levels: tuple[int, ...] = (-1,)
 
     def __post_init__(self) -> None:
         if self.dim % self.heads:
@@ -73,11 +75,13 @@ class VisiumformerConfig:
                 "The width of a Visiumformer must divide evenly among its heads",
                 got=f"dim {self.dim}, heads {self.heads}",
             )
-        if not -self.layers <= self.extract_layer < self.layers:
+        object.__setattr__(self, "levels", tuple(self.levels))  # a recipe gives a list
+        depth = self.layers + 1
+        if not self.levels or not all(-depth <= level < depth for level in self.levels):
             raise InputError(
-                "extract_layer names no block",
-                got=self.extract_layer,
-                expected=f"{-self.layers} to {self.layers - 1}",
+                "levels must name the embeddings or blocks of the Visiumformer",
+                got=self.levels,
+                expected=f"one or more of 0 to {self.layers}, or of -{depth} to -1",
             )
 
 
@@ -108,7 +112,7 @@ class _Encoder(nn.Module):
 
 
 class Visiumformer(nn.Module):
-    """Gene encoder: rank tokens -> (B, dim) features.
+    """Gene encoder: rank tokens -> (B, `dim`) features, ``config.dim`` for each level.
 
     Token embedding + learned position embedding -> dropout -> post-norm blocks, no final norm;
     keys that are padding are never attended to. Parameter names and shapes are the published
@@ -142,7 +146,7 @@ class Visiumformer(nn.Module):
     @property
     def dim(self) -> int:
         """Length of a feature vector."""
-        return self.config.dim
+        return self.config.dim * len(self.config.levels)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, L) tokens -> (B, L, dim), before the first block; any L up to ``length``."""
@@ -156,18 +160,24 @@ class Visiumformer(nn.Module):
         x = self.embeddings(tokens.long()) + self.positional_embedding.weight[:n]
         return self.dropout(x)
 
-    def hidden(self, tokens: Tensor, *, layer: int = -1, is_token: Tensor | None = None) -> Tensor:
-        """Output of a block, (B, L, dim).
+    def hidden(self, tokens: Tensor, *, level: int = -1, is_token: Tensor | None = None) -> Tensor:
+        """Embeddings or the output of a block, (B, L, dim).
 
         Parameters
         ----------
         tokens
             (B, L) of any integer type, padding = 1. A row of nothing but padding gives zeros.
-        layer
-            Which block, as in ``extract_layer``; later blocks are not computed.
+        level
+            Which, as in ``VisiumformerConfig.levels``; later blocks are not computed.
         is_token
             (B, L) bool, False at padding; None: read from ``tokens``.
         """
+        return self._hidden(tokens, (level,), is_token)[0]
+
+    def _hidden(
+        self, tokens: Tensor, levels: tuple[int, ...], is_token: Tensor | None = None
+    ) -> list[Tensor]:
+        """`hidden` of several levels at the cost of the deepest."""
         if is_token is None:
             is_token = tokens.long() != PAD_ID
         attend, empty = None, None
@@ -175,13 +185,20 @@ class Visiumformer(nn.Module):
             # Attention over no key is NaN: an empty row attends to its padding, then is cleared.
             empty = ~is_token.any(dim=1)
             attend = (is_token | empty[:, None])[:, None, None, :]
+        places = [range(self.config.layers + 1)[level] for level in levels]
         x = self.embed(tokens)
-        for block in self.encoder.layers[: range(self.config.layers)[layer] + 1]:
+        # Only what is asked for is kept: at full size one level of 64 spots takes 200 MB.
+        kept = {0: x} if 0 in places else {}
+        for i, block in enumerate(self.encoder.layers[: max(places)], start=1):
             x = block(x, attend)
-        return x if empty is None else x.masked_fill(empty[:, None, None], 0.0)
+            if i in places:
+                kept[i] = x
+        if empty is not None:
+            kept = {i: x.masked_fill(empty[:, None, None], 0.0) for i, x in kept.items()}
+        return [kept[place] for place in places]
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """(B, L) tokens -> (B, dim) features, pooled as ``config.pooling`` says.
+        """(B, L) tokens -> (B, `dim`) features, pooled as ``config.pooling`` says.
 
         With the masked mean, padding at the end that all rows share is cut off first: the result
         is the same and cheaper. Batches of like length (`lengths.buckets`) gain most. The
@@ -195,13 +212,14 @@ class Visiumformer(nn.Module):
                     got=tokens.shape[1],
                     expected=self.config.length,
                 )
-            hidden = self.hidden(tokens, layer=self.config.extract_layer)
-            return hidden[:, _SKIPPED_POSITIONS:].mean(dim=1)
+            hidden = self._hidden(tokens, self.config.levels)
+            return torch.cat([x[:, _SKIPPED_POSITIONS:].mean(dim=1) for x in hidden], dim=1)
         tokens = trim(tokens.long())
         is_token = tokens != PAD_ID
-        hidden = self.hidden(tokens, layer=self.config.extract_layer, is_token=is_token)
-        total = hidden.masked_fill(~is_token[:, :, None], 0.0).sum(dim=1)
-        return total / is_token.sum(dim=1, keepdim=True).clamp(min=1)
+        hidden = self._hidden(tokens, self.config.levels, is_token)
+        padding, count = ~is_token[:, :, None], is_token.sum(dim=1, keepdim=True).clamp(min=1)
+        pooled = [x.masked_fill(padding, 0.0).sum(dim=1) / count for x in hidden]
+        return torch.cat(pooled, dim=1)
 
     forward = encode
 
