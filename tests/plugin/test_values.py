@@ -14,6 +14,7 @@ from napari_umpire.plugin.model_peek import peek
 from napari_umpire.plugin.ranges import RangeChoice, display_range
 from napari_umpire.plugin.rate import RateMeter, duration
 from napari_umpire.progress import Progress, run
+from napari_umpire.slides.scale import PhysicalScale
 
 HUNDRED = np.arange(101, dtype=np.float32)  # its percentiles are its values
 
@@ -139,7 +140,16 @@ def test_duration(seconds, words):
 def test_peek_tells_what_a_model_wants_and_whether_the_slide_has_it(model_folder, slide):
     found = peek(model_folder)
     assert (found.field_um, found.size_px, found.has_reference) == (112.0, 32, True)
-    assert "it fits" in found.describe(slide)  # 2 um per px in a model that wants 3.5
+    for mpp, said in ((2.0, "it fits"), (5.0, "detail will be missing"), (8.0, "too coarse")):
+        # The model wants 3.5 um per px.
+        assert said in found.describe(slide.with_scale(PhysicalScale(mpp, "user")))
+
+
+def test_the_limit_that_is_told_is_the_one_that_is_kept():
+    from napari_umpire.plugin import model_peek
+    from napari_umpire.slides.patches import PatchSpec
+
+    assert PatchSpec().max_upsampling == model_peek._MAX_UPSAMPLING
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelPeek", "peek"]
 
+_FITS = 1.05
+_MAX_UPSAMPLING = 2.0  # as `slides.patches.PatchSpec`, which refuses more
+
 
 @dataclass(frozen=True)
 class ModelPeek:
@@ -48,10 +51,13 @@ class ModelPeek:
             )
         elif slide is not None and slide.scale.mpp is not None:
             finest = slide.scale.mpp * slide.pyramid.levels[0].downsample
-            fits = finest <= wanted * 1.05
-            text += f" This image has {finest:.2g} µm per px" + (
-                ": it fits." if fits else ": coarser than that, so detail will be missing."
-            )
+            text += f" This image has {finest:.2g} µm per px"
+            if finest <= wanted * _FITS:
+                text += ": it fits."
+            elif finest <= wanted * _MAX_UPSAMPLING:
+                text += ": coarser than that, so detail will be missing."
+            else:
+                text += ": too coarse for this model."
         return text
 
 

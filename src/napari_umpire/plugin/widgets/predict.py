@@ -110,10 +110,10 @@ class PredictWidget(QWidget):
         form.addRow("Device", self.device)
         form.addRow("K, weights", numbers)
         form.addRow(buttons)
-        form.addRow(self.progress)
         self._form = form
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addWidget(self.progress)
         layout.addStretch(1)
 
     # -- what the form says ---------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_umpire.plugin.rate import RateMeter
@@ -27,6 +28,9 @@ class ProgressRow(QWidget):
         self.bar.setVisible(False)
         self.text = QLabel()
         self.text.setWordWrap(True)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # Room for two lines (and the style's margins) at once: a form that jumps cannot be read.
+        self.text.setMinimumHeight(3 * self.text.fontMetrics().lineSpacing())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.bar)
