@@ -13,6 +13,7 @@ from umpire_training.baselines.fold import Fold, Section
 from umpire_training.benchmark.controls import control_rows
 from umpire_training.benchmark.genes import ScoredGenes, choose
 from umpire_training.console import follow
+from umpire_training.options import VocabularyOptions
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def run_fold(
     test = measured[held_out]
     train = [m for i, m in enumerate(measured) if i != held_out]
     logger.info("fold %s: training on %s", test.name, ", ".join(m.name for m in train))
-    vocabulary = _vocabulary(train, extra, options)
+    # Scored are the genes of the training slides, whether or not they become tokens.
+    vocabulary = _vocabulary(train, [], replace(options, vocabulary=VocabularyOptions()))
     genes = choose(vocabulary, train, test, n=options.n_genes, show=options.show_genes)
     fold = Fold(
         tuple(Section(m.name, genes.train[m.name], m.colour, m.position) for m in train),
@@ -57,7 +59,7 @@ def run_fold(
     predictions = {}
     if options.model:
         predictions[MODEL_ROW] = _train_and_predict(
-            train, test, extra, vocabulary, genes, folder, options
+            train, test, extra, _vocabulary(train, extra, options), genes, folder, options
         )
         rows[MODEL_ROW] = {
             name: score(predictions[MODEL_ROW], genes.test, columns)

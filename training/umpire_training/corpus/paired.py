@@ -241,7 +241,12 @@ def write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None
     """Cut the patch of every spot into one .npy, (n_spots, px, px, 3) uint8."""
     from napari_umpire.slides.patches import PatchSpec, iter_patches
 
-    spec = PatchSpec(options.field_um, options.size_px, options.max_upsampling)
+    spec = PatchSpec(
+        options.field_um,
+        options.size_px,
+        options.max_upsampling,
+        white_balance=options.white_balance,
+    )
     px = options.size_px
     out = np.lib.format.open_memmap(path, "w+", np.uint8, (slide.n_spots, px, px, 3))
     done = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +31,38 @@ def make_vocabulary(
 
     if options.path is not None:
         return read_vocabulary(options.path)
-    return GeneVocabulary.from_counts(
+    sources = list(sources)
+    vocabulary = GeneVocabulary.from_counts(
         ((part.counts, part.genes) for source in sources for part in source.parts(qc)),
         min_spots=options.min_spots,
+    )
+    if options.max_genes is None or options.max_genes >= vocabulary.n_genes:
+        return vocabulary
+    return _most_variable(vocabulary, sources, qc, options.max_genes)
+
+
+def _most_variable(
+    vocabulary: GeneVocabulary, sources: list[Source], qc: QcOptions, n: int
+) -> GeneVocabulary:
+    """The ``n`` genes of the highest variance of log1p CP10k, in the order of ``vocabulary``."""
+    from napari_umpire.genes import GeneVocabulary
+    from umpire_training.corpus.normalise import vocabulary_expression
+
+    spots = 0
+    total, squares = np.zeros(vocabulary.n_genes), np.zeros(vocabulary.n_genes)
+    for source in sources:
+        for part in source.parts(qc):
+            values = vocabulary_expression(part.counts, vocabulary.map(part.genes))
+            spots += values.shape[0]
+            total += np.asarray(values.sum(axis=0, dtype=np.float64)).ravel()
+            squares += np.asarray(values.power(2).sum(axis=0, dtype=np.float64)).ravel()
+    variance = squares / spots - (total / spots) ** 2
+    kept = np.sort(np.argsort(-variance, kind="stable")[:n])
+    return GeneVocabulary(
+        vocabulary.ids[kept],
+        vocabulary.symbols[kept],
+        vocabulary.means[kept],
+        f"{vocabulary.source}, the {n} most variable of {vocabulary.n_genes} genes",
     )
 
 

@@ -52,7 +52,7 @@ class Alignment(LightningModule):
         self.total_steps = total_steps
         self.decoder: nn.Module | None = None
         if n_rec:
-            width = model.visual_projection.in_features
+            width = model.image_dim * model.config.context.widening
             hidden = settings.rec.hidden
             self.decoder = nn.Sequential(
                 nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, n_rec)

@@ -35,10 +35,15 @@ class VocabularyOptions:
         files. Without it the vocabulary is built from the counts of the sources.
     min_spots
         A gene enters a vocabulary built from data when it is detected in at least so many spots.
+    max_genes
+        Keep so many genes of a vocabulary built from data, those of the highest variance of log
+        expression; null: all. For data too small to learn a token per gene: other genes are still
+        predicted, they only do not become tokens.
     """
 
     path: str | None = None
     min_spots: int = 1
+    max_genes: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -69,8 +74,11 @@ class PatchOptions:
         Side of the patch after resampling, px.
     max_upsampling
         A slide whose pixels would have to be enlarged more than this is refused.
+    white_balance
+        Divide each slide by the colour of its own glass.
     """
 
     field_um: float = 112.0
     size_px: int = 224
     max_upsampling: float = 2.0
+    white_balance: bool = False

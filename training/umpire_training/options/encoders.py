@@ -10,6 +10,7 @@ __all__ = [
     "ContextOptions",
     "GeneOptions",
     "MaskOptions",
+    "ProjectionOptions",
     "RecOptions",
     "TargetOptions",
     "VisionOptions",
@@ -63,6 +64,22 @@ class MaskOptions:
 
 
 @dataclass(kw_only=True)
+class ProjectionOptions:
+    """From the features of the gene encoder to the shared space.
+
+    Parameters
+    ----------
+    hidden
+        Units of a hidden layer; 0, as published: none, the projection is linear.
+    dropout
+        Of the features and of the hidden layer.
+    """
+
+    hidden: int = 0
+    dropout: float = 0.0
+
+
+@dataclass(kw_only=True)
 class GeneOptions:
     """The gene encoder of the aligned pair.
 
@@ -77,6 +94,13 @@ class GeneOptions:
         Train the encoder, or keep it frozen.
     shape
         Shape of a Visiumformer from scratch; ignored where `pretrained` is given.
+    levels
+        visiumformer: what is pooled and concatenated; 0 is the embeddings, i the output of the
+        i-th block, -1 that of the last.
+    standardise
+        Z-score the features of a frozen encoder by their statistics over the training spots.
+    projection
+        What follows the features.
     panel_genes
         mlp: number of most variable genes, chosen on the training spots.
     hidden
@@ -91,6 +115,9 @@ class GeneOptions:
     pretrained: str | None = None
     train: bool = True
     shape: VisiumformerOptions = field(default_factory=VisiumformerOptions)
+    levels: list[int] = field(default_factory=lambda: [-1])
+    standardise: bool = False
+    projection: ProjectionOptions = field(default_factory=ProjectionOptions)
     panel_genes: int = 1000
     hidden: list[int] = field(default_factory=lambda: [512])
     features: int = 256
@@ -160,21 +187,26 @@ class TargetOptions:
     kind
         "one-hot": only a spot's own pair; "soft": softmax(scale * cosine) between spots.
     space
-        Where the cosine of soft targets is taken: "embedding" (the gene embeddings of the batch,
-        detached) or "expression" (z-scored log expression of the most variable genes).
+        Where the cosine of soft targets is taken: "expression" (z-scored log expression of the
+        most variable genes) or "embedding" (the gene embeddings of the batch, detached). A gene
+        encoder that is trained towards its own embeddings can make all of them alike, which
+        lowers the loss and says nothing.
     scale
         The factor before the softmax.
     genes
         expression: number of most variable genes, chosen on the training spots.
     components
         expression: keep so many principal components; null: none are taken.
+    whiten
+        expression: divide each component by its standard deviation, so that all weigh alike.
     """
 
     kind: Literal["one-hot", "soft"] = "one-hot"
-    space: Literal["embedding", "expression"] = "embedding"
+    space: Literal["embedding", "expression"] = "expression"
     scale: float = 5.0
     genes: int = 1000
     components: int | None = None
+    whiten: bool = False
 
 
 @dataclass(kw_only=True)

@@ -47,6 +47,11 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "The gene encoder is frozen but not pre-trained",
             fix="Give gene.pretrained (a run folder of pretrain), or set gene.train to true",
         )
+    if settings.gene.standardise and (settings.gene.train or settings.gene.kind == "mlp"):
+        raise InputError(
+            "gene.standardise uses the statistics of a frozen encoder's features",
+            fix="Set gene.train to false, or gene.standardise to false",
+        )
     if settings.input_noise > 0 and settings.vision.train and not _two_phases(settings):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",
@@ -121,7 +126,11 @@ def _without_context(model: Umpire, pairs: PairedSet) -> Umpire:
 
     lone = copy.deepcopy(model)
     lone.config = replace(model.config, context=ContextConfig())
-    lone.visual_projection = nn.Linear(model.image_dim, model.config.dim)
+    # The phase that follows z-scores the features over each slide; a batch stands in for it here.
+    lone.visual_projection = nn.Sequential(
+        nn.BatchNorm1d(model.image_dim, affine=False),
+        nn.Linear(model.image_dim, model.config.dim),
+    )
     return lone
 
 
@@ -157,6 +166,9 @@ def _fit(
         data.image = image_features(model, data.pairs, device)
     if not _trains(model.spot_backbone):
         data.gene = gene_features(model, data, device)
+        if settings.gene.standardise:
+            features = torch.from_numpy(data.gene[plan.train])
+            model.set_gene_statistics(features.mean(dim=0), features.std(dim=0, correction=0))
     # The heads' start and, with it, the run must not depend on what was drawn before.
     torch.manual_seed(seed)
     n_rec = 0 if data.rec is None else len(data.rec.genes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine import Plan
-    from umpire_training.options import AlignSettings
+    from umpire_training.options import AlignSettings, TargetOptions
     from umpire_training.stages.align_data import PairRows
 
 __all__ = ["build_model", "choose_targets"]
@@ -41,23 +41,29 @@ def choose_targets(
     if target.kind == "soft" and target.space == "expression":
         data.space = variable(target.genes)
         if target.components is not None:
-            data.components = _components(data, plan, target.components)
+            data.components = _components(data, plan, target)
     if settings.rec.weight > 0:
         data.rec = variable(settings.rec.genes)
 
 
-def _components(data: PairRows, plan: Plan, n: int) -> np.ndarray:
+def _components(data: PairRows, plan: Plan, target: TargetOptions) -> np.ndarray:
     """Principal axes of the z-scored target genes over (at most 20,000) training rows."""
     from sklearn.decomposition import PCA
 
     assert data.space is not None
+    assert target.components is not None
+    n = target.components
     rows = plan.train[:: max(1, len(plan.train) // 20_000)]
     z = data.space.standardised(*data.locate(rows))
     if n > min(z.shape):
         raise InputError(
             "More principal components than the training data has", got=n, expected=min(z.shape)
         )
-    return PCA(n, svd_solver="full").fit(z).components_.T.astype(np.float32)
+    pca = PCA(n, svd_solver="full").fit(z)
+    axes = pca.components_.T
+    if target.whiten:
+        axes = axes / np.sqrt(pca.explained_variance_)
+    return axes.astype(np.float32)
 
 
 def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Umpire:
@@ -76,6 +82,7 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     import torch
 
     from napari_umpire.models.context import ContextConfig
+    from napari_umpire.models.projection import ProjectionConfig
     from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
     from napari_umpire.models.vision_config import VisionConfig
 
@@ -83,12 +90,18 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     patches, tokens = pairs.facts["patches"], pairs.facts["tokens"]
     gene, pretrained = _gene_config(pairs, data, settings)
     config = UmpireConfig(
-        gene=GeneConfig(kind=settings.gene.kind, **gene),
+        gene=GeneConfig(
+            kind=settings.gene.kind,
+            standardise=settings.gene.standardise,
+            projection=ProjectionConfig(**asdict(settings.gene.projection)),
+            **gene,
+        ),
         vision=VisionConfig(
             name=vision.name,
             size_px=patches["size_px"],
             field_um=patches["field_um"],
             weights=vision.weights,
+            white_balance=patches["white_balance"],
             kwargs=vision.kwargs,
         ),
         dim=settings.dim,
@@ -131,6 +144,7 @@ def _gene_config(
             **asdict(gene.shape),
             n_tokens=pairs.vocabulary.n_tokens,
             length=tokens["length"],
+            levels=tuple(gene.levels),
         )
         return {"visiumformer": shape}, None
     encoder = GeneEncoder.open(gene.pretrained)
@@ -147,4 +161,4 @@ def _gene_config(
             got=f"{tokens} and {encoder.tokens}",
             fix="Prepare the pairs with the tokens.* options of the corpus",
         )
-    return {"visiumformer": encoder.module.config}, encoder
+    return {"visiumformer": replace(encoder.module.config, levels=tuple(gene.levels))}, encoder
