@@ -1,10 +1,12 @@
-"""Public names that import their module when first used, so that `import napari_umpire` is light."""
+"""Public names that import their module when first used: `import napari_umpire` is light."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["attach"]
 
