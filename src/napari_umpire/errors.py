@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["InputError", "UmpireWarning"]
 
+_LONGEST = 300
+
 
 class InputError(ValueError):
     """A problem with what the user gave, said in words a pathologist can act on.
@@ -13,7 +15,7 @@ class InputError(ValueError):
     problem
         What is wrong, naming the file, spot or gene.
     got
-        What was found.
+        What was found. Of an exception, what it says in one line.
     expected
         What was needed.
     fix
@@ -28,6 +30,8 @@ class InputError(ValueError):
         expected: object = None,
         fix: str | None = None,
     ) -> None:
+        if isinstance(got, BaseException):
+            got = _said(got)
         self.problem, self.got, self.expected, self.fix = problem, got, expected, fix
         parts = [problem.rstrip(".") + "."]
         if got is not None:
@@ -37,6 +41,16 @@ class InputError(ValueError):
         if fix is not None:
             parts.append(fix.rstrip(".") + ".")
         super().__init__(" ".join(parts))
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, without line breaks, never empty, never a page long."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path, which the problem names
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError) or not text:
+        text = f"{type(error).__name__} {text}".strip()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 class UmpireWarning(UserWarning):

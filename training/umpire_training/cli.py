@@ -174,9 +174,7 @@ def _from_file(verb: str, name: str, keys: dict[str, Any]) -> list[str]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is not a YAML file", got=" ".join(str(error).split()), fix="Mend the file"
-        ) from error
+        raise InputError(f"{path} is not a YAML file", got=error, fix="Mend the file") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds no options", expected="a YAML mapping of option: value")
     if verb in tree and verb not in keys:

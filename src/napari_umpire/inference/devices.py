@@ -120,7 +120,7 @@ class HalvingBatches(Generic[T]):
                 if self.size == 1:
                     raise InputError(
                         "The device has too little memory for a single spot",
-                        got=str(error).splitlines()[0],
+                        got=error,
                         fix='Close other programs that use it, or choose the device "cpu"',
                     ) from error
             # Out of the handler, so that the failed call's tensors are free by now.

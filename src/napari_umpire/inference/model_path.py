@@ -61,6 +61,6 @@ def _download(name: str) -> Path:
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"The model {name} is not a folder here, and the Hugging Face hub cannot be reached",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            got=error,
             fix=f"Check the network; {local}",
         ) from error

@@ -89,9 +89,7 @@ def load(path: Path, reference: ReferenceDatabase | None) -> Prediction:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} is not a readable prediction", got=f"{type(error).__name__}: {error}"
-        ) from error
+        raise InputError(f"{path} is not a readable prediction", got=error) from error
     if reference is None:
         reference = ReferenceDatabase.open(about["reference"])
     if reference.digest != about["reference_digest"]:

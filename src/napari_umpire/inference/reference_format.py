@@ -138,9 +138,7 @@ def read_info(folder: Path) -> ReferenceInfo:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is damaged", got=f"{type(error).__name__}: {error}", fix=_REBUILD
-        ) from error
+        raise InputError(f"{path} is damaged", got=error, fix=_REBUILD) from error
     if not intact:
         raise InputError(f"{path} does not fit its own digest", fix=_REBUILD)
     if info.normalisation != NORMALISATION:

@@ -117,7 +117,7 @@ def load_model_folder(folder: str | Path, device: str | torch.device = "cpu") ->
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text", got=str(error)) from error
+        raise InputError(f"{path} is not text", got=error) from error
     config = UmpireConfig.from_json(text, str(path))
     vocabulary = GeneVocabulary.read_csv(folder / _GENES)
     _check_genes(config, vocabulary, str(folder))
@@ -228,7 +228,7 @@ def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise InputError(
             f"{path} is not a readable safetensors file",
-            got=str(error),
+            got=error,
             fix="Copy or download the model again; a pickle renamed to it does not work",
         ) from error
     for name, tensor in state.items():

@@ -43,7 +43,7 @@ def _asking(hub_id: str, ask: Callable[[], T]) -> T:
         raise _unreached(hub_id, error) from error
     except errors.HFValidationError as error:
         raise InputError(
-            f"{hub_id} is no name of the hub", got=str(error), expected="owner/name"
+            f"{hub_id} is no name of the hub", got=error, expected="owner/name"
         ) from error
     except OSError as error:
         raise _unreached(hub_id, error) from error
@@ -52,7 +52,7 @@ def _asking(hub_id: str, ask: Callable[[], T]) -> T:
 def _unreached(hub_id: str, error: Exception) -> InputError:
     return InputError(
         f"The hub could not be reached for {hub_id}",
-        got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        got=error,
         fix=f"Check the connection. {_LOCAL}",
     )
 

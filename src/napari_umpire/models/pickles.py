@@ -83,7 +83,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except _RefusedError as error:
         raise InputError(
             f"{path} is refused: it wants to use something that weights do not need",
-            got=str(error),
+            got=error,
             expected="a pickle of tensors only",
             fix="Do not open this file by other means unless you trust who made it",
         ) from error
@@ -92,5 +92,5 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         OverflowError, RuntimeError, TypeError, UnicodeDecodeError, ValueError,
     ) as error:  # fmt: skip
         # What a damaged pickle raises depends on where the damage lies.
-        raise InputError(f"{path} is a damaged pickle", got=str(error)) from error
+        raise InputError(f"{path} is a damaged pickle", got=error) from error
     return only_tensors(data, path)

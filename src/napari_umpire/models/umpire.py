@@ -105,7 +105,7 @@ class UmpireConfig:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"{where} is not JSON", got=str(error)) from error
+            raise InputError(f"{where} is not JSON", got=error) from error
         return from_data(cls, data, where)
 
     @classmethod

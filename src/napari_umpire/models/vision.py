@@ -166,7 +166,7 @@ def _construct(build: Any, name: str, kwargs: dict[str, Any]) -> nn.Module:
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
-        raise InputError(f"The image encoder {name} lacks a setting", got=str(error)) from error
+        raise InputError(f"The image encoder {name} lacks a setting", got=error) from error
 
 
 def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -> None:

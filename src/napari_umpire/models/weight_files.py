@@ -72,7 +72,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise InputError(f"{path} is a damaged safetensors file", got=str(error)) from error
+            raise InputError(f"{path} is a damaged safetensors file", got=error) from error
     if kind == "pickle":
         raise InputError(
             f"{path} is a Python pickle, which could run anything when opened",
@@ -92,7 +92,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             got=next((line for line in reason if "GLOBAL" in line), reason[0]),
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{path} is a damaged torch checkpoint", got=str(error)) from error
+        raise InputError(f"{path} is a damaged torch checkpoint", got=error) from error
     return only_tensors(data, path)
 
 

@@ -66,13 +66,13 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
     except OSError as error:
-        raise InputError(f"{path} cannot be written", got=error.strerror) from error
+        raise InputError(f"{path} cannot be written", got=error) from error
     try:
         with quiet_libraries():
             sdata.write(folder / path.name)
         os.rename(folder / path.name, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written", got=error.strerror or error) from error
+        raise InputError(f"{path} cannot be written", got=error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return path

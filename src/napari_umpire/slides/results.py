@@ -233,7 +233,7 @@ def _explained(path: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"The result cannot be written to {path}",
-            got=cause.strerror or str(cause),
+            got=cause,
             expected=f"a folder that can be written to, with room, at {path.parent}",
             fix="Free space there, or name another place with store=",
         ) from cause

@@ -48,7 +48,7 @@ def open_tiff(path: str | Path) -> TiffImage:
     try:
         stat = path.stat()
     except OSError as error:
-        raise InputError(f"{path} cannot be opened", got=error.strerror) from error
+        raise InputError(f"{path} cannot be opened", got=error) from error
     return _open(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -83,7 +83,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
     except problems as error:
         raise InputError(
             f"{path.name} cannot be read as a TIFF image",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            got=error,
             fix="Copy the file again from its source",
         ) from error
     source = TiffSource(path)

@@ -90,7 +90,7 @@ def open_vendor(path: Path) -> tuple[list[Level], float | None]:
     except (openslide.OpenSlideError, OSError) as error:
         raise InputError(
             f"{path.name} cannot be read by OpenSlide",
-            got=str(error) or type(error).__name__,
+            got=error,
             fix="Copy the file again from its source, with all files that belong to it",
         ) from error
     stated = [slide.properties.get(f"openslide.mpp-{axis}") for axis in "xy"]

@@ -143,7 +143,7 @@ def _opened(path: Path) -> Iterator:
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise InputError(
                 f"{path.name} cannot be read as an image",
-                got=str(error).splitlines()[0],
+                got=error,
                 fix="Copy the file again from its source",
             ) from error
         finally:

@@ -38,9 +38,7 @@ class H5adSource(Source):
         try:
             table = ad.read_h5ad(self.path, backed="r")
         except (OSError, KeyError, ValueError) as error:
-            raise InputError(
-                f"{self.path} is not a readable h5ad file", got=" ".join(str(error).split())
-            ) from error
+            raise InputError(f"{self.path} is not a readable h5ad file", got=error) from error
         try:
             var = table.var
             if "counts" in table.layers:

@@ -48,9 +48,7 @@ class GeneEncoder:
         try:
             module.load_state_dict(load_file(path / "encoder.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:
-            raise InputError(
-                f"The weights in {path} are missing or damaged", got=" ".join(str(error).split())
-            ) from error
+            raise InputError(f"The weights in {path} are missing or damaged", got=error) from error
         vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
         if vocabulary.digest != facts["vocabulary"]:
             raise InputError(f"The vocabulary of the gene encoder {path} was changed")

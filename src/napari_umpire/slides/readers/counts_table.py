@@ -41,7 +41,7 @@ def read_counts(path: str | Path) -> AnnData:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(
             f"The counts {path.name} cannot be read",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            got=error,
             expected="a table with tabs, a row per spot and a column per gene",
             fix="Copy the file again from its source",
         ) from error

@@ -192,7 +192,7 @@ def _read_spots(section: _Section) -> pd.DataFrame:
     except (OSError, ValueError, KeyError, zlib.error) as error:
         raise InputError(
             f"The spot positions {path.name} cannot be read",
-            got=str(error).splitlines()[0],
+            got=error,
             expected="columns " + ", ".join(_COLUMNS),
         ) from error
     known = np.isfinite(numbers.to_numpy()).all(axis=1)

@@ -63,7 +63,7 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(
             f"The spot positions {path.name} cannot be read",
-            got=str(error).splitlines()[0],
+            got=error,
             expected=", ".join(_COLUMNS),
         ) from error
     numbers = table[list(_COLUMNS[1:])].apply(pd.to_numeric, errors="coerce")
@@ -128,7 +128,7 @@ def read_scalefactors(spatial: Path) -> dict[str, float]:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"The scale factors {path.name} cannot be read",
-            got=str(error).splitlines()[0],
+            got=error,
             expected="a JSON table of numbers as Space Ranger writes it",
         ) from error
     for key, value in factors.items():

@@ -97,7 +97,7 @@ def _load(path: Path) -> SpatialData:
     except problems as error:
         raise InputError(
             f"The store {path.name} cannot be read",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            got=error,
             expected="a complete SpatialData store",
             fix="Write or copy it again",
         ) from error

@@ -57,7 +57,7 @@ class TenxCounts:
         except problems as error:
             raise InputError(
                 f"The counts {self.path.name} cannot be read",
-                got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                got=error,
                 expected="a complete matrix as Space Ranger writes it",
                 fix="Copy the file again from its source",
             ) from error
