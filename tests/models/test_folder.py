@@ -95,7 +95,7 @@ def test_an_existing_folder_is_kept(folder, model, vocabulary, tmp_path):
     before = load_model_folder(folder).digest
     with torch.no_grad():
         model.logit_scale += 1
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         save_model(folder, model, vocabulary)
     assert load_model_folder(folder).digest == before
     save_model(folder, model, vocabulary, overwrite=True)
@@ -257,3 +257,8 @@ def test_importing_the_room_imports_no_torch():
     program = "import sys, napari_umpire.models as m; dir(m); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr
+
+
+def test_all_files_of_a_model_can_be_read_by_the_same_people(folder):
+    modes = {p.stat().st_mode for p in folder.iterdir()}
+    assert len(modes) == 1, modes

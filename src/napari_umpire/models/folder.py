@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import scratch_beside
 from napari_umpire.models.card import write_card
 from napari_umpire.models.umpire import Umpire, UmpireConfig
 
@@ -69,7 +69,7 @@ def save_model(
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise InputError(
-            f"{folder} exists already", fix="Choose another name, or ask for it to be overwritten"
+            f"{folder} already exists", fix="Choose another name, or ask for it to be overwritten"
         )
     if folder.exists() and not (folder / _CONFIG).is_file():
         raise InputError(f"{folder} is not a model folder, so it is not overwritten")
@@ -77,16 +77,19 @@ def save_model(
     from safetensors.torch import save_file
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        building.chmod(0o755)  # mkdtemp makes it the owner's alone; a model is to be shared
+    with scratch_beside(folder) as scratch:
+        building = scratch / "new"
+        building.mkdir()
         (building / _CONFIG).write_text(model.config.to_json(), encoding="utf-8")
         state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         save_file(state, building / _WEIGHTS, metadata={"format": "pt"})
+        # safetensors writes for the owner alone; a model folder is for a group to share.
+        shutil.copymode(building / _CONFIG, building / _WEIGHTS)
         vocabulary.write_csv(building / _GENES)
         write_card(building / _CARD, folder.name, model, vocabulary, card or {})
         if folder.exists():
-            old = building.with_name(building.name + ".old")
+            # Beside the scratch folder, so that it outlives a failure to put it back.
+            old = scratch.with_name(scratch.name + ".old")
             os.replace(folder, old)
             try:
                 os.replace(building, folder)
@@ -96,8 +99,6 @@ def save_model(
             shutil.rmtree(old)
         else:
             os.replace(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 

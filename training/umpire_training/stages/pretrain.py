@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,7 @@ def pretrain_encoder(
         plan,
         folder=folder,
         options=settings.trainer,
+        clip_norm=settings.optim.clip_norm,
         seed=seed,
         resume=resume,
     )
@@ -127,4 +129,5 @@ def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
         state = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
         save_file(state, partial / "encoder.safetensors")
         corpus.vocabulary.write_csv(partial / "genes.csv")
+        shutil.copymode(partial / "genes.csv", partial / "encoder.safetensors")
         write_json(partial / "encoder.json", facts)
