@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import ArrayLevel as ArrayLevel
     from napari_umpire.slides.pyramid import Level as Level
     from napari_umpire.slides.pyramid import Pyramid as Pyramid
-    from napari_umpire.slides.readers.legacy_st import read_counts as read_counts
+    from napari_umpire.slides.readers.counts_table import read_counts as read_counts
     from napari_umpire.slides.results import WrittenResult as WrittenResult
     from napari_umpire.slides.results import write_results as write_results
     from napari_umpire.slides.scale import PhysicalScale as PhysicalScale
@@ -48,7 +48,7 @@ _NAMES = {
     "make_slides": "synthetic",
     "open_slide": "open",
     "open_slides": "open",
-    "read_counts": "readers.legacy_st",
+    "read_counts": "readers.counts_table",
     "resolve_scale": "scale",
     "sniff": "open",
     "tissue_mask": "tissue",

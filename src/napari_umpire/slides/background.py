@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import UmpireWarning
+from napari_umpire.slides.pyramid import block_means
 
 if TYPE_CHECKING:
-    from napari_umpire.slides.pyramid import Level, Pyramid
+    from napari_umpire.slides.pyramid import Pyramid
 
 __all__ = ["BALANCE_RULES", "background", "balance_table", "balanced"]
 
@@ -33,7 +34,7 @@ def background(pyramid: Pyramid) -> np.ndarray:
     """
     downsample = max(_DOWNSAMPLE, max(pyramid.extent) / _LARGEST_PX)
     level = pyramid.levels[pyramid.level_for(downsample)]
-    rgb = _thumbnail(level, max(1, round(downsample / level.downsample))).reshape(-1, 3)
+    rgb = block_means(level, max(1, round(downsample / level.downsample))).reshape(-1, 3)
     brightness = rgb.mean(axis=1)
     limit = np.percentile(brightness, 100 * (1 - _BRIGHTEST))
     return np.median(rgb[brightness >= limit], axis=0).astype(np.float64)
@@ -68,21 +69,3 @@ def balance_table(glass: np.ndarray, name: str) -> np.ndarray | None:
 def balanced(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
     """``pixels`` (..., 3) uint8 through ``table``, as `balance_table` gives it."""
     return np.stack([table[c][pixels[..., c]] for c in range(3)], axis=-1)
-
-
-def _thumbnail(level: Level, step: int) -> np.ndarray:
-    """The level as means of ``step`` x ``step`` px, read by tile rows: (h, w, 3) float32.
-
-    Rows and columns that do not fill a block at the lower and right edge are left out, unless
-    there are no others.
-    """
-    step = min(step, *level.shape)
-    height, width = level.shape[0] // step, level.shape[1] // step
-    strip = max(1, level.tile[0] // step)
-    out = np.empty((height, width, 3), np.float32)
-    for top in range(0, height, strip):
-        end = min(top + strip, height)
-        block = level.read(top * step, 0, end * step, width * step)
-        block = block.reshape(end - top, step, width, step, 3)
-        out[top:end] = block.mean(axis=(1, 3), dtype=np.float32)
-    return out

@@ -18,8 +18,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import dask.array as da
+    from numpy.typing import DTypeLike
 
-__all__ = ["ArrayLevel", "Level", "Pyramid"]
+__all__ = ["ArrayLevel", "Level", "Pyramid", "block_means", "downsample_between", "over_white"]
 
 
 class Level(ABC):
@@ -152,3 +153,48 @@ class Pyramid:
         """
         fit = [i for i, v in enumerate(self.levels) if v.downsample <= downsample * (1 + 1e-6)]
         return fit[-1] if fit else 0
+
+
+def downsample_between(fine: tuple[int, int], coarse: tuple[int, int]) -> float:
+    """Pixels of the ``fine`` image per pixel of its reduced copy, sizes as (height, width).
+
+    Sizes are rounded to whole px; a whole factor that rounding explains is the factor that was
+    meant.
+    """
+    ratio = (fine[0] / coarse[0] + fine[1] / coarse[1]) / 2
+    whole = round(ratio)
+    meant = whole > 0 and all(abs(n / whole - m) < 1 for n, m in zip(fine, coarse, strict=True))
+    return float(whole) if meant else ratio
+
+
+def block_means(level: Level, step: int, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """The level as means of ``step`` x ``step`` px, read by tile rows: (h, w, 3) of ``dtype``.
+
+    Rows and columns that do not fill a block at the lower and right edge are left out, unless
+    there are no others.
+    """
+    step = min(step, *level.shape)
+    height, width = level.shape[0] // step, level.shape[1] // step
+    strip = max(1, level.tile[0] // step)
+    out = np.empty((height, width, 3), dtype)
+    for top in range(0, height, strip):
+        end = min(top + strip, height)
+        block = level.read(top * step, 0, end * step, width * step)
+        block = block.reshape(end - top, step, width, step, 3)
+        out[top:end] = block.mean(axis=(1, 3), dtype=np.float32)
+    return out
+
+
+def over_white(samples: np.ndarray, *, premultiplied: bool = False) -> np.ndarray:
+    """(h, w, 4) uint8 with alpha last -> (h, w, 3) uint8 as seen on white paper.
+
+    Parameters
+    ----------
+    premultiplied
+        Whether the colours have been multiplied by alpha already.
+    """
+    alpha = samples[:, :, 3:].astype(np.uint16)
+    colour = samples[:, :, :3].astype(np.uint16)
+    if not premultiplied:
+        colour = (colour * alpha + 127) // 255
+    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)

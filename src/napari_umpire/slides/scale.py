@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "PLAUSIBLE_MPP",
     "VISIUM_NOMINAL_DIAMETER_UM",
+    "VISIUM_PITCH_UM",
+    "VISIUM_SPOT_UM",
     "PhysicalScale",
     "ScaleSource",
     "hex_pitch_px",
@@ -37,9 +39,12 @@ ScaleSource = Literal["file", "spot pitch", "spot diameter", "user"]
 PLAUSIBLE_MPP = (0.05, 50.0)
 """Um per full-resolution px outside of which a value is a mistake, not a microscope."""
 
+VISIUM_PITCH_UM, VISIUM_SPOT_UM = 100.0, 55.0
+"""Distance and diameter of the printed spots of Visium."""
+
 VISIUM_NOMINAL_DIAMETER_UM = 65.0
-"""What Space Ranger's ``spot_diameter_fullres`` stands for: a theoretical 65 um spot, although the
-printed spots are 55 um wide."""
+"""What Space Ranger's ``spot_diameter_fullres`` stands for: a theoretical spot, wider than the
+printed one."""
 
 TOLERANCE = 0.05
 """Sources further apart than this are reported."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from napari_umpire.slides.overviews import with_overviews
-from napari_umpire.slides.pyramid import Level, Pyramid
+from napari_umpire.slides.pyramid import Level, Pyramid, downsample_between, over_white
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,7 @@ class StoreLevel(Level):
             block = block.compute(scheduler="synchronous")
         pixels = np.moveaxis(np.asarray(block), 0, 2)
         if pixels.shape[2] == 4:
-            alpha = pixels[:, :, 3:].astype(np.uint16)
-            over = (pixels[:, :, :3] * alpha + 127) // 255 + 255 - alpha
-            return over.astype(np.uint8)
+            return over_white(pixels)
         return np.ascontiguousarray(pixels)
 
 
@@ -76,16 +74,16 @@ def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyr
     """
     scales = _scales(sdata.images[name])
     arrays = _zarr_arrays(sdata.path, name, len(scales)) if sdata.path is not None else None
-    height, width = (scales[0].sizes[a] for a in "yx")
     levels: list[Level] = []
     for i, scale in enumerate(scales):
-        ratio = (height / scale.sizes["y"] + width / scale.sizes["x"]) / 2
-        # Scales are halved with the odd row dropped or kept; the meant factor is a whole number.
-        whole = round(ratio)
-        meant = all(abs(n / whole - scale.sizes[a]) < 1 for a, n in (("y", height), ("x", width)))
+        factor = downsample_between(_size(scales[0]), _size(scale))
         array = scale.data if arrays is None else arrays[i]
-        levels.append(StoreLevel(array, downsample * (whole if meant else ratio)))
+        levels.append(StoreLevel(array, downsample * factor))
     return with_overviews(levels)
+
+
+def _size(scale: DataArray) -> tuple[int, int]:
+    return scale.sizes["y"], scale.sizes["x"]
 
 
 def _scales(element: DataArray | DataTree) -> list[DataArray]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from napari_umpire.slides.pyramid import downsample_between
 from napari_umpire.slides.tiff_level import TiffLevel, TiffSource, segment_size
 from napari_umpire.slides.tiff_meta import refusal, tiff_mpp
 from napari_umpire.slides.wholefile import WholeLevel
@@ -90,7 +91,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
     first = pages[0]
     levels = []
     for index, page in enumerate(pages):
-        levels.append(_level(source, page, index, _downsample(first, page)))
+        levels.append(_level(source, page, index, downsample_between(_size(first), _size(page))))
     last = levels[-1]
     if not isinstance(last, WholeLevel):
         # A file may parse and yet hold no readable pixel; say so before anything is drawn.
@@ -114,7 +115,7 @@ def _choose(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
 
 def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse a page whose tags do not describe all of its pixels."""
-    size, chunk = (page.imagelength, page.imagewidth), segment_size(page)
+    size, chunk = _size(page), segment_size(page)
     if min(*size, *chunk) > 0:
         segments = math.prod(-(-n // c) for n, c in zip(size, chunk, strict=True))
         segments *= page.samplesperpixel if page.planarconfig == 2 else 1
@@ -127,19 +128,8 @@ def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
     )
 
 
-def _downsample(first: tifffile.TiffPage, page: tifffile.TiffPage) -> float:
-    ratios = (first.imagelength / page.imagelength, first.imagewidth / page.imagewidth)
-    mean = sum(ratios) / 2
-    whole = round(mean)
-    # Sizes are rounded to whole px; a factor that rounding explains is the factor that was meant.
-    meant = whole > 0 and all(
-        abs(n / whole - m) < 1
-        for n, m in (
-            (first.imagelength, page.imagelength),
-            (first.imagewidth, page.imagewidth),
-        )
-    )
-    return float(whole) if meant else mean
+def _size(page: tifffile.TiffPage) -> tuple[int, int]:
+    return page.imagelength, page.imagewidth
 
 
 def _level(source: TiffSource, page: tifffile.TiffPage, index: int, downsample: float) -> Level:

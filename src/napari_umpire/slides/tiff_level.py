@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.pyramid import Level
+from napari_umpire.slides.pyramid import Level, over_white
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +157,7 @@ class TiffLevel(Level):
         if page.compression == _APERIO_YCBCR or stored_ycbcr:
             samples = _from_ycbcr(samples)
         if samples.shape[2] == 4:
-            samples = _over_white(samples, premultiplied=tuple(page.extrasamples) == (1,))
+            samples = over_white(samples, premultiplied=tuple(page.extrasamples) == (1,))
         return np.ascontiguousarray(samples[:, :, :3])
 
 
@@ -167,11 +167,3 @@ def _from_ycbcr(samples: np.ndarray) -> np.ndarray:
     cb, cr = cb - 128, cr - 128
     rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=2)
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
-
-
-def _over_white(samples: np.ndarray, *, premultiplied: bool) -> np.ndarray:
-    alpha = samples[:, :, 3:].astype(np.uint16)
-    colour = samples[:, :, :3].astype(np.uint16)
-    if not premultiplied:
-        colour = (colour * alpha + 127) // 255
-    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy import ndimage
 
 from napari_umpire.errors import InputError
+from napari_umpire.slides.pyramid import block_means
 
 if TYPE_CHECKING:
-    from napari_umpire.slides.pyramid import Level, Pyramid
+    from napari_umpire.slides.pyramid import Pyramid
 
 __all__ = ["TissueMask", "grid_spots", "tissue_mask"]
 
@@ -83,7 +84,7 @@ def tissue_mask(pyramid: Pyramid, mpp: float) -> TissueMask:
     """
     level = min(pyramid.levels, key=lambda v: abs(np.log(v.downsample * mpp / _READ_UM)))
     step = max(1, round(_READ_UM / (level.downsample * mpp)))
-    rgb = _read_reduced(level, step)
+    rgb = block_means(level, step, np.uint8)
     pool = max(1, round(_MASK_UM / (level.downsample * step * mpp)))
     mask = _separate(rgb, pool)
     downsample = level.downsample * step * pool
@@ -152,24 +153,6 @@ def grid_spots(
         },
         index=pd.Index([f"spot_{i + 1:05d}" for i in range(n)], dtype=object),
     )
-
-
-def _read_reduced(level: Level, step: int) -> np.ndarray:
-    """Return the level at every ``step`` px, means of blocks, read by tile rows: (h, w, 3) uint8.
-
-    Rows and columns that do not fill a block at the lower and right edge are left out.
-    """
-    if step == 1:
-        return level.read(0, 0, *level.shape)
-    height, width = level.shape[0] // step, level.shape[1] // step
-    strip = max(1, level.tile[0] // step)
-    out = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, strip):
-        end = min(top + strip, height)
-        block = level.read(top * step, 0, end * step, width * step)
-        block = block.reshape(end - top, step, width, step, 3)
-        out[top:end] = block.mean(axis=(1, 3), dtype=np.float32)
-    return out
 
 
 def _separate(rgb: np.ndarray, pool: int) -> np.ndarray:

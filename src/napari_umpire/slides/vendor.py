@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.pyramid import Level
+from napari_umpire.slides.pyramid import Level, over_white
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,9 +55,7 @@ class OpenSlideLevel(Level):
                 got=f"tile ({row}, {col}) of level {self._index}: {error}",
                 fix="Copy the file again from its source",
             ) from error
-        alpha = rgba[:, :, 3:].astype(np.uint16)
-        over_white = (rgba[:, :, :3] * alpha + 127) // 255 + 255 - alpha
-        return over_white.astype(np.uint8)
+        return over_white(rgba)
 
 
 def is_vendor_file(path: Path) -> bool:

@@ -90,7 +90,7 @@ class CountFile(Source):
     """A count table of the legacy Spatial Transcriptomics layout, read without its image."""
 
     def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
-        from napari_umpire.slides.readers.legacy_st import read_counts
+        from napari_umpire.slides.readers.counts_table import read_counts
         from umpire_training.corpus.h5ad import gene_table
 
         table = read_counts(Path(self.path))

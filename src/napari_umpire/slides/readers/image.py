@@ -11,7 +11,7 @@ import pandas as pd
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.elements import assemble, element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
-from napari_umpire.slides.scale import resolve_scale
+from napari_umpire.slides.scale import VISIUM_PITCH_UM, VISIUM_SPOT_UM, resolve_scale
 from napari_umpire.slides.slide import Slide, tidy_spots
 
 if TYPE_CHECKING:
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["claims", "read"]
 
-GRID_PITCH_UM = 100.0
-"""Distance of gridded spots: that of Visium, which the models were trained on."""
-
-GRID_SPOT_UM = 55.0
+# The grid is that of Visium, which the models were trained on.
+GRID_PITCH_UM, GRID_SPOT_UM = VISIUM_PITCH_UM, VISIUM_SPOT_UM
 
 
 def claims(path: Path) -> bool:

@@ -22,7 +22,7 @@ from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
 
-__all__ = ["ST_PITCH_UM", "ST_SPOT_UM", "claims", "read", "read_counts"]
+__all__ = ["ST_PITCH_UM", "ST_SPOT_UM", "claims", "read"]
 
 ST_PITCH_UM = 200.0
 ST_SPOT_UM = 100.0

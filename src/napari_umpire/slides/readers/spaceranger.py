@@ -18,6 +18,8 @@ from napari_umpire.slides.readers.tenx import find_counts
 from napari_umpire.slides.readers.tissue_image import choose_image
 from napari_umpire.slides.scale import (
     VISIUM_NOMINAL_DIAMETER_UM,
+    VISIUM_PITCH_UM,
+    VISIUM_SPOT_UM,
     hex_pitch_px,
     nearest_pitch_px,
     resolve_scale,
@@ -32,11 +34,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.slides.scale import PhysicalScale
 
-__all__ = ["VISIUM_PITCH_UM", "VISIUM_SPOT_UM", "claims", "read"]
-
-VISIUM_PITCH_UM = 100.0
-VISIUM_SPOT_UM = 55.0
-"""Printed diameter of a Visium spot; the files state a nominal 65 um circle around it."""
+__all__ = ["claims", "read"]
 
 
 def claims(path: Path) -> bool:

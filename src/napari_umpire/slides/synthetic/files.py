@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from napari_umpire.errors import InputError
+from napari_umpire.slides.scale import VISIUM_NOMINAL_DIAMETER_UM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,6 @@ __all__ = ["make_slides", "write_spaceranger"]
 
 # Space Ranger's own sizes, px of the longer edge.
 _HIRES, _LOWRES = 2000, 600
-_NOMINAL_SPOT_UM = 65.0
 _FIDUCIAL_UM = 105.0
 
 
@@ -130,7 +130,7 @@ def write_spaceranger(
         positions.to_csv(spatial / "tissue_positions.csv")
     pixels = slide.pyramid.levels[0].read(0, 0, *slide.pyramid.levels[0].shape)
     factors = {
-        "spot_diameter_fullres": _NOMINAL_SPOT_UM / slide.mpp,
+        "spot_diameter_fullres": VISIUM_NOMINAL_DIAMETER_UM / slide.mpp,
         "fiducial_diameter_fullres": _FIDUCIAL_UM / slide.mpp,
     }
     for kind, size in (("hires", _HIRES), ("lowres", _LOWRES)):

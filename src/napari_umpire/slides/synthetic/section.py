@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_umpire.slides.overviews import with_overviews
 from napari_umpire.slides.pyramid import ArrayLevel
-from napari_umpire.slides.scale import resolve_scale
+from napari_umpire.slides.scale import VISIUM_PITCH_UM, VISIUM_SPOT_UM, resolve_scale
 from napari_umpire.slides.synthetic.counts import (
     draw_counts,
     expected_expression,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SyntheticTissue", "make_slide", "make_tissue"]
 
-PITCH_UM = 100.0
-SPOT_UM = 55.0
 # Room around the outermost spots, um: a 112 um field around each of them lies in the image.
 _MARGIN_UM = 150.0
 _BARCODE_SEED = 737
@@ -104,7 +102,7 @@ class SyntheticTissue:
             spots,
             region=region,
             image=f"{region}_full_image",
-            radius_px=SPOT_UM / 2 / self.mpp,
+            radius_px=VISIUM_SPOT_UM / 2 / self.mpp,
             adata=AnnData(
                 self.counts.astype(np.float32), obs=spots[["array_row", "array_col"]], var=variables
             ),
@@ -115,8 +113,8 @@ class SyntheticTissue:
             pyramid=pyramid,
             spots=spots,
             scale=resolve_scale({"file": self.mpp, "spot pitch": self.mpp}),
-            pitch_um=PITCH_UM,
-            spot_diameter_um=SPOT_UM,
+            pitch_um=VISIUM_PITCH_UM,
+            spot_diameter_um=VISIUM_SPOT_UM,
             platform="visium",
             region=region,
             table="table",
@@ -148,15 +146,15 @@ def make_tissue(
         Default: "synthetic_<seed>".
     """
     rng = np.random.default_rng([seed, 1])
-    height_um = (rows - 1) * PITCH_UM * np.sqrt(0.75) + 2 * _MARGIN_UM
-    width_um = (cols - 0.5) * PITCH_UM + 2 * _MARGIN_UM
+    height_um = (rows - 1) * VISIUM_PITCH_UM * np.sqrt(0.75) + 2 * _MARGIN_UM
+    width_um = (cols - 0.5) * VISIUM_PITCH_UM + 2 * _MARGIN_UM
     layout = make_layout(height_um, width_um, rng)
     height, width = round(height_um / mpp), round(width_um / mpp)
     spots = _capture_area(rows, cols, height, width, mpp, rng)
 
     # What a spot covers: the plan averaged over a disc of its size (a Gaussian of equal variance).
     at = (spots[["y", "x"]].to_numpy() * mpp / CELL_UM - 0.5).T
-    sigma = SPOT_UM / 4 / CELL_UM
+    sigma = VISIUM_SPOT_UM / 4 / CELL_UM
     spots = spots[_sample(layout.tissue, at, sigma) > 0.5]
     at = (spots[["y", "x"]].to_numpy() * mpp / CELL_UM - 0.5).T
     share = np.stack(
@@ -187,7 +185,7 @@ def _capture_area(
     """
     row, col = (grid.ravel() for grid in np.mgrid[:rows, :cols])
     array_col = 2 * col + row % 2
-    yx = np.stack([row * np.sqrt(0.75), array_col / 2], axis=1) * (PITCH_UM / mpp)
+    yx = np.stack([row * np.sqrt(0.75), array_col / 2], axis=1) * (VISIUM_PITCH_UM / mpp)
     turn = rng.uniform(-0.012, 0.012)
     turned = (yx - yx.mean(axis=0)) @ np.array(
         [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
