@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from napari_umpire.errors import InputError
-from napari_umpire.genes import check_counts
+from napari_umpire.genes import check_counts, check_sparse
 from napari_umpire.genes.expression import expression
 
 GENES, SPOTS = ["ERBB2", "PIBF1", "CD3E"], ["2x10", "3x11"]
@@ -75,6 +75,23 @@ def test_number_types(dtype):
 def test_what_is_no_count_table_is_refused(counts, names, message):
     with pytest.raises(InputError, match=message):
         check_counts(counts, genes=names, where="a.h5ad")
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_array])
+@pytest.mark.parametrize(
+    ("part", "value"), [("indices", 10**6), ("indices", -1), ("indptr", 10**6), ("indptr", 0)]
+)
+def test_indices_that_point_outside_are_refused_before_they_are_followed(kind, part, value):
+    counts = kind(np.arange(12.0).reshape(3, 4) + 1)
+    getattr(counts, part)[2] = value
+    for check in (check_counts, check_sparse):
+        with pytest.raises(InputError, match=r"The counts in a\.h5 are damaged"):
+            check(counts, where="a.h5")
+
+
+def test_a_sound_matrix_of_any_kind_passes():
+    for matrix in (None, np.ones((2, 2)), sp.coo_matrix(np.eye(2)), sp.csr_matrix((0, 5))):
+        check_sparse(matrix, where="a.h5")
 
 
 def test_expression_is_scanpys_log1p_of_cp10k():

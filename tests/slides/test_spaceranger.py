@@ -164,6 +164,17 @@ def test_image_and_spots_that_do_not_overlap_are_refused(visium):
         open_slide(parts.folder)
 
 
+def test_spots_outside_of_the_full_resolution_image_are_refused(visium):
+    parts = visium()
+    tifffile.imwrite(parts.folder / "outs/a.tif", parts.image, tile=(256, 256), photometric="rgb")
+    path = parts.folder / "outs/spatial/tissue_positions.csv"
+    table = pd.read_csv(path)
+    table["pxl_row_in_fullres"] += 5000
+    table.to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"do not overlap.*y 5.*full-resolution image is 1300 px"):
+        open_slide(parts.folder)
+
+
 def test_a_blank_image_is_a_warning_and_a_transparent_one_is_white(visium):
     parts = visium()
     for kind, size in (("hires", (900, 650)), ("lowres", (180, 130))):
@@ -245,6 +256,29 @@ def test_an_h5_of_something_else_is_named(visium):
         f.create_group("matrix")["data"] = np.arange(4)
     with pytest.raises(InputError, match="filtered_feature_bc_matrix.h5 cannot be read"):
         open_slide(parts.folder)
+
+
+@pytest.mark.parametrize("layout", ["h5", "h5-v2"])
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_an_h5_whose_indices_point_outside_is_refused_and_ends_no_process(visium, layout, part):
+    import h5py
+
+    parts = visium(counts=layout)
+    with h5py.File(parts.folder / "outs/filtered_feature_bc_matrix.h5", "r+") as f:
+        next(iter(f.values()))[part][3] = 10**6
+    with pytest.raises(InputError, match=r"counts in filtered_feature_bc_matrix.h5 are damaged"):
+        open_slide(parts.folder)
+
+
+def test_antibodies_are_left_out(visium):
+    import h5py
+
+    parts = visium()
+    with h5py.File(parts.folder / "outs/filtered_feature_bc_matrix.h5", "r+") as f:
+        del f["matrix/features/feature_type"]
+        f["matrix/features/feature_type"] = [b"Antibody Capture"] * 3 + [b"Gene Expression"] * 9
+    slide = open_slide(parts.folder)
+    np.testing.assert_array_equal(slide.counts().toarray(), _expected_counts(parts)[:, 3:])
 
 
 @pytest.mark.parametrize("name", ["matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz"])

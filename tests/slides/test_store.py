@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.slides import open_slide, open_slides, sniff
+from napari_umpire.slides import open_slide, open_slides, sniff, write_slide
 from napari_umpire.slides.elements import quiet_libraries
 
 spatialdata = pytest.importorskip("spatialdata")
@@ -30,11 +31,14 @@ def visium_sdata(visium):
 
 
 def _write(sdata, path, version: str = "v3"):
-    from spatialdata._io.format import SpatialDataContainerFormatV01, SpatialDataContainerFormatV02
-
-    formats = {"v2": SpatialDataContainerFormatV01, "v3": SpatialDataContainerFormatV02}
     with quiet_libraries():
-        sdata.write(path, sdata_formats=formats[version]())
+        from spatialdata._io import format as formats
+
+        kinds = {
+            "v2": formats.SpatialDataContainerFormatV01,
+            "v3": formats.SpatialDataContainerFormatV02,
+        }
+        sdata.write(path, sdata_formats=kinds[version]())
     return path
 
 
@@ -282,6 +286,57 @@ def test_a_damaged_store_is_named(visium_sdata, tmp_path):
     path = _write(sdata, tmp_path / "a.zarr")
     shutil.rmtree(path / "tables" / "table" / "obs")
     with pytest.raises(InputError, match="The store a.zarr cannot be read"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize(("part", "value"), [("indices", 10**6), ("indptr", 10**6)])
+def test_counts_whose_indices_point_outside_are_refused(visium_sdata, tmp_path, part, value):
+    import zarr
+
+    _, sdata = visium_sdata()
+    path = _write(sdata, tmp_path / "a.zarr")
+    array = zarr.open_group(path / "tables/table/X", mode="r+")[part]
+    values = array[:]
+    values[3] = value
+    array[:] = values
+    with pytest.raises(InputError, match=r"counts in table 'table' of a.zarr are damaged"):
+        open_slide(path)
+
+
+def test_a_store_without_its_root_is_no_slide_and_no_folder_of_slides(visium_sdata, tmp_path):
+    _, sdata = visium_sdata()
+    path = _write(sdata, tmp_path / "a.zarr")
+    (path / "zarr.json").unlink()
+    with pytest.raises(InputError, match=r"The folder a.zarr holds no slide"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r.pop("platform"), "platform"),
+        (lambda r: r.update(mpp="abc"), "mpp is 'abc'"),
+        (lambda r: r.update(mpp=-3.0), "mpp is -3"),
+        (lambda r: r.update(mpp_source="a guess"), "mpp_source is 'a guess'"),
+        (lambda r: r.update(downsample=0), "downsample is 0"),
+        (lambda r: r.update(name=None), "name is None"),
+        (lambda r: r.update(platform="xenium"), "platform is 'xenium'"),
+    ],
+    ids=["missing", "text", "negative", "source", "zero", "name", "platform"],
+)
+def test_a_damaged_record_is_named(visium, tmp_path, change, said):
+    path = write_slide(open_slide(visium().folder), tmp_path / "a.zarr")
+    root = json.loads((path / "zarr.json").read_text())
+    change(root["attributes"]["napari_umpire"]["slides"]["sample"])
+    (path / "zarr.json").write_text(json.dumps(root))
+    with pytest.raises(InputError, match=rf"a.zarr records of the slide 'sample' .*{said}"):
+        open_slide(path)
+
+
+def test_a_recorded_table_without_counts_is_refused(visium, tmp_path):
+    path = write_slide(open_slide(visium().folder), tmp_path / "a.zarr")
+    shutil.rmtree(path / "tables/table/X")
+    with pytest.raises(InputError, match=r"Table 'table' of a.zarr holds no counts"):
         open_slide(path)
 
 

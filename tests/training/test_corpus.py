@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,12 +134,28 @@ def test_bad_counts_leave_no_folder(tmp_path, counts, genes, change, said):
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_h5ad_whose_indices_point_outside_is_refused(tmp_path, counts, genes, part):
+    path = write_h5ad(tmp_path / "bad.h5ad", counts, genes)
+    with h5py.File(path, "r+") as f:
+        f["X"][part][3] = 10**6
+    with pytest.raises(InputError, match=r"bad\.h5ad (is not a readable|are damaged)"):
+        make_vocabulary(open_sources([], [path]), VocabularyOptions(), QC)
+
+
+def test_h5ad_without_counts_is_refused(tmp_path, genes):
+    path = tmp_path / "none.h5ad"
+    ad.AnnData(obs=pd.DataFrame(index=["a"]), var=pd.DataFrame(index=genes)).write_h5ad(path)
+    with pytest.raises(InputError, match=r"none\.h5ad is not a readable h5ad file.*raw counts"):
+        make_vocabulary(open_sources([], [str(path)]), VocabularyOptions(), QC)
+
+
 def test_no_common_genes(tmp_path, counts, genes):
     good = open_sources([], [write_h5ad(tmp_path / "good.h5ad", counts, genes)])
     vocabulary = make_vocabulary(good, VocabularyOptions(), QC)
     alien = [f"ALIEN{i}" for i in range(30)]
     other = open_sources([], [write_h5ad(tmp_path / "other.h5ad", counts, alien)])
-    with pytest.raises(InputError, match="shares no gene with the vocabulary"):
+    with pytest.raises(InputError, match="and the vocabulary share no genes"):
         run(build_corpus(other, vocabulary, tmp_path / "out", tokens=TokenOptions(), qc=QC))
 
 
@@ -159,6 +176,10 @@ def test_npy_writer_gives_what_numpy_reads(tmp_path):
     with NpyWriter(tmp_path / "e.npy", (5,), np.uint16) as out:
         pass
     assert open_npy(tmp_path / "e.npy").shape == (0, 5)
+    path.write_bytes(path.read_bytes()[:-20])
+    for mapped in (True, False):
+        with pytest.raises(InputError, match=r"x\.npy is damaged"):
+            open_npy(path, memory_map=mapped)
 
 
 def test_paired_set_against_the_slides(prepared, slide_paths):

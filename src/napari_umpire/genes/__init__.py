@@ -12,6 +12,7 @@ from napari_umpire._lazy import attach
 if TYPE_CHECKING:
     from napari_umpire.genes.aliases import GeneAliases as GeneAliases
     from napari_umpire.genes.checks import check_counts as check_counts
+    from napari_umpire.genes.checks import check_sparse as check_sparse
     from napari_umpire.genes.mapping import GeneMapping as GeneMapping
     from napari_umpire.genes.mapping import require_mapped as require_mapped
     from napari_umpire.genes.tokens import CLS_ID as CLS_ID
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "GeneAliases": "aliases",
     "check_counts": "checks",
+    "check_sparse": "checks",
     "GeneMapping": "mapping",
     "require_mapped": "mapping",
     "CLS_ID": "tokens",
@@ -45,6 +47,7 @@ __all__ = [
     "GeneMapping",
     "GeneVocabulary",
     "check_counts",
+    "check_sparse",
     "rank_tokens",
     "rank_tokens_reference",
     "require_mapped",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["check_counts"]
+__all__ = ["check_counts", "check_sparse"]
 
 _PROBLEMS = (
     ("not a number", "Repair or leave out that spot"),
@@ -73,7 +73,32 @@ def check_counts(
     return matrix
 
 
+def check_sparse(matrix: Any, *, where: object) -> None:
+    """Refuse a compressed sparse matrix whose indices point outside of it; pass anything else.
+
+    Neither scipy nor the readers of files look, and one wrong number ends the process. So this is
+    called on what came from a file before it is sliced, converted or summed.
+
+    Raises
+    ------
+    InputError
+        Naming ``where``.
+    """
+    if not (sp.issparse(matrix) and matrix.format in ("csr", "csc")):
+        return
+    try:
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise InputError(
+            f"The counts in {where} are damaged",
+            got=error,
+            expected="a sparse matrix whose indices fit its shape",
+            fix="Copy the file again from its source",
+        ) from error
+
+
 def _as_csr(counts: Any, where: object) -> sp.csr_matrix:
+    check_sparse(counts, where=where)
     dtype = getattr(counts, "dtype", None)
     if dtype is None:
         counts = np.asarray(counts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from napari_umpire.slides.scale import PhysicalScale, resolve_scale
+from napari_umpire.errors import InputError
+from napari_umpire.slides.scale import PhysicalScale, ScaleSource, resolve_scale
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -51,13 +52,53 @@ class SlideRecord:
         )
 
     @classmethod
-    def find(cls, attrs: dict[str, Any], region: str) -> SlideRecord | None:
-        """The record of ``region`` in a store's attrs, None where there is none."""
-        slides = attrs.get(ATTRS_KEY, {}).get("slides", {})
-        if region not in slides:
-            return None
+    def find(
+        cls, attrs: dict[str, Any], region: str, store: str = "the store"
+    ) -> SlideRecord | None:
+        """The record of ``region`` in a store's attrs, None where there is none.
+
+        Raises
+        ------
+        InputError
+            Where it is not what `to_attrs` writes; names ``store``.
+        """
         known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in slides[region].items() if k in known})
+        try:
+            slides = attrs.get(ATTRS_KEY, {}).get("slides", {})
+            if region not in slides:
+                return None
+            record = cls(**{k: v for k, v in slides[region].items() if k in known})
+            record._check()
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"What {store} records of the slide {region!r} is damaged",
+                got=error,
+                expected="the scale and the geometry that umpire-train convert writes",
+                fix="Convert the slide again",
+            ) from error
+        return record
+
+    def _check(self) -> None:
+        """Raise `ValueError` or `TypeError` for a value that no slide has."""
+        for name in ("name", "image"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is {getattr(self, name)!r}")
+        if self.platform not in ("visium", "st", "image"):
+            raise ValueError(f"platform is {self.platform!r}")
+        lengths: dict[str, Any] = {
+            "pitch_um": self.pitch_um,
+            "spot_diameter_um": self.spot_diameter_um,
+            "downsample": self.downsample,
+            **{f"mpp of {k}": v for k, v in self.mpp_candidates.items()},
+        }
+        if self.mpp is not None or self.mpp_source is not None:
+            if self.mpp_source not in get_args(ScaleSource):
+                raise ValueError(f"mpp_source is {self.mpp_source!r}")
+            lengths["mpp"] = self.mpp
+        for key, value in lengths.items():
+            # Pitch and diameter of a slide without scale are NaN.
+            if not isinstance(value, (int, float)) or value <= 0:
+                raise ValueError(f"{key} is {value!r}")
 
     def to_attrs(self, region: str) -> dict[str, Any]:
         """As the value of `ATTRS_KEY`, for a store of one slide."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,24 +36,41 @@ class H5adSource(Source):
         import anndata as ad
         import scipy.sparse as sp
 
-        try:
+        from napari_umpire.genes import check_sparse
+
+        with self._readable():
             table = ad.read_h5ad(self.path, backed="r")
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{self.path} is not a readable h5ad file", got=error) from error
         try:
-            var = table.var
-            if "counts" in table.layers:
-                matrix = table.layers["counts"]
-            elif table.raw is not None:
-                matrix, var = table.raw.X, table.raw.var
-            else:
-                matrix = table.X
-            genes = gene_table(var)
+            with self._readable():
+                var = table.var
+                if "counts" in table.layers:
+                    matrix = table.layers["counts"]
+                elif table.raw is not None:
+                    matrix, var = table.raw.X, table.raw.var
+                else:
+                    matrix = table.X
+                genes = gene_table(var)
             for start in range(0, table.n_obs, _ROWS):
                 rows = slice(start, min(start + _ROWS, table.n_obs))
-                yield sp.csr_matrix(matrix[rows]), genes, table.obs_names[rows]
+                with self._readable():
+                    part = matrix[rows]
+                check_sparse(part, where=self.path)
+                yield sp.csr_matrix(part), genes, table.obs_names[rows]
         finally:
             table.file.close()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say which file it is that cannot be read."""
+        try:
+            yield
+        except (OSError, KeyError, ValueError, IndexError, TypeError) as error:
+            raise InputError(
+                f"{self.path} is not a readable h5ad file",
+                got=error,
+                expected="an AnnData file with raw counts in X, raw or the layer 'counts'",
+                fix="Write or copy it again",
+            ) from error
 
 
 def gene_table(var: pd.DataFrame) -> pd.DataFrame:

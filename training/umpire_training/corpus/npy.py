@@ -67,11 +67,14 @@ def open_npy(path: Path, *, memory_map: bool = True) -> np.ndarray:
     from napari_umpire.errors import InputError
 
     try:
-        array = np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+        try:
+            return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+        except ValueError:
+            if not memory_map:
+                raise
+            # An empty array cannot be mapped; a file that is cut short fails again here.
+            return np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing", fix="Prepare the folder again") from error
     except (ValueError, OSError, EOFError) as error:
-        if "mmap" in str(error):  # an empty array cannot be mapped
-            return np.load(path, allow_pickle=False)
         raise InputError(f"{path} is damaged", got=error, fix="Prepare the folder again") from error
-    return array

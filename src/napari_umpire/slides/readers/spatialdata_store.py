@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.genes.checks import check_sparse
 from napari_umpire.slides.elements import SPOT_COLUMN, quiet_libraries
 from napari_umpire.slides.readers.store_parts import (
     choose_table,
@@ -21,6 +22,8 @@ from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.records import SlideRecord
 from napari_umpire.slides.scale import (
     VISIUM_NOMINAL_DIAMETER_UM,
+    VISIUM_PITCH_UM,
+    VISIUM_SPOT_UM,
     PhysicalScale,
     hex_pitch_px,
     is_hexagonal,
@@ -37,14 +40,17 @@ if TYPE_CHECKING:
 
 __all__ = ["claims", "read"]
 
-_ELEMENTS = ("images", "labels", "points", "shapes", "tables", "table")
-VISIUM_PITCH_UM, VISIUM_SPOT_UM = 100.0, 55.0
+_ELEMENTS = ("images", "labels", "points", "shapes", "tables")
 
 
 def claims(path: Path) -> bool:
     """Whether the path is a zarr group with the folders of SpatialData."""
     root = any((path / n).is_file() for n in ("zarr.json", ".zgroup"))
-    return root and any((path / e).is_dir() for e in _ELEMENTS)
+    if not root:
+        return False
+    # In stores of the first format the one table lies in a group of its name; the group "tables"
+    # of a later store looks the same from outside.
+    return any((path / e).is_dir() for e in _ELEMENTS) or (path / "table" / "table").is_dir()
 
 
 def read(
@@ -93,7 +99,7 @@ def _load(path: Path) -> SpatialData:
     problems = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError)
     try:
         with quiet_libraries():
-            return spatialdata.read_zarr(path)
+            sdata = spatialdata.read_zarr(path)
     except problems as error:
         raise InputError(
             f"The store {path.name} cannot be read",
@@ -101,6 +107,10 @@ def _load(path: Path) -> SpatialData:
             expected="a complete SpatialData store",
             fix="Write or copy it again",
         ) from error
+    for name, table in sdata.tables.items():
+        for matrix in (table.X, table.layers.get("counts")):
+            check_sparse(matrix, where=f"table {name!r} of {path.name}")
+    return sdata
 
 
 def _read_region(
@@ -111,7 +121,7 @@ def _read_region(
     image: str | Path | None,
     name: str | None,
 ) -> Slide:
-    record = SlideRecord.find(sdata.attrs, region)
+    record = SlideRecord.find(sdata.attrs, region, path.name)
     name = name or (record.name if record is not None else region)
     circles = sdata.shapes[region]
     table = choose_table(sdata, region, record.table if record is not None else None)

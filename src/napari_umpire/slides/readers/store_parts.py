@@ -50,6 +50,12 @@ def choose_table(sdata: SpatialData, region: str, recorded: str | None) -> str |
     ``X`` was transformed but ``layers["counts"]`` is raw, that layer takes its place in memory.
     """
     if recorded is not None and recorded in sdata.tables:
+        if sdata.tables[recorded].X is None:
+            raise InputError(
+                f"Table {recorded!r} of {_store(sdata)} holds no counts",
+                expected="the counts that the slide was stored with",
+                fix="Convert the slide again",
+            )
         return recorded
     mine = [
         name

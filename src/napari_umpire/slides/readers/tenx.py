@@ -97,13 +97,19 @@ def _matrix(folder: Path) -> Path | None:
 def _read_h5(path: Path) -> AnnData:
     import scanpy as sc
 
+    from napari_umpire.genes.checks import check_sparse
+
     try:
-        return sc.read_10x_h5(path)
+        adata = sc.read_10x_h5(path, gex_only=False)
     # scanpy says that a dataset is missing with a bare Exception, which has no narrower name.
     except Exception as error:
         if type(error) is not Exception:
             raise
         raise ValueError(str(error)) from error
+    check_sparse(adata.X, where=path.name)
+    if "feature_types" in adata.var:
+        adata = adata[:, adata.var["feature_types"] == "Gene Expression"].copy()
+    return adata
 
 
 def _read_mtx(folder: Path) -> AnnData:

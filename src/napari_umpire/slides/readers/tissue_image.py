@@ -80,6 +80,7 @@ def choose_image(
         check_overlap(loaded.pyramid.extent, yx, name=name, image=path.name)
         return TissueImage(loaded.pyramid, loaded.mpp, "full")
     if (beside := _beside(outs, yx, size)) is not None:
+        check_overlap(beside.pyramid.extent, yx, name=name, image="the full-resolution image")
         return beside
     if not reduced:
         raise InputError(
