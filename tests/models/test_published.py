@@ -153,7 +153,7 @@ def test_the_image_encoder_is_told_from_its_names(tmp_path, umpire):
 def test_an_existing_folder_is_kept(tmp_path, umpire):
     path = dump(tmp_path / "x.pkl", state_of(umpire)[0])
     import_published(path, tmp_path, tmp_path / "model", vision=VISION)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         import_published(path, tmp_path, tmp_path / "model", vision=replace(VISION))
     import_published(path, tmp_path, tmp_path / "model", vision=VISION, overwrite=True)
 

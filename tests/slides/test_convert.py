@@ -100,7 +100,7 @@ def test_an_existing_path_is_left_alone(visium, tmp_path):
     path = tmp_path / "out.zarr"
     path.mkdir()
     (path / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         write_slide(slide, path)
     assert [p.name for p in path.iterdir()] == ["mine.txt"]
 

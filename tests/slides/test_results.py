@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     def denied(**_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(results.tempfile, "mkdtemp", denied)
+    monkeypatch.setattr("tempfile.mkdtemp", denied)
     with pytest.raises(InputError, match="section 7.zarr.*Permission denied.*store="):
         write_results(slide, prediction_of(slide), name="r")
     assert [p.name for p in tmp_path.iterdir()] == ["section 7.png"]
@@ -349,7 +349,7 @@ def test_a_killed_run_leaves_the_store_readable(
 
     with monkeypatch.context() as patch:
         patch.setattr(results, "_move", killed)
-        patch.setattr(results.shutil, "rmtree", lambda *_, **__: None)  # no time to tidy up
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # no time to tidy up
         with pytest.raises(KeyboardInterrupt):
             write_results(slide, prediction_of(slide), name="r")
     assert fingerprints(store) == before

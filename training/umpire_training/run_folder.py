@@ -8,10 +8,12 @@ import os
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.files import hold, make_folder, replace_file
 from umpire_training.keys import flatten
 
 if TYPE_CHECKING:
@@ -32,6 +34,15 @@ def is_main_process() -> bool:
     return True
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cannot break: what cannot be written is left out of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Logging's own answer is a traceback per line."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 class RunFolder:
     """A context in which one run writes.
 
@@ -49,7 +60,8 @@ class RunFolder:
     Raises
     ------
     InputError
-        Where the folder holds another run or other files, or ``resume`` finds other options.
+        Where the folder holds another run or other files, ``resume`` finds other options, or, on
+        entering, where it cannot be written to or another process is at work in it.
     """
 
     def __init__(self, path: str | Path, *, verb: str, options: Any, resume: bool = False) -> None:
@@ -102,12 +114,9 @@ class RunFolder:
         console.addFilter(lambda record: not getattr(record, "file_only", False))
         self._handlers = [console]
         if is_main_process():
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._handlers.append(self._open_log())
             if not self.resumed:
                 self._save_config()
-            file = logging.FileHandler(self.path / LOG, encoding="utf-8")
-            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            self._handlers.append(file)
         else:
             console.setLevel(logging.ERROR)
         for handler in self._handlers:
@@ -127,13 +136,34 @@ class RunFolder:
             logger.info("interrupted", extra={"file_only": True})
         elif error is not None:
             # The console gets the error from the caller; the log keeps where it arose.
-            logger.error("failed", exc_info=(kind, error, trace), extra={"file_only": True})
+            logger.error("failed", exc_info=error, extra={"file_only": True})
         warnings.showwarning = self._show
         for handler in self._handlers:
             logger.removeHandler(handler)
-            handler.close()
+            # A full disk must not hide what ended the run.
+            with suppress(OSError):
+                handler.close()
         if error is not None and not self.resumed:
             self._remove_if_nothing_was_made()
+
+    def _open_log(self) -> logging.Handler:
+        """The log file, in a folder that no other process works in."""
+        make_folder(self.path)
+        try:
+            file = _LogFile(self.path / LOG, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written to", got=error, fix="Choose another --output"
+            ) from error
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        taken = not hold(file.stream)
+        if taken or (not self.resumed and (self.path / CONFIG).is_file()):
+            file.close()
+            raise InputError(
+                f"Another process is at work in {self.path}",
+                fix="Wait until it has ended, or choose another --output",
+            )
+        return file
 
     def _log_warning(
         self,
@@ -204,11 +234,9 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
 def _write_yaml(path: Path, tree: dict[str, Any], header: str = "") -> None:
     import yaml
 
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(
-        header + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
-    temporary.replace(path)
+    text = header + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    with replace_file(path) as written:
+        written.write_text(text, encoding="utf-8")
 
 
 def _now() -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.files import replace_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,12 +44,5 @@ def flush(array: np.ndarray) -> None:
 
 def replace_array(path: Path, array: np.ndarray) -> None:
     """Write ``path`` anew such that a reader, or a later run, finds the old or the new whole."""
-    tmp = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with tmp.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(tmp, path)
-    finally:
-        tmp.unlink(missing_ok=True)
+    with replace_file(path) as written:
+        np.save(written, array, allow_pickle=False)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import replace_file
 from napari_umpire.inference.record import RunRecord
 from napari_umpire.inference.reference import ReferenceDatabase
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_umpire.inference.prediction import Prediction
 
 __all__ = ["load", "save"]
@@ -54,14 +54,8 @@ def save(prediction: Prediction, path: Path) -> Path:
         arrays["instance_id"] = spots["instance_id"].to_numpy()
     if prediction.embeddings is not None:
         arrays["embeddings"] = prediction.embeddings
-    handle, tmp = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
-    finally:
-        Path(tmp).unlink(missing_ok=True)
+    with replace_file(path) as written, written.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
     return path
 
 

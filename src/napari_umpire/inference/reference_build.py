@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 
 from napari_umpire import __version__
 from napari_umpire.errors import InputError
+from napari_umpire.files import make_folder, scratch_beside
 from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.reference_format import (
     ARRAYS,
@@ -88,10 +88,14 @@ class ReferenceWriter:
             raise InputError(
                 f"{self.folder} already exists", fix="Choose a new folder, or remove this one"
             )
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        hidden = tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.folder.parent)
-        self._tmp = Path(hidden)
-        self._parts = self._tmp / "parts"
+        make_folder(self.folder.parent)
+        self._scratch = ExitStack()
+        try:
+            scratch = self._scratch.enter_context(scratch_beside(self.folder))
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written", got=error) from error
+        self._tmp, self._parts = scratch / "new", scratch / "parts"
+        self._tmp.mkdir()
         self._parts.mkdir()
         self._slides: list[SlideInfo] = []
         self._genes: dict[str, tuple[str, str]] = {}
@@ -107,7 +111,7 @@ class ReferenceWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._scratch.close()
 
     def add(self, part: ReferencePart) -> None:
         """Check one slide and write it down."""
@@ -151,7 +155,6 @@ class ReferenceWriter:
         np.save(self._tmp / "measured.npy", measured, allow_pickle=False)
         frame = pd.DataFrame.from_dict(self._genes, orient="index", columns=["id", "symbol"])
         frame.to_csv(self._tmp / "genes.csv", index_label="key")
-        shutil.rmtree(self._parts)
         info = ReferenceInfo(
             n=n,
             dim=self._dim,
@@ -164,7 +167,6 @@ class ReferenceWriter:
             made_by=f"napari-umpire {__version__}",
         )
         info.write(self._tmp / "reference.json")
-        self._tmp.chmod(0o755)
         try:
             os.rename(self._tmp, self.folder)
         except OSError as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import scratch_beside
 from napari_umpire.slides.elements import assemble, element_name, quiet_libraries
 from napari_umpire.slides.records import ATTRS_KEY, SlideRecord
 
@@ -45,7 +44,7 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     """
     path = Path(path).expanduser()
     if path.exists() or path.is_symlink():
-        raise InputError(f"{path} exists already", fix="Choose another name, or remove it first")
+        raise InputError(f"{path} already exists", fix="Choose another name, or remove it first")
     if path.suffix != ".zarr":
         raise InputError(f"{path.name} is no name for a store", expected="a name ending in .zarr")
     if not path.parent.is_dir():
@@ -64,15 +63,9 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     record = SlideRecord.of(slide, image=image, table="table" if slide.has_counts else None)
     sdata.attrs[ATTRS_KEY] = record.to_attrs(region)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path} cannot be written", got=error) from error
-    try:
-        with quiet_libraries():
+        with scratch_beside(path) as folder, quiet_libraries():
             sdata.write(folder / path.name)
-        os.rename(folder / path.name, path)
+            os.rename(folder / path.name, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written", got=error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return path

@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import scratch_beside
 from napari_umpire.slides.elements import (
     INSTANCE_KEY,
     REGION_KEY,
@@ -148,7 +147,7 @@ def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str:
 
     levels = list(with_overviews(list(slide.pyramid.levels), _OVERVIEW_PX).levels)
     small = tuple(v for v in levels if max(v.shape) <= _OVERVIEW_PX)
-    with _temporary(path) as folder:
+    with scratch_beside(path) as folder:
         made = write_slide(replace(slide, pyramid=Pyramid(small)), folder / path.name)
         element = _insert(made, table, name)
         os.rename(made, path)
@@ -160,7 +159,7 @@ def _insert(store: Path, table: AnnData, name: str) -> str:
     import zarr
     from spatialdata import SpatialData
 
-    with _temporary(store) as folder, quiet_libraries():
+    with scratch_beside(store) as folder, quiet_libraries():
         part = folder / "part.zarr"
         SpatialData(tables={"result": table}).write(part, sdata_formats=_formats(store))
         written = part / "tables" / "result"
@@ -210,16 +209,6 @@ def _move(written: Path, store: Path, name: str) -> str:
             else:
                 return element
         number += 1
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Make a folder beside ``path``, on the same disk, and remove it in the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

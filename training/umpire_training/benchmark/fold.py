@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_umpire.files import replace_file
 from umpire_training.baselines.fold import Fold, Section
 from umpire_training.benchmark.controls import control_rows
 from umpire_training.benchmark.genes import ScoredGenes, choose
@@ -87,9 +88,8 @@ def run_fold(
         "seconds": round(time.monotonic() - started, 1),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    partial = done.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    partial.replace(done)
+    with replace_file(done) as written:
+        written.write_text(json.dumps(result, indent=1), encoding="utf-8")
     logger.info("fold %s done in %.0f s: %s", test.name, result["seconds"], _brief(rows))
     return result
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import replace_file
 from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
@@ -86,13 +87,11 @@ def load_measured(
         position = None if registration is None else read_registration(registration, slide)
         pixels, colour = folder / f"{stem}-patches.npy", folder / f"{stem}-colour.npy"
         if not pixels.is_file():
-            partial = pixels.with_suffix(".partial")
-            follow(write_patches(slide, partial, patches))
-            partial.replace(pixels)
+            with replace_file(pixels) as written:
+                follow(write_patches(slide, written, patches))
         if not colour.is_file():
-            partial = colour.with_suffix(".partial.npy")
-            np.save(partial, follow(slide_features(slide)))
-            partial.replace(colour)
+            with replace_file(colour) as written:
+                np.save(written, follow(slide_features(slide)))
         found.append(
             Measured(
                 source=replace(source, slide=slide),
