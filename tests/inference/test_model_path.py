@@ -59,7 +59,7 @@ def _answer(kind):
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [(errors.GatedRepoError, "is gated"), (errors.RepositoryNotFoundError, "neither a folder")],
+    [(errors.GatedRepoError, "are gated"), (errors.RepositoryNotFoundError, "The hub has no")],
     ids=["gated", "absent"],
 )
 def test_what_the_hub_refuses_is_said_in_words(tmp_path, monkeypatch, kind, message):

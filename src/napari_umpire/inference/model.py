@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import numpy as np
     import torch
@@ -49,15 +49,14 @@ def load_model(
         Where there is no such model, it is damaged, or there is no such device.
     """
     from napari_umpire.inference.devices import pick_device, uses_bf16
-    from napari_umpire.inference.model_path import model_folder
+    from napari_umpire.inference.model_path import is_hub_name, model_folder
     from napari_umpire.models.folder import load_model_folder
 
     where = pick_device(device)
     folder = model_folder(path_or_hub_name)
     loaded = load_model_folder(folder, where)
-    hub = not Path(path_or_hub_name).expanduser().exists()
     return Model(
-        name=str(path_or_hub_name) if hub else folder.resolve().name,
+        name=str(path_or_hub_name) if is_hub_name(path_or_hub_name) else folder.resolve().name,
         path=folder,
         source=str(path_or_hub_name),
         module=loaded.model.eval(),

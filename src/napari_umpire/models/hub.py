@@ -1,4 +1,4 @@
-"""Downloads of image encoders: only ever when the user asked for a hub name."""
+"""Downloads from the Hugging Face hub: only ever when the user asked for a hub name."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["download_weights", "hub_settings", "timm_hub_id"]
+__all__ = ["download_folder", "download_weights", "hub_settings", "timm_hub_id"]
 
 T = TypeVar("T")
 _LOCAL = "Or download the file yourself and give its path as vision.weights"
+_LOCAL_FOLDER = "Or download the model folder yourself and give its path"
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def _asking(hub_id: str, ask: Callable[[], T]) -> T:
-    """Run ``ask``, turning what a hub can answer into words for the user."""
+def _asking(hub_id: str, ask: Callable[[], T], instead: str = _LOCAL) -> T:
+    """Run ``ask``, turning what a hub can answer into words; ``instead`` is the way without it."""
     from huggingface_hub import errors
 
     try:
@@ -29,31 +30,31 @@ def _asking(hub_id: str, ask: Callable[[], T]) -> T:
             f"The weights of {hub_id} are gated, and this computer is not logged in or not "
             "admitted",
             fix=f"Ask for access at huggingface.co/{hub_id} and log in with `hf auth login`. "
-            + _LOCAL,
+            + instead,
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise InputError(
             f"The hub has no {hub_id}, or does not show it to you",
-            fix=f"Check the name; if it is private, log in with `hf auth login`. {_LOCAL}",
+            fix=f"Check the name; if it is private, log in with `hf auth login`. {instead}",
         ) from error
     except errors.EntryNotFoundError as error:
         # The repository was reached and lacks the file, unless the error is the local cache's.
         if not isinstance(error, errors.LocalEntryNotFoundError):
             raise
-        raise _unreached(hub_id, error) from error
+        raise _unreached(hub_id, error, instead) from error
     except errors.HFValidationError as error:
         raise InputError(
             f"{hub_id} is no name of the hub", got=error, expected="owner/name"
         ) from error
     except OSError as error:
-        raise _unreached(hub_id, error) from error
+        raise _unreached(hub_id, error, instead) from error
 
 
-def _unreached(hub_id: str, error: Exception) -> InputError:
+def _unreached(hub_id: str, error: Exception, instead: str) -> InputError:
     return InputError(
         f"The hub could not be reached for {hub_id}",
         got=error,
-        fix=f"Check the connection. {_LOCAL}",
+        fix=f"Check the connection. {instead}",
     )
 
 
@@ -69,6 +70,14 @@ def download_weights(hub_id: str) -> Path:
             continue
         return Path(found)
     raise InputError(f"The hub's {hub_id} has no weights file", expected=" or ".join(_FILES))
+
+
+def download_folder(hub_id: str, patterns: list[str]) -> Path:
+    """The files of a hub repository that fit ``patterns``, downloaded or from the local cache."""
+    import huggingface_hub
+
+    ask = partial(huggingface_hub.snapshot_download, hub_id, allow_patterns=patterns)
+    return Path(_asking(hub_id, ask, _LOCAL_FOLDER))
 
 
 def hub_settings(hub_id: str) -> tuple[str, dict[str, Any], dict[str, Any]]:

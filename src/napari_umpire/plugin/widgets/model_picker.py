@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
@@ -16,10 +15,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_umpire.errors import InputError
+from napari_umpire.inference.model_path import is_hub_name
 from napari_umpire.plugin.model_peek import peek
 from napari_umpire.plugin.widgets.places import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["ModelPicker"]
@@ -91,9 +93,7 @@ class ModelPicker(QWidget):
 
     @property
     def _is_hub_name(self) -> bool:
-        parts = self.value.split("/")
-        is_name = len(parts) == 2 and all(parts) and parts[0] not in {".", "..", "~"}
-        return is_name and not Path(self.value).expanduser().exists()
+        return is_hub_name(self.value)
 
     def _recent(self) -> list[str]:
         kept = settings().value("recent_models", [])
