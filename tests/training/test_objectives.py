@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 
 from umpire_training.objectives.augment import augment, dihedral, stain_jitter
 from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
-from umpire_training.objectives.schedule import learning_rate, make_optimizer, make_scheduler
+from umpire_training.objectives.schedule import learning_rate, make_optimizer
 from umpire_training.options import AugmentOptions, OptimOptions
 
 
@@ -75,8 +75,8 @@ def test_other_schedules(schedule, step, lr):
 
 def test_the_scheduler_follows_the_formula():
     options = OptimOptions(lr=1e-2, min_lr=1e-4, warmup_steps=4)
-    optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(1))], options)
-    scheduler = make_scheduler(optimizer, 20, options)
+    made = make_optimizer([torch.nn.Parameter(torch.zeros(1))], 20, options)
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     seen = []
     for _ in range(20):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -97,9 +97,9 @@ def test_dihedral_gives_the_eight_symmetries():
 def test_stain_jitter_knows_the_stains_and_is_gentle():
     from skimage.color import rgb_from_hed
 
-    from umpire_training.objectives.augment import _RGB_FROM_HED
+    from napari_umpire.models.stain import STAINS
 
-    np.testing.assert_allclose(_RGB_FROM_HED, rgb_from_hed, atol=0.01)
+    np.testing.assert_allclose(STAINS, rgb_from_hed, atol=0.01)
     pixels = torch.randint(30, 255, (16, 3, 8, 8), dtype=torch.uint8)
     assert (stain_jitter(pixels, 1e-6).int() - pixels.int()).abs().max() <= 1
     torch.manual_seed(0)

@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_umpire.errors import InputError
 from umpire_training.run_folder import logger
@@ -109,6 +109,7 @@ def fit(
     *,
     folder: Path,
     options: TrainerOptions,
+    clip_norm: float | None,
     seed: int,
     resume: bool,
 ) -> None:
@@ -124,6 +125,8 @@ def fit(
         Takes an array of row numbers, gives a batch of tensors on the CPU.
     folder
         Where checkpoints/, metrics.csv and the TensorBoard files go.
+    clip_norm
+        Bound of the gradient norm; None: none.
 
     Raises
     ------
@@ -157,7 +160,7 @@ def fit(
             accelerator=options.accelerator,
             devices=options.devices,
             strategy=options.strategy,
-            precision=options.precision,
+            precision=cast("Any", options.precision),
             max_steps=plan.total_steps,
             max_epochs=plan.rounds,
             callbacks=callbacks,
@@ -165,7 +168,7 @@ def fit(
             log_every_n_steps=options.log_every,
             enable_progress_bar=options.progress_bar and os.isatty(2),
             enable_model_summary=False,
-            gradient_clip_val=module.clip_norm,
+            gradient_clip_val=clip_norm,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             default_root_dir=str(folder),

@@ -14,11 +14,9 @@ def dotted_keys(options: type, prefix: str = "") -> dict[str, Any]:
     """Every dotted key of a nest of option dataclasses and its type, groups included."""
     keys: dict[str, Any] = {}
     for name, kind in get_type_hints(options).items():
-        if dataclasses.is_dataclass(kind):
-            keys[prefix + name] = kind
+        keys[prefix + name] = kind
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             keys.update(dotted_keys(kind, f"{prefix}{name}."))
-        else:
-            keys[prefix + name] = kind
     return keys
 
 

@@ -157,18 +157,26 @@ def map_genes(
     )
 
 
-def require_mapped(mapping: GeneMapping, minimum: int = 1, where: str = "the table") -> None:
-    """Raise `InputError` with names of both sides unless `minimum` genes have a column."""
+def require_mapped(
+    mapping: GeneMapping, minimum: int = 1, where: str = "the table", other: str = "the model"
+) -> None:
+    """Raise `InputError` with names of both sides unless `minimum` genes have a column.
+
+    Parameters
+    ----------
+    where, other
+        What has the columns, and whose vocabulary it is, for the message.
+    """
     if mapping.n_genes >= minimum:
         return
     vocabulary = mapping.vocabulary
     known = [s or i for s, i in zip(vocabulary.symbols, vocabulary.ids, strict=True)]
     raise InputError(
-        f"{where} and the model share too few genes"
+        f"{where} and {other} share too few genes"
         if mapping.n_genes
-        else f"{where} and the model share no genes",
+        else f"{where} and {other} share no genes",
         got=f"{mapping.n_genes:,} common genes; {where} has {_some(mapping.names, 3)}",
-        expected=f"at least {minimum:,} of the model's genes, such as "
+        expected=f"at least {minimum:,} gene{'s' * (minimum > 1)} of {other}, such as "
         f"{_some((f'{s} ({i})' for s, i in zip(known, vocabulary.ids, strict=True)), 3)}",
         fix=_advice(mapping.names),
     )

@@ -9,13 +9,15 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["UNMIXING", "optical_density"]
+__all__ = ["STAINS", "UNMIXING", "optical_density"]
 
-_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-UNMIXING = np.linalg.inv(_HED / np.linalg.norm(_HED, axis=1, keepdims=True))
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+"""Density of red, green, blue of haematoxylin, eosin and DAB (Ruifrok and Johnston 2001)."""
+
+UNMIXING = np.linalg.inv(STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True))
 """(3, 3): density of red, green, blue times this is haematoxylin, eosin, third stain.
 
-The inverse of the stain vectors of Ruifrok and Johnston (2001), each scaled to length 1.
+The inverse of `STAINS`, each scaled to length 1.
 """
 
 _LEAST, _MOST = 1e-3, 1.2

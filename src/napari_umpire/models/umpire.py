@@ -156,7 +156,8 @@ class Umpire(nn.Module):
         if gene.standardise:
             self.register_buffer("spot_mean", torch.zeros(self.gene_dim))
             self.register_buffer("spot_std", torch.ones(self.gene_dim))
-        self.visual_projection = nn.Linear(self.image_dim * config.context.widening, config.dim)
+        width = self.image_dim * config.context.widening
+        self.visual_projection: nn.Module = nn.Linear(width, config.dim)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         if config.adapter:
             self.adapter_spot = Adapter(config.dim)

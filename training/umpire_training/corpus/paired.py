@@ -215,16 +215,11 @@ def build_paired(
 
 
 def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
-    from napari_umpire.genes import rank_tokens
+    from napari_umpire.genes import rank_tokens, require_mapped
 
     counts = checked_counts(slide)
     mapping = vocabulary.map(slide.genes)
-    if not mapping.n_mapped:
-        raise InputError(
-            f"Slide {slide.name} shares no gene with the vocabulary",
-            got=f"{len(slide.genes)} genes, such as {slide.genes.index[0]}",
-            expected=f"genes such as {vocabulary.symbols[0]}",
-        )
+    require_mapped(mapping, where=f"Slide {slide.name}", other="the vocabulary")
     mapped = mapping.apply(counts)
     ranks = rank_tokens(mapped, vocabulary.means, length=tokens.length, rounding=tokens.rounding)
     np.save(out / "tokens.npy", ranks)
@@ -239,6 +234,7 @@ def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: T
 
 def write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None]:
     """Cut the patch of every spot into one .npy, (n_spots, px, px, 3) uint8."""
+    from napari_umpire.inference.arrays import create_array, flush
     from napari_umpire.slides.patches import PatchSpec, iter_patches
 
     spec = PatchSpec(
@@ -248,10 +244,10 @@ def write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None
         white_balance=options.white_balance,
     )
     px = options.size_px
-    out = np.lib.format.open_memmap(path, "w+", np.uint8, (slide.n_spots, px, px, 3))
+    out = create_array(path, (slide.n_spots, px, px, 3), np.uint8)
     done = 0
     for batch in iter_patches(slide, spec):
         out[batch.rows] = batch.pixels
         done += len(batch.rows)
         yield Progress(f"patches of {slide.name}", done, slide.n_spots)
-    out.flush()
+    flush(out)

@@ -86,7 +86,7 @@ def build_corpus(
     InputError
         A source that shares no gene with the vocabulary, or no spot that passes ``qc`` at all.
     """
-    from napari_umpire.genes import rank_tokens
+    from napari_umpire.genes import rank_tokens, require_mapped
 
     folder = Path(folder)
     reports = []
@@ -99,12 +99,7 @@ def build_corpus(
                 for part in source.parts(qc):
                     if mapping is None:
                         mapping = vocabulary.map(part.genes)
-                        if not mapping.n_mapped:
-                            raise InputError(
-                                f"{source.path} shares no gene with the vocabulary",
-                                got=f"{len(part.genes)} genes, such as {part.genes.index[0]}",
-                                expected=f"genes such as {vocabulary.symbols[0]}",
-                            )
+                        require_mapped(mapping, where=source.path, other="the vocabulary")
                     counts = mapping.apply(part.counts)
                     out.append(
                         rank_tokens(
@@ -116,7 +111,8 @@ def build_corpus(
                     )
                     _append_spots(partial / "spots.csv", source.name, part)
                     kept += len(part.spots)
-                assert mapping is not None
+                if mapping is None:
+                    raise InputError(f"{source.path} holds no spots", fix="Leave it out")
                 reports.append(
                     {
                         "name": source.name,

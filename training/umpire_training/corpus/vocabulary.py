@@ -46,18 +46,15 @@ def _most_variable(
 ) -> GeneVocabulary:
     """The ``n`` genes of the highest variance of log1p CP10k, in the order of ``vocabulary``."""
     from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.inference.gene_choice import choose_genes
     from umpire_training.corpus.normalise import vocabulary_expression
 
-    spots = 0
-    total, squares = np.zeros(vocabulary.n_genes), np.zeros(vocabulary.n_genes)
-    for source in sources:
-        for part in source.parts(qc):
-            values = vocabulary_expression(part.counts, vocabulary.map(part.genes))
-            spots += values.shape[0]
-            total += np.asarray(values.sum(axis=0, dtype=np.float64)).ravel()
-            squares += np.asarray(values.power(2).sum(axis=0, dtype=np.float64)).ravel()
-    variance = squares / spots - (total / spots) ** 2
-    kept = np.sort(np.argsort(-variance, kind="stable")[:n])
+    parts = (
+        vocabulary_expression(part.counts, vocabulary.map(part.genes))
+        for source in sources
+        for part in source.parts(qc)
+    )
+    kept = np.sort(choose_genes(parts, "VAR", n, min_detected=0.0))
     return GeneVocabulary(
         vocabulary.ids[kept],
         vocabulary.symbols[kept],

@@ -6,7 +6,7 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,9 +15,11 @@ from torch.nn import functional as F
 
 from umpire_training.objectives.augment import augment
 from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
-from umpire_training.objectives.schedule import make_optimizer, make_scheduler
+from umpire_training.objectives.schedule import make_optimizer
 
 if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+
     from napari_umpire.models.umpire import Umpire
     from umpire_training.options import AlignSettings, OptimOptions
 
@@ -59,11 +61,6 @@ class Alignment(LightningModule):
             )
         with torch.no_grad():
             model.logit_scale.fill_(math.log(settings.temperature))
-
-    @property
-    def clip_norm(self) -> float | None:
-        """Bound of the gradient norm."""
-        return self.optim.clip_norm
 
     def train(self, mode: bool = True) -> Alignment:
         """Training mode for the parts that are trained only."""
@@ -109,11 +106,7 @@ class Alignment(LightningModule):
         n = len(next(iter(batch.values())))
         self.log("val_loss", self._loss(batch), prog_bar=True, batch_size=n, sync_dist=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over what is trained, with the schedule per step."""
-        optimizer = make_optimizer([p for p in self.parameters() if p.requires_grad], self.optim)
-        scheduler = make_scheduler(optimizer, self.total_steps, self.optim)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return make_optimizer(trained, self.total_steps, self.optim)

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_umpire.models.stain import STAINS
+
 if TYPE_CHECKING:
     from umpire_training.options import AugmentOptions
 
 __all__ = ["augment", "dihedral", "stain_jitter"]
-
-# Optical density of unit haematoxylin, eosin and DAB (Ruifrok and Johnston 2001).
-_RGB_FROM_HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 
 
 def augment(pixels: Tensor, options: AugmentOptions) -> Tensor:
@@ -44,7 +43,7 @@ def stain_jitter(pixels: Tensor, strength: float) -> Tensor:
     factor of 1 +- ``strength`` and shifted by +- ``strength`` / 10.
     """
     b = len(pixels)
-    rgb_from_hed = torch.tensor(_RGB_FROM_HED, device=pixels.device)
+    rgb_from_hed = torch.tensor(STAINS, dtype=torch.float32, device=pixels.device)
     density = -torch.log10((pixels.float() + 1.0) / 256.0)
     hed = _mix(density, torch.linalg.inv(rgb_from_hed))
     factor = 1.0 + strength * _uniform(b, pixels)

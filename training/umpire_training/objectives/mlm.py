@@ -5,7 +5,7 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from umpire_training.objectives.schedule import make_optimizer, make_scheduler
+from umpire_training.objectives.schedule import make_optimizer
 
 if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+
     from napari_umpire.models.visiumformer import Visiumformer
     from umpire_training.options import MaskOptions, OptimOptions
 
@@ -44,11 +46,6 @@ class MaskedTokens(LightningModule):
         super().__init__()
         self.encoder, self.mask, self.optim, self.total_steps = encoder, mask, optim, total_steps
 
-    @property
-    def clip_norm(self) -> float | None:
-        """Bound of the gradient norm."""
-        return self.optim.clip_norm
-
     def _loss(self, tokens: Tensor) -> Tensor:
         return self.encoder.mlm_loss(tokens, p=self.mask.probability, scheme=self.mask.scheme)
 
@@ -64,11 +61,6 @@ class MaskedTokens(LightningModule):
             "val_loss", self._loss(batch), prog_bar=True, batch_size=len(batch), sync_dist=True
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with the schedule per step."""
-        optimizer = make_optimizer(self.parameters(), self.optim)
-        scheduler = make_scheduler(optimizer, self.total_steps, self.optim)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return make_optimizer(self.parameters(), self.total_steps, self.optim)

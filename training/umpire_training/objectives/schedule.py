@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LambdaLR
+    from collections.abc import Iterable
+
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+    from torch.nn import Parameter
 
     from umpire_training.options import OptimOptions
 
-__all__ = ["learning_rate", "make_optimizer", "make_scheduler"]
+__all__ = ["learning_rate", "make_optimizer"]
 
 
 def learning_rate(step: int, total: int, options: OptimOptions) -> float:
@@ -45,19 +47,19 @@ def _cosine(step: int, total: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(total, 1))))
 
 
-def make_optimizer(parameters: object, options: OptimOptions) -> Optimizer:
-    """AdamW over ``parameters``, weight decay on all of them (as published, no exclusions)."""
+def make_optimizer(
+    parameters: Iterable[Parameter], total: int, options: OptimOptions
+) -> OptimizerLRSchedulerConfig:
+    """AdamW over ``parameters`` with `learning_rate` per step, as Lightning takes it.
+
+    Weight decay is on all of them (as published, no exclusions).
+    """
     import torch
 
     if options.lr <= 0:
         raise InputError("The learning rate must be positive", got=options.lr)
-    return torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
-
-
-def make_scheduler(optimizer: Optimizer, total: int, options: OptimOptions) -> LambdaLR:
-    """The per-step scheduler of `learning_rate`."""
-    import torch
-
-    return torch.optim.lr_scheduler.LambdaLR(
+    optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate(step, total, options) / options.lr
     )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -157,11 +157,12 @@ def _fit(
     """One phase: features of frozen encoders are computed once, then the rest is trained."""
     import torch
 
+    from napari_umpire.inference.devices import pick_device
     from umpire_training.objectives.alignment import Alignment
     from umpire_training.stages.align_data import gene_features, image_features
 
     data.image = data.gene = None
-    device = torch.device("cpu" if trainer.accelerator == "cpu" else _best_device())
+    device = pick_device("cpu" if trainer.accelerator == "cpu" else "auto")
     if not _trains(model.visual_backbone):
         data.image = image_features(model, data.pairs, device)
     if not _trains(model.spot_backbone):
@@ -173,17 +174,20 @@ def _fit(
     torch.manual_seed(seed)
     n_rec = 0 if data.rec is None else len(data.rec.genes)
     module = Alignment(model.cpu(), settings, optim, plan.total_steps, n_rec=n_rec)
-    fit(module, data, plan, folder=folder, options=trainer, seed=seed, resume=resume)
+    fit(
+        module,
+        data,
+        plan,
+        folder=folder,
+        options=trainer,
+        clip_norm=optim.clip_norm,
+        seed=seed,
+        resume=resume,
+    )
 
 
 def _trains(part: Any) -> bool:
     return any(p.requires_grad for p in part.parameters())
-
-
-def _best_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _say(model: Umpire, pairs: PairedSet, plan: Plan, settings: AlignSettings) -> None:

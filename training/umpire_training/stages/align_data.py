@@ -6,7 +6,8 @@ Importing this module imports torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from torch.utils.data import Dataset
 from umpire_training.console import follow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import scipy.sparse as sp
 
     from napari_umpire.models.umpire import Umpire
-    from napari_umpire.progress import Steps
     from umpire_training.corpus.paired import PairedSet
 
 __all__ = ["Columns", "PairRows", "gene_features", "image_features"]
@@ -124,6 +126,13 @@ class PairRows(Dataset):
         slide, row = self.locate(rows)
         return [row[slide == number] for number in range(len(self.pairs.slides))]
 
+    def gene_inputs(self, rows: np.ndarray) -> np.ndarray:
+        """What the gene encoder reads: panel (b, n) float32, or tokens (b, length) int64."""
+        slide, row = self.locate(rows)
+        if self.panel is not None:
+            return self.panel.rows(slide, row)
+        return _gather(self._tokens, slide, row).astype(np.int64)
+
     def __getitem__(self, rows: np.ndarray) -> dict[str, Tensor]:
         slide, row = self.locate(rows)
         batch: dict[str, np.ndarray] = {}
@@ -133,10 +142,8 @@ class PairRows(Dataset):
             batch["pixels"] = _gather(self._patches, slide, row)
         if self.gene is not None:
             batch["gene_features"] = self.gene[rows]
-        elif self.panel is not None:
-            batch["genes"] = self.panel.rows(slide, row)
         else:
-            batch["genes"] = _gather(self._tokens, slide, row).astype(np.int64)
+            batch["genes"] = self.gene_inputs(rows)
         if self.space is not None:
             z = self.space.standardised(slide, row)
             batch["space"] = z if self.components is None else z @ self.components
@@ -153,51 +160,54 @@ def _gather(parts: list[np.ndarray], slide: np.ndarray, row: np.ndarray) -> np.n
     return out
 
 
-def image_features(model: Umpire, pairs: PairedSet, device: Any) -> np.ndarray:
+def image_features(model: Umpire, pairs: PairedSet, device: torch.device) -> np.ndarray:
     """Features of every patch in the context of its slide, (N, D or 2 D) float32."""
-    return follow(_image_features(model, pairs, device))
-
-
-def _image_features(model: Umpire, pairs: PairedSet, device: Any) -> Steps[np.ndarray]:
+    from napari_umpire.inference.embed import compute_features
     from napari_umpire.models.context import slide_context
-    from napari_umpire.progress import Progress
 
     model.eval().to(device)
     context = model.config.context
-    parts, done = [], 0
-    with torch.no_grad():
-        for slide in pairs.slides:
-            patches, pieces = slide.patches, []
-            for start in range(0, len(patches), _ENCODE_BATCH):
-                pixels = torch.from_numpy(np.array(patches[start : start + _ENCODE_BATCH]))
-                pieces.append(model.encode_image(pixels.to(device)).float().cpu())
-                done += len(pixels)
-                yield Progress("image features", done, pairs.n_spots)
-            around = None
-            if context.neighbours:
-                around = torch.from_numpy(slide.neighbours(context.neighbours))
-            parts.append(slide_context(torch.cat(pieces), around, context.standardise).numpy())
+    parts = []
+    for slide in pairs.slides:
+        patches = slide.patches
+        features = follow(
+            compute_features(
+                len(patches),
+                model.image_dim,
+                partial(_batches, patches.__getitem__),
+                model.encode_image,
+                device=device,
+                stage=f"image features of {slide.name}",
+            )
+        )
+        around = None
+        if context.neighbours:
+            around = torch.from_numpy(slide.neighbours(context.neighbours))
+        wide = slide_context(torch.from_numpy(features), around, context.standardise)
+        parts.append(wide.numpy())
     return np.concatenate(parts)
 
 
-def gene_features(model: Umpire, data: PairRows, device: Any) -> np.ndarray:
+def gene_features(model: Umpire, data: PairRows, device: torch.device) -> np.ndarray:
     """Features of every spot's genes, (N, D) float32."""
-    return follow(_gene_features(model, data, device))
-
-
-def _gene_features(model: Umpire, data: PairRows, device: Any) -> Steps[np.ndarray]:
-    from napari_umpire.progress import Progress
+    from napari_umpire.inference.embed import compute_features
 
     model.eval().to(device)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(data), _ENCODE_BATCH):
-            rows = np.arange(start, min(start + _ENCODE_BATCH, len(data)))
-            slide, row = data.locate(rows)
-            if data.panel is not None:
-                inputs = torch.from_numpy(data.panel.rows(slide, row))
-            else:
-                inputs = torch.from_numpy(_gather(data._tokens, slide, row).astype(np.int64))
-            parts.append(model.encode_gene(inputs.to(device)).float().cpu().numpy())
-            yield Progress("gene features", int(rows[-1]) + 1, len(data))
-    return np.concatenate(parts)
+    return follow(
+        compute_features(
+            len(data),
+            model.gene_dim,
+            partial(_batches, data.gene_inputs),
+            model.encode_gene,
+            device=device,
+            stage="gene features",
+        )
+    )
+
+
+def _batches(
+    inputs: Callable[[np.ndarray], np.ndarray], rows: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(rows), _ENCODE_BATCH):
+        batch = rows[start : start + _ENCODE_BATCH]
+        yield batch, inputs(batch)

@@ -82,6 +82,7 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     import torch
 
     from napari_umpire.models.context import ContextConfig
+    from napari_umpire.models.gene_mlp import GeneMLP
     from napari_umpire.models.projection import ProjectionConfig
     from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
     from napari_umpire.models.vision_config import VisionConfig
@@ -112,7 +113,7 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     model = Umpire(config)
     if pretrained is not None:
         model.spot_backbone.load_state_dict(pretrained.module.state_dict())
-    if data.panel is not None:
+    if data.panel is not None and isinstance(model.spot_backbone, GeneMLP):
         model.spot_backbone.set_statistics(
             torch.from_numpy(data.panel.mean), torch.from_numpy(data.panel.std)
         )
