@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -66,12 +67,14 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     attempt at the same ``path`` is removed.
     """
     prefix = f".{path.name}."
-    for left in path.parent.glob(f"{prefix}*/{_HELD}"):
+    for left in path.parent.glob(f"{glob.escape(prefix)}*/{_HELD}"):
         _remove_if_dead(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
     try:
-        with (folder / _HELD).open("w") as file:
+        with (folder / f"{_HELD}.new").open("w") as file:
             hold(file)
+            # Only now may others take it for the sign of a folder in use.
+            os.rename(file.name, folder / _HELD)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
