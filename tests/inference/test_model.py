@@ -250,11 +250,15 @@ def test_a_slide_without_a_gene_of_the_model_is_refused(model):
 
 
 @pytest.mark.parametrize("bad", [-1.0, np.nan, 0.5])
-def test_counts_that_are_not_raw_are_refused_by_name(model, bad):
-    symbol = str(model.vocabulary.symbols[0])
-    genes = pd.DataFrame({"id": "", "symbol": [symbol]}, index=[symbol])
-    with pytest.raises(InputError, match=rf"slide fake.*{symbol}.*s1"):
-        MeasuredGenes.of(FakeSlide(genes, [[1.0], [bad]]), model.vocabulary)
+def test_counts_that_are_not_raw_are_refused_by_name(model, slides, bad):
+    table = slides[0].adata.copy()
+    counts = table.X.toarray().astype(np.float64)
+    counts[1, 0] = bad
+    table.X = counts
+    broken = replace(slides[0])
+    broken.__dict__["adata"] = table
+    with pytest.raises(InputError, match=rf"{table.var_names[0]}.*{table.obs_names[1]}"):
+        MeasuredGenes.of(broken, model.vocabulary)
 
 
 def test_describe_says_what_the_model_wants(referenced):

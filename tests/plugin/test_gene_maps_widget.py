@@ -191,12 +191,12 @@ def test_the_window_shows_the_values_beside_each_other(dock, slide, prediction, 
 
 
 def test_unreadable_counts_are_a_sentence_and_asked_for_once(dock, slide, qtbot, monkeypatch):
-    import scipy.sparse as sp
     from napari.utils.notifications import notification_manager
 
-    bad = slide.counts().astype(np.float32)
-    bad.data[7] = -1
-    monkeypatch.setattr(type(slide), "counts", lambda _: sp.csr_matrix(bad))
+    table = slide.adata.copy()
+    table.X = slide.counts().astype(np.float32)
+    table.X.data[7] = -1
+    monkeypatch.setitem(slide.__dict__, "adata", table)
     notification_manager.records.clear()
     _, widget, session = dock(slide)
     (note,) = notification_manager.records

@@ -14,7 +14,40 @@ from napari_umpire.genes.names import is_ensembl_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["sum_columns", "table_columns"]
+__all__ = ["gene_table", "sum_columns", "table_columns"]
+
+_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "feature_id", "id")
+_SYMBOL_COLUMNS = (
+    "symbol",
+    "gene_symbol",
+    "gene_symbols",
+    "feature_name",
+    "gene_name",
+    "gene_names",
+)
+
+
+def gene_table(var: pd.DataFrame) -> pd.DataFrame:
+    """The genes of a table's columns: index = name, columns ``id`` and ``symbol``, "" if unknown.
+
+    Parameters
+    ----------
+    var
+        ``var`` of an AnnData: ids and symbols under the names that scanpy, CELLxGENE and others
+        give them. Where it has no such column, names that are Ensembl ids are ids, others symbols.
+    """
+    names = var.index.astype(str)
+    ensembl = np.array([is_ensembl_id(name) for name in names], bool)
+
+    def column(candidates: tuple[str, ...], otherwise: np.ndarray) -> np.ndarray:
+        found = next((c for c in candidates if c in var), None)
+        if found is None:
+            return otherwise
+        return np.array(["" if pd.isna(v) else str(v) for v in var[found]], object)
+
+    ids = column(_ID_COLUMNS, np.where(ensembl, names, ""))
+    symbols = column(_SYMBOL_COLUMNS, np.where(ensembl, "", names))
+    return pd.DataFrame({"id": ids, "symbol": symbols}, index=names)
 
 
 def table_columns(genes: pd.DataFrame | Sequence[str]) -> tuple[list[str], list[str], list[str]]:

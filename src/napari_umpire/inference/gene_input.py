@@ -46,21 +46,18 @@ class MeasuredGenes:
 
     @classmethod
     def of(cls, slide: Slide, vocabulary: GeneVocabulary) -> MeasuredGenes:
-        """Check and name the counts of ``slide``.
+        """Name the counts of ``slide``, which checks them.
 
         Raises
         ------
         InputError
             Where the slide has no counts, they are not raw counts, or no gene is the model's.
         """
-        from napari_umpire.genes.checks import check_counts
         from napari_umpire.genes.columns import sum_columns
         from napari_umpire.genes.mapping import require_mapped
 
         named = slide.genes
-        raw = check_counts(
-            slide.counts(), genes=named.index, spots=slide.spots.index, where=f"slide {slide.name}"
-        )
+        raw = slide.counts()
         mapping = vocabulary.map(named)
         require_mapped(mapping, where=f"Slide {slide.name}")
         genes, column = _keys(named, mapping)

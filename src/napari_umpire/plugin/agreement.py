@@ -8,9 +8,10 @@ import numpy as np
 
 from napari_umpire.plugin.layers import UNIT
 
-__all__ = ["Agreement", "agreement"]
+__all__ = ["MIN_GENES", "Agreement", "agreement"]
 
 MIN_GENES = 100
+"""Spots with fewer genes are nearly empty and count for nothing."""
 
 
 @dataclass(frozen=True)

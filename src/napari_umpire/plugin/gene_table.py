@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from napari_umpire.genes.columns import gene_table
 from napari_umpire.plugin.measured import gene_keys
 
 if TYPE_CHECKING:
@@ -97,11 +98,6 @@ def _normalised(genes: pd.DataFrame | None) -> pd.DataFrame:
     """Index = name as given (str), columns key, id, symbol; genes that share a key once."""
     if genes is None or not len(genes):
         return pd.DataFrame({"key": [], "id": [], "symbol": []}, dtype=object)
-    out = pd.DataFrame(index=genes.index.astype(str))
-    ensembl = out.index.str.match(r"^ENS[A-Z]*G\d+")
-    names = out.index.to_series()
-    out["id"] = genes["id"].astype(str).to_numpy() if "id" in genes else names.where(ensembl, "")
-    symbols = names.where(~ensembl, "")
-    out["symbol"] = genes["symbol"].astype(str).to_numpy() if "symbol" in genes else symbols
+    out = gene_table(genes)
     out["key"] = gene_keys(out).to_numpy()
     return out[~out["key"].duplicated()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from napari_umpire.plugin.agreement import MIN_GENES
 from napari_umpire.plugin.raster import raster_of
 from napari_umpire.progress import Progress, Steps
 
@@ -43,8 +44,12 @@ class Measured:
         return self.expression[:, [number]].toarray().ravel()
 
     def most_variable(self) -> str:
-        """Key of the gene with the largest variance over spots with at least 100 genes."""
-        part = self.expression[self.detected >= 100] if (self.detected >= 100).any() else None
+        """Key of the gene with the largest variance over the spots that are not nearly empty."""
+        part = (
+            self.expression[self.detected >= MIN_GENES]
+            if (self.detected >= MIN_GENES).any()
+            else None
+        )
         x = self.expression if part is None else part
         mean = np.asarray(x.mean(0)).ravel()
         variance = np.asarray(x.multiply(x).mean(0)).ravel() - mean**2
@@ -75,28 +80,18 @@ def read_measured(slide: Slide) -> Steps[Measured]:
     """
     import scipy.sparse as sp
 
-    from napari_umpire.genes.checks import check_counts
+    from napari_umpire.genes.columns import sum_columns
     from napari_umpire.genes.expression import expression
 
     yield Progress("Reading the counts", 0, slide.n_spots)
-    genes = slide.genes
-    counts = check_counts(
-        slide.counts(), genes=list(genes.index), spots=list(slide.spots.index), where=slide.name
-    )
-    keys = gene_keys(genes)
-    if not keys.is_unique:
-        codes, unique = pd.factorize(keys)
-        ones = np.ones(len(codes), counts.dtype)
-        shape = (len(codes), len(unique))
-        counts = sp.csr_matrix(
-            counts @ sp.csr_matrix((ones, (np.arange(len(codes)), codes)), shape)
-        )
-        first = ~keys.duplicated()
-        genes, keys = genes[first], keys[first]
+    codes, keys = pd.factorize(gene_keys(slide.genes))
+    counts = sum_columns(slide.counts(), codes, len(keys))
     yield Progress("Normalising the counts", 0, slide.n_spots)
     raster_of(slide)
     detected = np.diff(counts.indptr)
-    frame = genes[["id", "symbol"]].set_axis(keys, axis=0)
+    # Of columns that are one gene, the first one's id and symbol are shown.
+    first = np.unique(codes, return_index=True)[1]
+    frame = slide.genes.iloc[first].set_axis(keys, axis=0)
     result = Measured(sp.csc_matrix(expression(counts)), frame, detected)
     yield Progress("Normalising the counts", slide.n_spots, slide.n_spots)
     return result

@@ -138,16 +138,9 @@ class Slide:
         """Measured genes in column order: index = name in the table, columns ``id`` (Ensembl id
         or ""), ``symbol`` (or "").
         """
-        var = self.adata.var
-        names = var.index.astype(str)
-        ids = _column(var, ("gene_ids", "gene_id", "ensembl_id", "id"))
-        symbols = _column(var, ("symbol", "gene_symbol", "gene_name", "gene_names"))
-        is_ensembl = names.str.match(r"^ENS[A-Z]*G\d+")
-        if ids is None:
-            ids = np.where(is_ensembl, names, "")
-        if symbols is None:
-            symbols = np.where(is_ensembl, "", names)
-        return pd.DataFrame({"id": ids, "symbol": symbols}, index=names)
+        from napari_umpire.genes.columns import gene_table
+
+        return gene_table(self.adata.var)
 
     @cached_property
     def digest(self) -> str:
@@ -176,10 +169,3 @@ def tidy_spots(spots: pd.DataFrame) -> pd.DataFrame:
     tidy = spots[[c for c in SPOT_COLUMNS if c in spots]].copy()
     tidy.index = pd.Index(tidy.index.astype(str), name=None)
     return tidy
-
-
-def _column(var: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray | None:
-    for name in names:
-        if name in var.columns:
-            return var[name].astype(str).to_numpy()
-    return None

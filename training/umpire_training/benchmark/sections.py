@@ -13,7 +13,8 @@ from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
 from umpire_training.corpus.normalise import vocabulary_expression
-from umpire_training.corpus.paired import checked_counts, good_spots, write_patches
+from umpire_training.corpus.paired import write_patches
+from umpire_training.corpus.qc import good_spots
 from umpire_training.corpus.sources import SlideSource
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def load_measured(
         found.append(
             Measured(
                 source=replace(source, slide=slide),
-                counts=checked_counts(slide),
+                counts=slide.counts(),
                 patches=pixels,
                 colour=np.load(colour, allow_pickle=False),
                 position=position,

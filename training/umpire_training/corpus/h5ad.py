@@ -6,22 +6,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from napari_umpire.errors import InputError
+from napari_umpire.genes.columns import gene_table
 from umpire_training.corpus.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
     import scipy.sparse as sp
 
-__all__ = ["H5adSource", "gene_table"]
+__all__ = ["H5adSource"]
 
 _ROWS = 4096
-_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "feature_id", "id")
-_SYMBOL_COLUMNS = ("symbol", "gene_symbol", "gene_symbols", "feature_name", "gene_name")
 
 
 @dataclass(frozen=True)
@@ -71,18 +68,3 @@ class H5adSource(Source):
                 expected="an AnnData file with raw counts in X, raw or the layer 'counts'",
                 fix="Write or copy it again",
             ) from error
-
-
-def gene_table(var: pd.DataFrame) -> pd.DataFrame:
-    """Genes of an AnnData as `Slide.genes` gives them: index = name, columns id and symbol."""
-    names = var.index.astype(str)
-    ensembl = np.asarray(names.str.match(r"^ENS[A-Z]*G\d+"))
-    ids = next((var[c].astype(str).to_numpy() for c in _ID_COLUMNS if c in var), None)
-    symbols = next((var[c].astype(str).to_numpy() for c in _SYMBOL_COLUMNS if c in var), None)
-    return pd.DataFrame(
-        {
-            "id": np.where(ensembl, names, "") if ids is None else ids,
-            "symbol": np.where(ensembl, "", names) if symbols is None else symbols,
-        },
-        index=names,
-    )

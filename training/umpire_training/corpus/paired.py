@@ -20,6 +20,7 @@ from napari_umpire.progress import Progress
 from umpire_training.corpus.building import link_or_copy, new_folder, read_json, write_json
 from umpire_training.corpus.normalise import vocabulary_expression
 from umpire_training.corpus.npy import open_npy
+from umpire_training.corpus.qc import good_spots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +37,6 @@ __all__ = [
     "PairedSet",
     "PairedSlide",
     "build_paired",
-    "checked_counts",
-    "good_spots",
     "write_patches",
 ]
 
@@ -127,32 +126,6 @@ class PairedSet:
         return sum(s["n_spots"] for s in self.facts["slides"])
 
 
-def good_spots(slide: Slide, qc: QcOptions) -> Slide:
-    """The slide with the spots that pass ``qc`` only."""
-    from umpire_training.corpus.qc import passes
-
-    counts = checked_counts(slide)
-    keep = passes(counts, qc)
-    if not keep.any():
-        raise InputError(
-            f"No spot of slide {slide.name} passed quality control",
-            expected=f"spots with at least {qc.min_genes} detected genes",
-        )
-    return slide if keep.all() else replace(slide, spots=slide.spots[keep])
-
-
-def checked_counts(slide: Slide) -> sp.csr_matrix:
-    """Raw counts of a slide, canonical CSR; refused where they are not counts."""
-    from napari_umpire.genes import check_counts
-
-    return check_counts(
-        slide.counts(),
-        genes=slide.genes.index,
-        spots=slide.spots.index,
-        where=str(slide.path or slide.name),
-    )
-
-
 def build_paired(
     sources: Sequence[SlideSource],
     vocabulary: GeneVocabulary,
@@ -217,7 +190,7 @@ def build_paired(
 def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
     from napari_umpire.genes import rank_tokens, require_mapped
 
-    counts = checked_counts(slide)
+    counts = slide.counts()
     mapping = vocabulary.map(slide.genes)
     require_mapped(mapping, where=f"Slide {slide.name}", other="the vocabulary")
     mapped = mapping.apply(counts)

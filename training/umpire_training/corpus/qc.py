@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.errors import InputError
+
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from napari_umpire.slides.slide import Slide
     from umpire_training.options import QcOptions
 
-__all__ = ["passes"]
+__all__ = ["good_spots", "passes"]
 
 
 def passes(counts: sp.csr_matrix, options: QcOptions) -> np.ndarray:
@@ -33,3 +37,14 @@ def passes(counts: sp.csr_matrix, options: QcOptions) -> np.ndarray:
     detected = np.diff(counts.indptr)
     total = np.asarray(counts.sum(axis=1)).ravel()
     return (detected >= max(options.min_genes, 1)) & (total >= options.min_counts)
+
+
+def good_spots(slide: Slide, qc: QcOptions) -> Slide:
+    """The slide with the spots that pass ``qc`` only."""
+    keep = passes(slide.counts(), qc)
+    if not keep.any():
+        raise InputError(
+            f"No spot of slide {slide.name} passed quality control",
+            expected=f"spots with at least {qc.min_genes} detected genes",
+        )
+    return slide if keep.all() else replace(slide, spots=slide.spots[keep])

@@ -90,8 +90,8 @@ class CountFile(Source):
     """A count table of the legacy Spatial Transcriptomics layout, read without its image."""
 
     def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
+        from napari_umpire.genes.columns import gene_table
         from napari_umpire.slides.readers.counts_table import read_counts
-        from umpire_training.corpus.h5ad import gene_table
 
         table = read_counts(Path(self.path))
         yield table.X, gene_table(table.var), table.obs_names
