@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.errors import InputError
 from napari_umpire.inference.embed import compute_features
+from napari_umpire.inference.run import check_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,13 +36,7 @@ def image_embeddings(
     from napari_umpire.slides.patches import iter_patches, patch_digest
 
     spec = model.patch_spec
-    mpp = slide.mpp  # a slide without scale is refused here, before any work
-    if slide.n_spots == 0:
-        raise InputError(
-            f"Slide {slide.name} has no spots",
-            expected="tissue on the slide",
-            fix="Check its um per px: with a wrong scale no spot fits on the tissue",
-        )
+    check_slide(slide)
     entry = None
     if cache is not None:
         entry = cache.entry(
@@ -72,7 +66,7 @@ def image_embeddings(
     context = model.config.context
     around = None
     if context.neighbours:
-        near = neighbours(slide.yx, slide.pitch_um / mpp, k=context.neighbours)
+        near = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=context.neighbours)
         around = torch.from_numpy(near)
     with torch.inference_mode():
         wide = slide_context(torch.from_numpy(features), around, context.standardise)

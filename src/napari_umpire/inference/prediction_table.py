@@ -63,9 +63,9 @@ def to_table(
     values = np.empty(shape, np.float32, order="F")  # filled by gene
     spread = np.empty(shape, np.float32, order="F") if std else None
     for column, key in enumerate(keys):
-        values[:, column] = prediction._gene_map(key)
+        values[:, column] = prediction.gene_map(key)
         if spread is not None:
-            one = prediction._spread(key)
+            one = prediction.spread(key)
             if one is None:
                 raise InputError(f"The prediction of {prediction.slide_name} has no spread")
             spread[:, column] = one

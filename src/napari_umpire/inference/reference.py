@@ -14,6 +14,7 @@ from napari_umpire.inference.gene_search import GeneIndex
 from napari_umpire.inference.nearest import top_k
 from napari_umpire.inference.reference_format import (
     LARGE,
+    REBUILD,
     ReferenceInfo,
     file_digest,
     load_array,
@@ -155,8 +156,14 @@ class ReferenceDatabase:
         part = slice(self._indptr[i], self._indptr[i + 1])
         rows, out = self._rows[part], np.zeros(self.n, np.float32)
         if len(rows) and not (rows[0] >= 0 and rows[-1] < self.n and np.all(rows[1:] > rows[:-1])):
-            raise InputError(f"The rows of gene {gene} in {self.path} are damaged", fix=_REBUILD)
-        out[rows] = self._data[part]
+            raise InputError(f"The rows of gene {gene} in {self.path} are damaged", fix=REBUILD)
+        out[rows] = values = self._data[part]
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise InputError(
+                f"The expression of gene {gene} in {self.path} is damaged",
+                got="negative or not finite values",
+                fix=REBUILD,
+            )
         return out
 
     def measured_by(self, gene: str) -> np.ndarray | None:
@@ -176,12 +183,12 @@ class ReferenceDatabase:
                 raise InputError(
                     f"The expression in {self.path} is damaged",
                     got="negative or not finite values",
-                    fix=_REBUILD,
+                    fix=REBUILD,
                 )
 
     def _check_digest(self, name: str) -> None:
         if file_digest(self.path / name) != self.info.files[name]:
-            raise InputError(f"{self.path / name} has changed since it was written", fix=_REBUILD)
+            raise InputError(f"{self.path / name} has changed since it was written", fix=REBUILD)
 
     def _check_small(self) -> None:
         for name in self.info.files:
@@ -189,9 +196,9 @@ class ReferenceDatabase:
                 self._check_digest(name)
         ends = self._indptr
         if ends[0] != 0 or ends[-1] != self.info.nnz or np.any(np.diff(ends) < 0):
-            raise InputError(f"The gene columns of {self.path} are damaged", fix=_REBUILD)
+            raise InputError(f"The gene columns of {self.path} are damaged", fix=REBUILD)
         if len(self._slide) != self.n or not self.genes.index.is_unique:
-            raise InputError(f"{self.path} is inconsistent", fix=_REBUILD)
+            raise InputError(f"{self.path} is inconsistent", fix=REBUILD)
 
     def _check_embeddings(self) -> None:
         for a in range(0, self.n, _ROWS):
@@ -203,11 +210,8 @@ class ReferenceDatabase:
                     f"Row {a + bad[0]} of {self.path / 'embeddings.npy'} is damaged",
                     got=f"length {length[bad[0]]:g}",
                     expected="finite, length 1",
-                    fix=_REBUILD,
+                    fix=REBUILD,
                 )
-
-
-_REBUILD = "Build the reference again"
 
 
 def _read_table(path: Path, n: int, columns: list[str], text: int = 0) -> pd.DataFrame:
@@ -216,12 +220,12 @@ def _read_table(path: Path, n: int, columns: list[str], text: int = 0) -> pd.Dat
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged", got=error, fix=_REBUILD) from error
+        raise InputError(f"{path} is missing or damaged", got=error, fix=REBUILD) from error
     if list(table.columns) != wanted or len(table) != n:
         raise InputError(
             f"{path} has the wrong size",
             got=f"{len(table)} rows of {list(table.columns)}",
             expected=f"{n} rows of {wanted}",
-            fix=_REBUILD,
+            fix=REBUILD,
         )
     return table

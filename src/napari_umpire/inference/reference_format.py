@@ -31,6 +31,7 @@ __all__ = [
     "ARRAYS",
     "LARGE",
     "NORMALISATION",
+    "REBUILD",
     "TABLES",
     "ReferenceInfo",
     "SlideInfo",
@@ -50,6 +51,9 @@ ARRAYS = {
     "measured.npy": np.bool_,
 }
 TABLES = ("genes.csv", "spots.csv")
+REBUILD = "Build the reference again"
+"""What to do about a damaged reference."""
+
 # Too large to digest each time a reference is opened; `ReferenceDatabase.verify` does it.
 LARGE = ("embeddings.npy", "expression_data.npy", "expression_indices.npy")
 
@@ -138,20 +142,17 @@ def read_info(folder: Path) -> ReferenceInfo:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged", got=error, fix=_REBUILD) from error
+        raise InputError(f"{path} is damaged", got=error, fix=REBUILD) from error
     if not intact:
-        raise InputError(f"{path} does not fit its own digest", fix=_REBUILD)
+        raise InputError(f"{path} does not fit its own digest", fix=REBUILD)
     if info.normalisation != NORMALISATION:
         raise InputError(
             f"The expression of {folder} is of another kind",
             got=info.normalisation,
             expected=NORMALISATION,
-            fix=_REBUILD,
+            fix=REBUILD,
         )
     return info
-
-
-_REBUILD = "Build the reference again"
 
 
 def load_array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -160,14 +161,14 @@ def load_array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
         array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"{folder / name} is missing or damaged", got=error, fix=_REBUILD
+            f"{folder / name} is missing or damaged", got=error, fix=REBUILD
         ) from error
     if array.dtype != ARRAYS[name] or array.shape != shape:
         raise InputError(
             f"{folder / name} has the wrong type or shape",
             got=f"{array.dtype} {array.shape}",
             expected=f"{np.dtype(ARRAYS[name])} {shape}",
-            fix=_REBUILD,
+            fix=REBUILD,
         )
     return array
 
@@ -178,4 +179,4 @@ def file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path} is missing or damaged", got=error, fix=_REBUILD) from error
+        raise InputError(f"{path} is missing or damaged", got=error, fix=REBUILD) from error

@@ -9,26 +9,34 @@ from typing import TYPE_CHECKING
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.inference.record import RunRecord, provenance
 from napari_umpire.inference.reference import ReferenceDatabase
-from napari_umpire.inference.weights import WEIGHTINGS
+from napari_umpire.inference.weights import check_weighting
 
 if TYPE_CHECKING:
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.weights import Weighting
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["check_options", "choose_reference", "make_record"]
+__all__ = ["check_options", "check_slide", "choose_reference", "make_record"]
 
 
 def check_options(k: int, weighting: str, batch_size: int) -> None:
     """Refuse options that cannot be, before minutes of work rather than after."""
     if k < 1:
         raise InputError("The number of references per spot must be at least 1", got=k)
-    if weighting not in WEIGHTINGS:
-        raise InputError(
-            "Unknown weighting of references", got=repr(weighting), expected=" or ".join(WEIGHTINGS)
-        )
+    check_weighting(weighting)
     if batch_size < 1:
         raise InputError("The batch size must be at least 1", got=batch_size)
+
+
+def check_slide(slide: Slide) -> None:
+    """Refuse a slide whose image cannot be embedded: without physical scale, or without spots."""
+    slide.scale.require(slide.name)
+    if slide.n_spots == 0:
+        raise InputError(
+            f"Slide {slide.name} has no spots",
+            expected="tissue on the slide",
+            fix="Check its um per px: with a wrong scale no spot fits on the tissue",
+        )
 
 
 def choose_reference(

@@ -8,10 +8,18 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 
-__all__ = ["WEIGHTINGS", "Weighting", "weights"]
+__all__ = ["WEIGHTINGS", "Weighting", "check_weighting", "weights"]
 
 Weighting = Literal["softmax", "similarity"]
 WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
+
+
+def check_weighting(kind: str) -> None:
+    """Raise `InputError` where ``kind`` is not one of `WEIGHTINGS`."""
+    if kind not in WEIGHTINGS:
+        raise InputError(
+            "Unknown weighting of references", got=repr(kind), expected=" or ".join(WEIGHTINGS)
+        )
 
 
 def weights(similarity: np.ndarray, kind: Weighting, scale: float = 1.0) -> np.ndarray:
@@ -38,14 +46,11 @@ def weights(similarity: np.ndarray, kind: Weighting, scale: float = 1.0) -> np.n
     InputError
         For another `kind`.
     """
+    check_weighting(kind)
     sim = np.asarray(similarity, dtype=np.float64)
     if kind == "similarity":
         raw = np.maximum(sim, 0.0)
         raw[raw.sum(axis=1) == 0.0] = 1.0
-    elif kind == "softmax":
-        raw = np.exp(scale * (sim - sim.max(axis=1, keepdims=True)))
     else:
-        raise InputError(
-            "Unknown weighting of references", got=repr(kind), expected=" or ".join(WEIGHTINGS)
-        )
+        raw = np.exp(scale * (sim - sim.max(axis=1, keepdims=True)))
     return (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.config_json import from_data
+from napari_umpire.models.vision_config import VisionConfig
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["ModelPeek", "peek"]
 
 _FITS = 1.05
-_MAX_UPSAMPLING = 2.0  # as `slides.patches.PatchSpec`, which refuses more
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class ModelPeek:
 
     def describe(self, slide: Slide | None = None) -> str:
         """What the model wants, and whether ``slide`` gives it."""
-        wanted = self.field_um / self.size_px
+        from napari_umpire.slides.patches import PatchSpec
+
+        wanted = PatchSpec(self.field_um, self.size_px).mpp
         text = (
             f"Looks at {self.field_um:g} µm of tissue around each spot, as {self.size_px} px "
             f"({wanted:.2g} µm per px), with {self.encoder}."
@@ -54,7 +57,7 @@ class ModelPeek:
             text += f" This image has {finest:.2g} µm per px"
             if finest <= wanted * _FITS:
                 text += ": it fits."
-            elif finest <= wanted * _MAX_UPSAMPLING:
+            elif finest <= wanted * PatchSpec.max_upsampling:
                 text += ": coarser than that, so detail will be missing."
             else:
                 text += ": too coarse for this model."
@@ -78,15 +81,12 @@ def peek(folder: str | Path) -> ModelPeek:
             got = "a file"
         raise InputError(f"{path} is not a model", got=got, expected=wanted)
     try:
-        vision = json.loads(file.read_text(encoding="utf-8"))["vision"]
-        return ModelPeek(
-            path.name,
-            str(vision["name"]),
-            float(vision["field_um"]),
-            int(vision["size_px"]),
-            (path / "reference").is_dir(),
-        )
-    except (ValueError, TypeError, KeyError) as error:
+        settings = json.loads(file.read_text(encoding="utf-8"))["vision"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{file} is not the configuration of a model", got=repr(error), expected=wanted
+            f"{file} is not the configuration of a model", got=error, expected=wanted
         ) from error
+    # Not the whole configuration: its other parts cost the import of torch.
+    vision = from_data(VisionConfig, settings, f"{file}, vision")
+    has_reference = (path / "reference").is_dir()
+    return ModelPeek(path.name, vision.name, vision.field_um, vision.size_px, has_reference)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_umpire.errors import InputError
 from napari_umpire.plugin.raster import raster_of
 from napari_umpire.progress import Progress, Steps
 
@@ -67,14 +66,9 @@ def predict_steps(
     """
     from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.inference.model import load_model
+    from napari_umpire.inference.run import check_slide
 
-    slide.scale.require(slide.name)
-    if slide.n_spots == 0:
-        raise InputError(
-            f"{slide.name} has no spots to predict",
-            expected="tissue on the slide",
-            fix="Check the um per pixel: with a wrong scale no spot fits on the tissue",
-        )
+    check_slide(slide)
     yield Progress("Loading the model", 0, 0, "")
     model = loaded
     if model is None or not _is_same(model, options):
