@@ -172,6 +172,17 @@ def test_a_changed_large_file_is_found_by_verify(reference, name):
         ReferenceDatabase.open(reference.path).verify()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_damaged_expression_is_never_shown(reference, value):
+    gene = next(g for g in reference.genes.index if reference.column(g).any())
+    data = np.load(reference.path / "expression_data.npy")
+    data[0] = value
+    np.save(reference.path / "expression_data.npy", data)
+    opened = ReferenceDatabase.open(reference.path)
+    with pytest.raises(InputError, match=f"expression of gene {gene} in .* is damaged"):
+        opened.column(gene)
+
+
 def test_a_row_outside_the_reference_is_never_used(reference):
     rows = np.load(reference.path / "expression_indices.npy")
     rows[-1] = 10_000

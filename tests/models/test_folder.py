@@ -165,6 +165,8 @@ def truncate(path, n):
         (lambda f: truncate(f / "config.json", 40), ["config.json is not JSON"]),
         (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), ["config.json is not text"]),
         (lambda f: change_config(f, lambda c: c.update(dimm=3)), ["dimm", "Did you mean dim"]),
+        (lambda f: change_config(f, lambda c: c.update(dim=-5)),
+         ["No model can be built from", "negative dimension"]),
         (lambda f: change_config(f, lambda c: c["gene"]["visiumformer"].update(n_tokens=131)),
          ["100 genes", "101 genes"]),
     ],

@@ -16,6 +16,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.files import scratch_beside
 from napari_umpire.models.card import write_card
 from napari_umpire.models.umpire import Umpire, UmpireConfig
+from napari_umpire.models.weight_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,15 +75,12 @@ def save_model(
     if folder.exists() and not (folder / _CONFIG).is_file():
         raise InputError(f"{folder} is not a model folder, so it is not overwritten")
     _check_genes(model.config, vocabulary, "The model")
-    from safetensors.torch import save_file
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_beside(folder) as scratch:
         building = scratch / "new"
         building.mkdir()
         (building / _CONFIG).write_text(model.config.to_json(), encoding="utf-8")
-        state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-        save_file(state, building / _WEIGHTS, metadata={"format": "pt"})
+        write_tensors(building / _WEIGHTS, model.state_dict())
         # safetensors writes for the owner alone; a model folder is for a group to share.
         shutil.copymode(building / _CONFIG, building / _WEIGHTS)
         vocabulary.write_csv(building / _GENES)
@@ -189,12 +187,24 @@ def _filled(config: UmpireConfig, path: Path) -> Umpire:
         with torch.device("meta"):
             model = Umpire(config, pretrained=False)
         model.load_state_dict(_read_checked(path, model), assign=True)
-    except (NotImplementedError, RuntimeError):
-        pass  # an encoder whose constructor computes with its tensors
+    except InputError:
+        raise
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError):
+        pass  # an encoder whose constructor computes with its tensors, or settings of none
     else:
         if not any(buffer.is_meta for buffer in model.buffers()):
             return model
-    model = Umpire(config, pretrained=False)
+    try:
+        model = Umpire(config, pretrained=False)
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"No model can be built from {path.with_name(_CONFIG)}",
+            got=error,
+            expected="the settings of the model that the weights are of",
+            fix="Copy or download the model again",
+        ) from error
     model.load_state_dict(_read_checked(path, model))
     return model
 

@@ -1,4 +1,4 @@
-"""Reading tensors from a file that nobody vouches for."""
+"""Writing tensors to a file, and reading them from one that nobody vouches for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["kind_of", "only_tensors", "quiet_about_protocols", "read_weights", "require_file"]
+__all__ = [
+    "kind_of",
+    "only_tensors",
+    "quiet_about_protocols",
+    "read_weights",
+    "require_file",
+    "write_tensors",
+]
 
 _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
@@ -112,3 +119,21 @@ def only_tensors(data: Any, path: Path) -> dict[str, Tensor]:
             expected="names and tensors",
         )
     return {k: v.detach() for k, v in data.items()}
+
+
+def write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write a state dict as safetensors.
+
+    Raises
+    ------
+    OSError
+        Where the disk refuses; safetensors has an error of its own for that.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{path} could not be written: {error}") from error
