@@ -133,6 +133,14 @@ def test_an_empty_slide_says_that_it_has_no_tissue(tmp_path):
         assert open_slide(path, mpp=1.0).n_spots == 0
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 900)])
+def test_a_picture_of_a_few_pixels_has_no_tissue(tmp_path, size):
+    path = tmp_path / "dot.png"
+    Image.new("RGB", size, (180, 90, 160)).save(path)
+    with pytest.warns(UmpireWarning, match="no tissue was found"):
+        assert open_slide(path, mpp=1.0).n_spots == 0
+
+
 def test_image_and_region_make_no_sense_for_an_image(tissue_tiff):
     with pytest.raises(InputError, match="is an image itself"):
         open_slide(tissue_tiff, region="a")

@@ -90,6 +90,13 @@ def test_a_wrong_path_and_an_empty_folder(tmp_path):
         open_slide(tmp_path / "empty")
 
 
+def test_a_file_inside_of_a_slide_leads_to_its_folder(visium):
+    folder = visium().folder
+    for inside in ("outs/filtered_feature_bc_matrix.h5", "outs/spatial/scalefactors_json.json"):
+        with pytest.raises(InputError, match=r"is not a slide.*Open the folder .*sample"):
+            open_slide(folder / inside)
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.h5ad", "a.zarr"])
 def test_other_files_are_nobodys(tmp_path, name):
     path = tmp_path / name

@@ -289,6 +289,24 @@ def test_a_damaged_store_is_named(visium_sdata, tmp_path):
         open_slide(path)
 
 
+def test_a_damaged_image_is_named(visium, tmp_path):
+    path = write_slide(open_slide(visium().folder), tmp_path / "a.zarr")
+    for chunk in (path / "images").rglob("c/*/*/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"junk")
+    with pytest.raises(InputError, match="An image of the store cannot be decoded"):
+        open_slide(path).pyramid.levels[0].read(0, 0, 50, 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("../../a /b", "a_b"), ("..", "slide"), ("_x", "x"), ("é", "slide")]
+)
+def test_names_of_elements_are_legal_and_seen(text, name):
+    from napari_umpire.slides.elements import element_name
+
+    assert element_name(text) == name
+
+
 @pytest.mark.parametrize(("part", "value"), [("indices", 10**6), ("indptr", 10**6)])
 def test_counts_whose_indices_point_outside_are_refused(visium_sdata, tmp_path, part, value):
     import zarr

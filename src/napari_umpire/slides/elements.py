@@ -43,8 +43,11 @@ SPOT_COLUMN = "spot"
 
 
 def element_name(text: str) -> str:
-    """Return ``text`` as a legal SpatialData name: letters, digits, ``_``, ``-``, ``.``."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_") or "slide"
+    """Return ``text`` as a legal SpatialData name: letters, digits, ``_``, ``-``, ``.``.
+
+    It begins with a letter, a digit or ``-``: a leading dot would hide the element.
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.") or "slide"
 
 
 def image_element(pyramid: Pyramid, chunk: int = 512) -> DataTree:

@@ -108,7 +108,9 @@ def _reader(kind: SlideKind) -> ModuleType:
 def _no_slide(path: Path) -> InputError:
     known = "a Space Ranger folder, a SpatialData store, a legacy ST section or an H&E image"
     if path.is_file():
-        return InputError(f"{path.name} is not a slide", expected=known)
+        around = next((p for p in path.absolute().parents[:3] if sniff(p) is not None), None)
+        fix = None if around is None else f"Open the folder {around}"
+        return InputError(f"{path.name} is not a slide", expected=known, fix=fix)
     inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     if not inside:
         return InputError(f"The folder {path.name} is empty", expected=known)

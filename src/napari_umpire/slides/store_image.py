@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from napari_umpire.errors import InputError
 from napari_umpire.slides.overviews import with_overviews
 from napari_umpire.slides.pyramid import Level, Pyramid, downsample_between, over_white
 
@@ -44,9 +45,17 @@ class StoreLevel(Level):
     def _read_tile(self, row: int, col: int) -> np.ndarray:
         (th, tw), (h, w) = self.tile, self.shape
         y, x = row * th, col * tw
-        block: Any = self._array[:, y : min(y + th, h), x : min(x + tw, w)]
-        if hasattr(block, "compute"):
-            block = block.compute(scheduler="synchronous")
+        try:
+            block: Any = self._array[:, y : min(y + th, h), x : min(x + tw, w)]
+            if hasattr(block, "compute"):
+                block = block.compute(scheduler="synchronous")
+        except (OSError, RuntimeError, ValueError) as error:  # codecs raise what they like
+            raise InputError(
+                "An image of the store cannot be decoded",
+                got=error,
+                expected=f"pixels at y {y}, x {x} of its scale of {h} x {w} px",
+                fix="Write or copy the store again",
+            ) from error
         pixels = np.moveaxis(np.asarray(block), 0, 2)
         if pixels.shape[2] == 4:
             return over_white(pixels)

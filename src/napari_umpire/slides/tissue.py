@@ -189,6 +189,6 @@ def _blocks(field: np.ndarray, edge: int) -> np.ndarray:
 def _without_small(mask: np.ndarray, size: float) -> np.ndarray:
     """Return ``mask`` without its connected pieces of fewer than ``size`` pixels."""
     pieces, _ = ndimage.label(mask)
-    keep: np.ndarray = np.greater_equal(np.bincount(pieces.ravel()), size)
+    keep: np.ndarray = np.greater_equal(np.bincount(pieces.ravel(), minlength=1), size)
     keep[0] = False
     return keep[pieces]
