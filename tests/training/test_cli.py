@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,18 @@ def test_help_of_a_verb_needs_nothing_heavy(verb):
         (["pretrain", "--output", "o"], "corpus"),
         (["pretrain", "--corpus", "c", "--output", "o", "--optim.lr", "fast"], "optim.lr"),
         (["pretrain", "--corpus", "c", "--output", "o", "--mask.scheme", "odd"], "mask.scheme"),
+        (
+            ["predict", "a", "--model", "m", "--k", "many"],
+            "--k cannot take this value. Got: many. Expected: a whole number.",
+        ),
+        (
+            ["predict", "a", "--model", "m", "--mpp", "nan"],
+            "--mpp cannot take this value. Got: nan. Expected: a number or null.",
+        ),
+        (
+            ["predict", "a", "--model", "m", "--weighting", "odd"],
+            "--weighting cannot take this value. Got: odd. Expected: softmax or similarity.",
+        ),
         (["pretrain", "stray", "--corpus", "c"], "unexpected argument 'stray'"),
         (["pretrain", "--corpus"], "--corpus has no value"),
         (["pretrain", "--config", "nowhere.yaml"], "no config file 'nowhere.yaml'"),
@@ -165,6 +178,10 @@ def test_exit_codes(monkeypatch, capsys):
 
     assert ends_with(InputError("The slide is upside down")) == 2
     assert ends_with(TrainingStopped("The loss became nan")) == 1
+    assert ends_with(OSError(errno.ENOSPC, "No space left on device", "a.npy")) == 1
+    assert "at a.npy failed. Got: No space left" in capsys.readouterr().err
+    assert ends_with(OSError("59582 requested and 40928 written")) == 1
+    assert "no room on the disk" in capsys.readouterr().err
     assert ends_with(KeyboardInterrupt()) == 130
     assert "Traceback" not in capsys.readouterr().err
 

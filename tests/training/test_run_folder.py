@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -65,6 +67,52 @@ def test_a_run_that_failed_later_keeps_its_log(tmp_path):
     log = (tmp_path / "run" / "run.log").read_text()
     assert "Traceback" in log
     assert "disk on fire" in log
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks by flock")
+def test_two_processes_never_work_in_one_folder(tmp_path):
+    first = RunFolder(tmp_path / "run", verb="pretrain", options=options())
+    second = RunFolder(tmp_path / "run", verb="pretrain", options=options(seed=5))
+    with first:
+        saved = (tmp_path / "run" / "config.yaml").read_text()
+        resumed = RunFolder(tmp_path / "run", verb="pretrain", options=options(), resume=True)
+        for other in (second, resumed):
+            with pytest.raises(InputError, match="Another process is at work"), other:
+                pass
+        assert (tmp_path / "run" / "config.yaml").read_text() == saved
+        logger.info("still here")
+    assert "still here" in (tmp_path / "run" / "run.log").read_text()
+
+
+def test_a_run_killed_before_its_config_was_whole_can_be_started_again(tmp_path):
+    for name in ("run.log", ".123.config.yaml"):
+        (tmp_path / name).touch()
+    with RunFolder(tmp_path, verb="pretrain", options=options()) as run:
+        assert not run.resumed
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"cannot be made.*Not a directory"),
+        RunFolder(tmp_path / "file" / "run", verb="pretrain", options=options()),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_does_not_hide_what_ended_the_run(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.log").symlink_to("/dev/full")
+
+    def work():
+        with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
+            logger.info("hello")
+            raise InputError("the true reason")
+
+    with pytest.raises(InputError, match="the true reason"):
+        work()
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_other_processes_of_a_distributed_run_write_nothing(tmp_path, monkeypatch):

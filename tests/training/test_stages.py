@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import shutil
 
 import numpy as np
@@ -61,6 +62,40 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(prepared, tmp_path, mo
     assert column(tmp_path / "whole" / "metrics.csv", "step") == column(
         tmp_path / "cut" / "metrics.csv", "step"
     )
+
+
+def test_a_checkpoint_cut_short_is_refused_in_words(prepared, tmp_path, capsys):
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    assert main(argv) == 0
+    (out / "done.yaml").unlink()
+    shutil.rmtree(out / "encoder")
+    last = out / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    capsys.readouterr()
+    assert main([*argv, "--resume"]) == 2
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    last.unlink()
+    assert main([*argv, "--resume"]) == 0
+
+
+def test_a_checkpoint_is_written_beside_its_place_and_renamed(tmp_path, monkeypatch):
+    from umpire_training.callbacks import WholeCheckpoints
+
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"step": 1}, path)
+
+    def half(self, data):
+        with self.open("wb") as file:
+            file.write(bytes(data)[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_bytes", half)
+    with pytest.raises(OSError, match="No space"):
+        WholeCheckpoints().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_nan_stops_with_a_sentence_and_keeps_the_last_checkpoint(

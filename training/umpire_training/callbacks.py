@@ -6,20 +6,22 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 from __future__ import annotations
 
 import csv
+import io
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins import TorchCheckpointIO
 
+from napari_umpire.files import replace_file
 from umpire_training.errors import TrainingStopped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lightning.pytorch import LightningModule, Trainer
 
-__all__ = ["MetricsFile", "SeedEachStep", "StopOnNan", "make_checkpoint"]
+__all__ = ["MetricsFile", "SeedEachStep", "StopOnNan", "WholeCheckpoints", "make_checkpoint"]
 
 _COLUMNS = ("step", "round", "train_loss", "val_loss", "lr", "scale", "seconds")
 
@@ -110,6 +112,25 @@ class MetricsFile(Callback):
             row["scale"] = float(trainer.callback_metrics["scale"])
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoint files that are the old or the new one whole, whenever the process dies.
+
+    Lightning's own way goes through the system's temporary folder, which is often on another disk,
+    from where a file is copied, not moved.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write beside the place, then rename."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with replace_file(path) as written:
+            written.write_bytes(buffer.getbuffer())
 
 
 def make_checkpoint(folder: Path, *, watch: bool) -> ModelCheckpoint:

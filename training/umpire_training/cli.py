@@ -6,8 +6,10 @@ Exit codes: 0 done; 2 the input was at fault (one sentence on stderr, nothing ha
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_umpire.errors import InputError, UmpireWarning
 from umpire_training.errors import TrainingStopped
-from umpire_training.keys import dotted_keys, flatten, is_list, nearest
+from umpire_training.keys import dotted_keys, flatten, in_words, is_list, nearest
 from umpire_training.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TrainingStopped as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{PROG}: {_refused(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{PROG}: interrupted. Training runs continue with --resume.", file=sys.stderr)
         return 130
@@ -59,6 +64,20 @@ def _main(argv: list[str]) -> int:
     if verb not in VERBS:
         raise InputError(f"Unknown verb {verb!r}", **_did_you_mean(verb, VERBS))
     return _module(verb).run(parse(verb, rest)) or 0
+
+
+def _refused(error: OSError) -> InputError:
+    """What a system's refusal that no step could explain means for the user."""
+    name = error.filename2 or error.filename  # of a copy, where it goes to
+    where = f" at {name}" if name else ""
+    # numpy says of a full disk only how much of an array got there.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "written" in str(error)
+    return InputError(
+        f"Reading or writing{where} failed",
+        got=f"{error} (no room on the disk)" if full and not error.errno else error,
+        fix=("Make room on the disk" if full else "Check the folder")
+        + ", then start again; training runs continue with --resume",
+    )
 
 
 def _show_warning(
@@ -101,11 +120,23 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
     try:
         namespace = parser.parse_args([*from_files, *from_shell])
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{verb}: {text}", fix=f"See: {PROG} {verb} --help") from error
+        raise _wrong_value(verb, " ".join(str(error).split()), keys) from error
     del namespace["config"]
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     return options(**vars(instantiate(namespace)))
+
+
+def _wrong_value(verb: str, text: str, keys: dict[str, Any]) -> InputError:
+    """What jsonargparse says of an option, in our words where it is about one value."""
+    found = re.match(r'Parser key "([\w.]+)": .*(?:Got value|Given value): (.*)', text)
+    if found is None or found[1] not in keys:
+        return InputError(f"{verb}: {text}", fix=f"See: {PROG} {verb} --help")
+    return InputError(
+        f"{verb}: --{found[1]} cannot take this value",
+        got=found[2],
+        expected=in_words(keys[found[1]]),
+        fix=f"See: {PROG} {verb} --help",
+    )
 
 
 def _arguments(verb: str, argv: Sequence[str], keys: dict[str, Any]) -> tuple[list[str], list[str]]:

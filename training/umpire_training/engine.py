@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from zipfile import is_zipfile
 
 from napari_umpire.errors import InputError
 from umpire_training.run_folder import logger
@@ -137,7 +138,13 @@ def fit(
     import lightning.pytorch as pl
     import torch
 
-    from umpire_training.callbacks import MetricsFile, SeedEachStep, StopOnNan, make_checkpoint
+    from umpire_training.callbacks import (
+        MetricsFile,
+        SeedEachStep,
+        StopOnNan,
+        WholeCheckpoints,
+        make_checkpoint,
+    )
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
     callbacks: list[Any] = [
@@ -151,6 +158,13 @@ def fit(
 
         callbacks.append(EarlyStopping("val_loss", patience=options.patience, mode="min"))
     last = folder / "checkpoints" / "last.ckpt"
+    resume = resume and last.is_file()
+    if resume and not is_zipfile(last):
+        raise InputError(
+            f"The checkpoint {last} is damaged",
+            got=f"a file of {last.stat().st_size:,} bytes that is cut short",
+            fix="Remove it, and --resume begins the training again",
+        )
     # Lightning's own news (devices, advice) is not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
@@ -164,6 +178,7 @@ def fit(
             max_steps=plan.total_steps,
             max_epochs=plan.rounds,
             callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
             logger=pl.loggers.TensorBoardLogger(str(folder), name="", version="tensorboard"),
             log_every_n_steps=options.log_every,
             enable_progress_bar=options.progress_bar and os.isatty(2),
@@ -175,9 +190,7 @@ def fit(
         )
         loaders = _loaders(data, plan, options, seed, trainer)
         try:
-            trainer.fit(
-                module, *loaders, ckpt_path=str(last) if resume and last.is_file() else None
-            )
+            trainer.fit(module, *loaders, ckpt_path=str(last) if resume else None)
         except SystemExit as stop:
             # Lightning turns Ctrl-C into exit code 1; a shell expects an interrupt.
             if trainer.interrupted:

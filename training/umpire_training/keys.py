@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["dotted_keys", "flatten", "is_list", "nearest"]
+__all__ = ["dotted_keys", "flatten", "in_words", "is_list", "nearest"]
 
 
 def dotted_keys(options: type, prefix: str = "") -> dict[str, Any]:
@@ -48,3 +49,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def is_list(kind: Any) -> bool:
     """Whether an option's type is a list, with or without None beside it."""
     return any(getattr(k, "__origin__", k) is list for k in (kind, *get_args(kind)))
+
+
+def in_words(kind: Any) -> str:
+    """What values an option of this type takes, for a message."""
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    if kind in plain:
+        return plain[kind]
+    if kind is type(None):
+        return "null"
+    if is_list(kind):
+        return "a list"
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(in_words, get_args(kind)))
+    return f"a group of options ({getattr(kind, '__name__', kind)})"

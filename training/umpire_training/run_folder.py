@@ -79,7 +79,7 @@ class RunFolder:
         if (self.path / CONFIG).is_file():
             self._compare(resume)
             self.resumed = True
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self._made():
             raise InputError(
                 f"{self.path} is not empty and holds no run",
                 expected="a new or empty folder",
@@ -90,12 +90,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Where checkpoints go."""
         return self.path / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """The checkpoint to continue from, None where none was written yet."""
-        last = self.checkpoints / "last.ckpt"
-        return last if last.is_file() else None
 
     @property
     def finished(self) -> bool:
@@ -156,7 +150,7 @@ class RunFolder:
                 f"{self.path} cannot be written to", got=error, fix="Choose another --output"
             ) from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        taken = not hold(file.stream)
+        taken = file.stream is not None and not hold(file.stream)
         if taken or (not self.resumed and (self.path / CONFIG).is_file()):
             file.close()
             raise InputError(
@@ -208,14 +202,17 @@ class RunFolder:
 
     def _remove_if_nothing_was_made(self) -> None:
         """A run refused at its start leaves no folder: config and log alone are not a run."""
-        if not is_main_process() or not self.path.is_dir():
+        if not is_main_process() or not self.path.is_dir() or self._made():
             return
-        rest = {p.name for p in self.path.iterdir()} - {CONFIG, LOG}
-        if not rest:
-            for name in (CONFIG, LOG):
-                (self.path / name).unlink(missing_ok=True)
-            if not self._existed:
-                self.path.rmdir()
+        for path in self.path.iterdir():
+            path.unlink()
+        if not self._existed:
+            self.path.rmdir()
+
+    def _made(self) -> list[str]:
+        """What is in the folder beside a config and a log, whole or cut short by a kill."""
+        names = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
+        return [n for n in names if n != LOG and n != CONFIG and not n.endswith(f".{CONFIG}")]
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:

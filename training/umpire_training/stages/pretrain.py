@@ -111,9 +111,8 @@ def pretrain_encoder(
 
 
 def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
-    from safetensors.torch import save_file
-
     from napari_umpire.models.config_json import to_data
+    from napari_umpire.models.weight_files import write_tensors
     from umpire_training.run_folder import is_main_process
 
     if not is_main_process():
@@ -126,8 +125,7 @@ def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
         "trained_on": [source["name"] for source in corpus.facts["sources"]],
     }
     with new_folder(target) as partial:
-        state = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-        save_file(state, partial / "encoder.safetensors")
+        write_tensors(partial / "encoder.safetensors", encoder.state_dict())
         corpus.vocabulary.write_csv(partial / "genes.csv")
         shutil.copymode(partial / "genes.csv", partial / "encoder.safetensors")
         write_json(partial / "encoder.json", facts)

@@ -34,6 +34,7 @@ def run(options: Options) -> None:
     from pathlib import Path
 
     from napari_umpire.errors import InputError
+    from napari_umpire.files import make_folder
     from napari_umpire.slides.convert import write_slide
     from napari_umpire.slides.open import open_slides
     from umpire_training.benchmark.sections import safe_name
@@ -65,6 +66,6 @@ def run(options: Options) -> None:
             "A store would be overwritten", got=", ".join(taken) or "two slides of one name"
         )
     for slide, target in zip(slides, targets, strict=True):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_slide(slide, target)
         say(f"{target}: {slide.n_spots} spots, {slide.scale.describe()}")

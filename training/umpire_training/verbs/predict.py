@@ -101,11 +101,11 @@ def run(options: Options) -> int:
     if not options.slides:
         raise InputError("No slides were given", fix="Name them after the verb")
     check_options(options.k, options.weighting, options.batch_size)
+    if options.output is not None and Path(options.output).is_file():
+        raise InputError(f"{options.output} is a file", expected="a folder for the results")
     model = load_model(options.model, device=options.device)
     reference = ReferenceDatabase.open(options.reference) if options.reference else model.reference
     _check_provenance(options, model, reference)
-    if options.output is not None:
-        Path(options.output).mkdir(parents=True, exist_ok=True)
     cache = None if options.cache is None else FeatureCache(options.cache)
     failed, code = [], 0
     for path in options.slides:
@@ -156,6 +156,7 @@ def _predict(
     from dataclasses import replace
     from pathlib import Path
 
+    from napari_umpire.files import make_folder
     from napari_umpire.slides.results import write_results
     from umpire_training.benchmark.sections import safe_name
     from umpire_training.console import follow
@@ -173,6 +174,7 @@ def _predict(
     table = prediction.to_table(options.genes or None, std=options.std)
     store = None
     if options.output is not None:
+        make_folder(Path(options.output))
         store = Path(options.output) / f"{safe_name(slide.name)}.zarr"
     written = write_results(slide, table, name=options.name, store=store)
     record = replace(
