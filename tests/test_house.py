@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OURS = ("napari_umpire", "umpire_training")
 
 
 def _modules_after(statement: str) -> set[str]:
@@ -56,6 +60,27 @@ def test_the_manifest_is_valid():
 
     manifest = PluginManifest.from_distribution("napari-umpire")
     manifest.validate_imports()
+
+
+@pytest.mark.parametrize("room", ["genes", "slides", "models", "inference", "slides.synthetic"])
+def test_the_public_names_of_a_room_are_where_it_says(room):
+    package = importlib.import_module(f"napari_umpire.{room}")
+    modules = {m.name for m in pkgutil.iter_modules(package.__path__)}
+    # Once imported, a module would hide a name that is also its own.
+    assert not modules & set(package.__all__)
+    assert set(dir(package)) == set(package.__all__)
+    for name in package.__all__:
+        getattr(package, name)
+
+
+def test_no_module_reaches_for_a_private_name_of_another():
+    found = []
+    for path in [p for top in ("src", "training") for p in (ROOT / top).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OURS):
+                private = [a.name for a in node.names if a.name.startswith("_")]
+                found += [f"{path.relative_to(ROOT)}: {n}" for n in private if n != "__version__"]
+    assert not found
 
 
 def test_no_python_module_is_longer_than_four_hundred_lines():

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from napari_umpire.errors import InputError
 from napari_umpire.genes import check_counts, check_sparse
-from napari_umpire.genes.expression import expression
+from napari_umpire.genes.normalise import expression
 
 GENES, SPOTS = ["ERBB2", "PIBF1", "CD3E"], ["2x10", "3x11"]
 

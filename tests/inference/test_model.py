@@ -37,7 +37,7 @@ def referenced(with_reference):
 def plain_images(model, slide):
     """The image embeddings by the definitions, patch by patch, without the machinery."""
     from napari_umpire.models.context import slide_context
-    from napari_umpire.slides.neighbours import neighbours
+    from napari_umpire.slides.neighbourhood import neighbours
     from napari_umpire.slides.patches import iter_patches
 
     features = torch.zeros(slide.n_spots, model.module.image_dim)
@@ -72,7 +72,7 @@ def test_gene_embeddings_do_not_depend_on_the_batch(model, slides, batch_size):
 
 
 def test_a_prediction_is_the_weighted_mean_of_the_nearest_references(referenced, slides):
-    from napari_umpire.genes.expression import expression
+    from napari_umpire.genes.normalise import expression
 
     slide = slides[2]
     prediction = run(referenced.predict(slide, k=9))
@@ -182,7 +182,7 @@ def test_a_reference_of_another_model_is_refused(with_reference, slides, tmp_pat
 def test_a_model_with_a_gene_panel(slides, tmp_path):
     folder = save_tiny_model(tmp_path / "mlp", slides, kind="mlp", neighbours=0, standardise=False)
     model = load_model(folder, "cpu")
-    from napari_umpire.genes.expression import expression
+    from napari_umpire.genes.normalise import expression
 
     slide = slides[1]
     columns = model.vocabulary.map(slide.genes)

@@ -145,13 +145,6 @@ def test_peek_tells_what_a_model_wants_and_whether_the_slide_has_it(model_folder
         assert said in found.describe(slide.with_scale(PhysicalScale(mpp, "user")))
 
 
-def test_the_limit_that_is_told_is_the_one_that_is_kept():
-    from napari_umpire.plugin import model_peek
-    from napari_umpire.slides.patches import PatchSpec
-
-    assert PatchSpec().max_upsampling == model_peek._MAX_UPSAMPLING
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no such folder"), ("", "JSON"), ("{}", "vision"), ("[1]", "list")],

@@ -205,9 +205,23 @@ def test_paired_set_against_the_slides(prepared, slide_paths):
     np.testing.assert_array_equal(corpus.tokens[-len(paired.tokens) :], paired.tokens)
 
 
+def test_room_for_all_patches_is_taken_before_any_is_cut(tmp_path, slide_paths):
+    """A full disk under a mapped file ends the process; so it has to show before."""
+    from napari_umpire.slides.open import open_slide
+    from umpire_training.corpus.paired import write_patches
+    from umpire_training.options import PatchOptions
+
+    path = tmp_path / "patches.npy"
+    slide = open_slide(slide_paths[0])
+    steps = write_patches(slide, path, PatchOptions(size_px=64))
+    assert next(steps).done <= slide.n_spots
+    steps.close()
+    assert path.stat().st_blocks * 512 >= slide.n_spots * 64 * 64 * 3
+
+
 def test_expression_is_scaled_by_genes_that_the_vocabulary_lacks():
     from napari_umpire.genes import GeneVocabulary
-    from umpire_training.corpus.normalise import vocabulary_expression
+    from napari_umpire.genes.normalise import vocabulary_expression
 
     vocabulary = GeneVocabulary(["B", "A"], ["B", "A"], [1.0, 1.0], "test")
     mapping = vocabulary.map(["A", "X", "B"])

@@ -1,7 +1,4 @@
-"""Genes: vocabulary and name mapping, checked counts, expression, rank tokens.
-
-`expression` is imported from its module of the same name, which would hide it here.
-"""
+"""Genes: vocabulary and name mapping, checked counts, expression, rank tokens."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ if TYPE_CHECKING:
     from napari_umpire.genes.checks import check_sparse as check_sparse
     from napari_umpire.genes.mapping import GeneMapping as GeneMapping
     from napari_umpire.genes.mapping import require_mapped as require_mapped
+    from napari_umpire.genes.normalise import expression as expression
     from napari_umpire.genes.tokens import CLS_ID as CLS_ID
     from napari_umpire.genes.tokens import FIRST_GENE_ID as FIRST_GENE_ID
     from napari_umpire.genes.tokens import MASK_ID as MASK_ID
@@ -29,6 +27,7 @@ _WHERE = {
     "check_sparse": "checks",
     "GeneMapping": "mapping",
     "require_mapped": "mapping",
+    "expression": "normalise",
     "CLS_ID": "tokens",
     "FIRST_GENE_ID": "tokens",
     "MASK_ID": "tokens",
@@ -48,6 +47,7 @@ __all__ = [
     "GeneVocabulary",
     "check_counts",
     "check_sparse",
+    "expression",
     "rank_tokens",
     "rank_tokens_reference",
     "require_mapped",

@@ -32,7 +32,7 @@ def image_embeddings(
     import torch
 
     from napari_umpire.models.context import slide_context
-    from napari_umpire.slides.neighbours import neighbours
+    from napari_umpire.slides.neighbourhood import neighbours
     from napari_umpire.slides.patches import iter_patches, patch_digest
 
     spec = model.patch_spec

@@ -66,7 +66,7 @@ class MeasuredGenes:
     @cached_property
     def expression(self) -> sp.csr_matrix:
         """(n_spots, n_keys) float32 log1p CP10k over all genes of the slide."""
-        from napari_umpire.genes.expression import expression
+        from napari_umpire.genes.normalise import expression
 
         return expression(self.counts)
 

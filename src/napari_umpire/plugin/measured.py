@@ -81,7 +81,7 @@ def read_measured(slide: Slide) -> Steps[Measured]:
     import scipy.sparse as sp
 
     from napari_umpire.genes.columns import sum_columns
-    from napari_umpire.genes.expression import expression
+    from napari_umpire.genes.normalise import expression
 
     yield Progress("Reading the counts", 0, slide.n_spots)
     codes, keys = pd.factorize(gene_keys(slide.genes))

@@ -8,6 +8,7 @@ from napari_umpire._lazy import attach
 
 if TYPE_CHECKING:
     from napari_umpire.slides.convert import write_slide as write_slide
+    from napari_umpire.slides.neighbourhood import neighbours as neighbours
     from napari_umpire.slides.open import open_slide as open_slide
     from napari_umpire.slides.open import open_slides as open_slides
     from napari_umpire.slides.open import sniff as sniff
@@ -46,6 +47,7 @@ _NAMES = {
     "iter_patches": "patches",
     "make_slide": "synthetic",
     "make_slides": "synthetic",
+    "neighbours": "neighbourhood",
     "open_slide": "open",
     "open_slides": "open",
     "read_counts": "readers.counts_table",
@@ -71,6 +73,7 @@ __all__ = [
     "iter_patches",
     "make_slide",
     "make_slides",
+    "neighbours",
     "open_slide",
     "open_slides",
     "read_counts",
@@ -81,6 +84,5 @@ __all__ = [
     "write_slide",
     "write_spaceranger",
 ]
-# The function `neighbours` has the name of its module, so it is imported from there.
 
 __getattr__, __dir__ = attach(__name__, {k: f"{__name__}.{v}" for k, v in _NAMES.items()})

@@ -5,15 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from umpire_training.baselines.ridge import colour_ridge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from umpire_training.baselines.fold import Fold
 
-__all__ = ["permuted_ridge"]
+__all__ = ["permuted_ridge", "permuted_rows"]
+
+
+def permuted_rows(slides: np.ndarray, *, n: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield ``n`` orders of the rows, (n_rows,) int64, each permuted within its slide.
+
+    What differs between slides is kept, so that only the pairing of image and counts is lost.
+
+    Parameters
+    ----------
+    slides
+        (n_rows,) slide of each row.
+    """
+    codes, _ = pd.factorize(slides)
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        order = np.arange(len(codes))
+        for code in range(codes.max() + 1):
+            rows = np.flatnonzero(codes == code)
+            order[rows] = rng.permutation(rows)
+        yield order
 
 
 def permuted_ridge(
@@ -32,13 +53,5 @@ def permuted_ridge(
     -------
     (n, n_scores).
     """
-    from napari_umpire.inference.controls import permutation_control
-
-    rows: list[np.ndarray] = []
-
-    def one(order: np.ndarray) -> float:
-        rows.append(score(colour_ridge(fold, order)))
-        return float(rows[-1].mean())
-
-    permutation_control(one, fold.train_slides(), n=n, seed=seed)
-    return np.array(rows)
+    orders = permuted_rows(fold.train_slides(), n=n, seed=seed)
+    return np.array([score(colour_ridge(fold, order)) for order in orders])

@@ -31,7 +31,7 @@ def half_expression(
     -------
     Two (n_spots, n) float32.
     """
-    from napari_umpire.genes.expression import expression
+    from napari_umpire.genes.normalise import expression
 
     rng = np.random.default_rng(seed)
     first = counts.copy()

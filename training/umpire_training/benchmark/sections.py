@@ -9,10 +9,10 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.files import replace_file
+from napari_umpire.genes.normalise import vocabulary_expression
 from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
-from umpire_training.corpus.normalise import vocabulary_expression
 from umpire_training.corpus.paired import write_patches
 from umpire_training.corpus.qc import good_spots
 from umpire_training.corpus.sources import SlideSource

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import make_folder, scratch_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +20,7 @@ __all__ = ["link_or_copy", "new_folder", "read_json", "write_json"]
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that becomes ``path`` when the block ends well.
-
-    What an earlier, killed attempt left is removed first.
+    """Yield a hidden folder that becomes ``path`` when the block ends well.
 
     Raises
     ------
@@ -30,16 +29,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists():
         raise InputError(f"{path} already exists", fix="Choose another folder")
-    partial = path.with_name(path.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-    partial.replace(path)
+    make_folder(path.parent)
+    with scratch_beside(path) as scratch:
+        building = scratch / "new"
+        building.mkdir()
+        yield building
+        os.rename(building, path)
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.normalise import vocabulary_expression
 from napari_umpire.progress import Progress
 from umpire_training.corpus.building import link_or_copy, new_folder, read_json, write_json
-from umpire_training.corpus.normalise import vocabulary_expression
 from umpire_training.corpus.npy import open_npy
 from umpire_training.corpus.qc import good_spots
 
@@ -60,7 +60,7 @@ class PairedSlide:
 
     def neighbours(self, k: int) -> np.ndarray:
         """(n, k) int64 rows of each spot's neighbours in the array, -1 where there is none."""
-        from napari_umpire.slides.neighbours import neighbours
+        from napari_umpire.slides.neighbourhood import neighbours
 
         return neighbours(self.spots()[["y", "x"]].to_numpy(), self.facts()["pitch_px"], k)
 

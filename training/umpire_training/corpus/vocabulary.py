@@ -46,8 +46,8 @@ def _most_variable(
 ) -> GeneVocabulary:
     """The ``n`` genes of the highest variance of log1p CP10k, in the order of ``vocabulary``."""
     from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.genes.normalise import vocabulary_expression
     from napari_umpire.inference.gene_choice import choose_genes
-    from umpire_training.corpus.normalise import vocabulary_expression
 
     parts = (
         vocabulary_expression(part.counts, vocabulary.map(part.genes))

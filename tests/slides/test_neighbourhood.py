@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_umpire.slides.neighbours import neighbours
+from napari_umpire.slides.neighbourhood import neighbours
 
 
 def hexagonal(rows: int, cols: int, pitch: float) -> np.ndarray:
