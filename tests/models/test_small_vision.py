@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.small_vision import SMALL_ENCODERS, OpticalDensity, SmallEncoder
+from napari_umpire.models.small_encoder import OpticalDensity, SmallEncoder
+from napari_umpire.models.small_vision import SMALL_ENCODERS
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from napari_umpire.errors import InputError
-from napari_umpire.models.statistics_net import HybridEncoder, SoftHistogram, StatisticsEncoder
-from napari_umpire.models.texture import TextureEncoder
+from napari_umpire.models.statistics_net import SoftHistogram, StatisticsEncoder
 from napari_umpire.models.vision import create_vision_encoder
 from napari_umpire.models.vision_config import VisionConfig
 
@@ -64,12 +63,12 @@ def test_soft_histogram():
 
 
 def test_evaluation_does_not_depend_on_the_batch(pixels):
-    for encoder in (StatisticsEncoder(), HybridEncoder()):
-        encoder(pixels)
-        encoder.eval()
-        together = encoder(pixels)
-        alone = torch.cat([encoder(patch[None]) for patch in pixels])
-        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    encoder = StatisticsEncoder()
+    encoder(pixels)
+    encoder.eval()
+    together = encoder(pixels)
+    alone = torch.cat([encoder(patch[None]) for patch in pixels])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_the_middle_alone_is_looked_at(pixels):
@@ -84,17 +83,6 @@ def test_the_middle_alone_is_looked_at(pixels):
     torch.testing.assert_close(encoder(pixels), same(pixels[:, :, 16:48, 16:48]))
 
 
-def test_a_hybrid_is_both_and_trains_the_learned_part(pixels):
-    hybrid = HybridEncoder(widths=(4, 4), bins=2).eval()
-    got = hybrid(pixels)
-    assert got.shape == (4, hybrid.num_features) == (4, 186 + 36)
-    torch.testing.assert_close(got[:, :186], TextureEncoder()(pixels))
-    torch.testing.assert_close(got[:, 186:], hybrid.statistics(pixels))
-    hybrid.train()(pixels).square().sum().backward()
-    assert all(name.startswith("statistics.") for name, _ in hybrid.named_parameters())
-    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in hybrid.parameters())
-
-
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_blank_patch_is_finite(value):
     encoder = StatisticsEncoder()
@@ -105,11 +93,10 @@ def test_a_blank_patch_is_finite(value):
 
 
 def test_they_are_registered_by_name():
-    for name, dim in (("umpire-statistics", 202), ("umpire-hybrid", 388)):
-        config = VisionConfig(name, 64, kwargs={"bins": 0, "crop_px": 24})
-        encoder = create_vision_encoder(config).eval()
-        pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-        assert encoder(pixels).shape == (1, encoder.dim) == (1, dim)
+    config = VisionConfig("umpire-statistics", 64, kwargs={"bins": 0, "crop_px": 24})
+    encoder = create_vision_encoder(config).eval()
+    pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    assert encoder(pixels).shape == (1, encoder.dim) == (1, 202)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
 from napari_umpire.models.stain import UNMIXING, optical_density
-from napari_umpire.models.texture import TextureEncoder
 
-__all__ = ["HybridEncoder", "StatisticsEncoder"]
+__all__ = ["StatisticsEncoder"]
 
 _COLOURS = 5
 _LEAST_VARIANCE = 1e-5
@@ -133,27 +132,3 @@ class StatisticsEncoder(nn.Module):
             return pixels
         top, left = (height - edge) // 2, (width - edge) // 2
         return pixels[:, :, top : top + edge, left : left + edge]
-
-
-class HybridEncoder(nn.Module):
-    """The fixed statistics of `TextureEncoder` beside the learned ones of `StatisticsEncoder`.
-
-    (B, 186 + 242) with the defaults; parameters of the learned part as there.
-    """
-
-    def __init__(
-        self,
-        widths: tuple[int, ...] = (16, 32, 48),
-        bins: int = 8,
-        downsample: int = 2,
-        crop_px: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.texture = TextureEncoder()
-        self.statistics = StatisticsEncoder(widths, bins, downsample, crop_px)
-        self.num_features = self.texture.num_features + self.statistics.num_features
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, H) in 0..1 -> (B, num_features)."""
-        learned = self.statistics(pixels)
-        return torch.cat([self.texture(pixels), learned], dim=1)

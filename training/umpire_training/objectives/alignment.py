@@ -74,6 +74,9 @@ class Alignment(LightningModule):
         image = batch.get("image_features")
         if image is None:
             pixels = batch["pixels"].permute(0, 3, 1, 2)
+            middle = getattr(self.model.visual_backbone, "middle", None)
+            if middle is not None:
+                pixels = middle(pixels)
             if self.training:
                 pixels = augment(pixels, self.settings.augment)
             image = self.model.encode_image(pixels)

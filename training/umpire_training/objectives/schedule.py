@@ -58,7 +58,9 @@ def make_optimizer(
 
     if options.lr <= 0:
         raise InputError("The learning rate must be positive", got=options.lr)
-    optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True
+    )
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate(step, total, options) / options.lr
     )

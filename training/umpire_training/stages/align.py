@@ -96,7 +96,7 @@ def align_model(
 
     common: dict[str, Any] = {"settings": settings, "seed": seed, "resume": resume}
     if _two_phases(settings):
-        first = _without_context(model, pairs)
+        first = _without_context(model)
         _fit(first, data, plan, settings.optim, settings.trainer, folder / "encoder", **common)
         _take_over(model, first)
         model.visual_backbone.requires_grad_(False)
@@ -118,28 +118,36 @@ def _two_phases(settings: AlignSettings) -> bool:
     return settings.vision.train and (context.neighbours > 0 or context.standardise)
 
 
-def _without_context(model: Umpire, pairs: PairedSet) -> Umpire:
-    """A copy whose projection takes the features of a lone patch."""
+def _without_context(model: Umpire) -> Umpire:
+    """A copy of what is trained, whose projection takes the features of a lone patch."""
     from torch import nn
 
     from napari_umpire.models.context import ContextConfig
 
     lone = copy.deepcopy(model)
     lone.config = replace(model.config, context=ContextConfig())
+    # The fixed part of an encoder would cost its time at every step and learn nothing.
+    learned = _learned(lone)
+    if learned is not lone.visual_backbone:
+        lone.visual_backbone, lone.image_dim = learned, learned.num_features
     # The phase that follows z-scores the features over each slide; a batch stands in for it here.
     lone.visual_projection = nn.Sequential(
-        nn.BatchNorm1d(model.image_dim, affine=False),
-        nn.Linear(model.image_dim, model.config.dim),
+        nn.BatchNorm1d(lone.image_dim, affine=False),
+        nn.Linear(lone.image_dim, model.config.dim),
     )
     return lone
 
 
 def _take_over(model: Umpire, trained: Umpire) -> None:
     """Everything but the image projection, which sees other features from here on."""
-    state = {
-        k: v for k, v in trained.state_dict().items() if not k.startswith("visual_projection.")
-    }
+    _learned(model).load_state_dict(trained.visual_backbone.state_dict())
+    state = {k: v for k, v in trained.state_dict().items() if not k.startswith("visual_")}
     model.load_state_dict({**model.state_dict(), **state})
+
+
+def _learned(model: Umpire) -> Any:
+    """The part of the image encoder that training changes; as a rule, all of it."""
+    return getattr(model.visual_backbone, "learned", model.visual_backbone)
 
 
 def _fit(
