@@ -10,6 +10,7 @@ import numpy as np
 from napari_umpire.errors import InputError
 from napari_umpire.files import replace_file
 from napari_umpire.genes.normalise import vocabulary_expression
+from napari_umpire.slides.elements import element_name
 from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import Source
     from umpire_training.options import PatchOptions, QcOptions
 
-__all__ = ["Measured", "load_measured", "safe_name"]
+__all__ = ["Measured", "load_measured"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def load_measured(
         if not isinstance(source, SlideSource):
             raise InputError(f"{source.path} has no image", expected="slides with image and counts")
         slide = good_spots(source.slide, qc)
-        stem = safe_name(slide.name)
+        stem = element_name(slide.name)
         position = None if registration is None else read_registration(registration, slide)
         pixels, colour = folder / f"{stem}-patches.npy", folder / f"{stem}-colour.npy"
         if not pixels.is_file():
@@ -103,8 +104,3 @@ def load_measured(
             )
         )
     return found
-
-
-def safe_name(name: str) -> str:
-    """The name as a file name."""
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)

@@ -7,7 +7,6 @@ vocabulary, log1p CP10k over all measured genes), spots.csv and slide.json (pitc
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import pandas as pd
 from napari_umpire.errors import InputError
 from napari_umpire.genes.normalise import vocabulary_expression
 from napari_umpire.progress import Progress
+from napari_umpire.slides.elements import element_name
 from umpire_training.corpus.building import link_or_copy, new_folder, read_json, write_json
 from umpire_training.corpus.npy import open_npy
 from umpire_training.corpus.qc import good_spots
@@ -151,7 +151,7 @@ def build_paired(
         for number, source in enumerate(sources):
             slide = good_spots(source.slide, qc)
             # Names are the user's and may hold anything; the number keeps folders apart.
-            inside = f"slides/{number:04d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', slide.name)}"
+            inside = f"slides/{number:04d}-{element_name(slide.name)}"
             out = partial / inside
             out.mkdir(parents=True)
             mapping = _write_counts(slide, vocabulary, out, tokens)

@@ -36,8 +36,8 @@ def run(options: Options) -> None:
     from napari_umpire.errors import InputError
     from napari_umpire.files import make_folder
     from napari_umpire.slides.convert import write_slide
+    from napari_umpire.slides.elements import element_name
     from napari_umpire.slides.open import open_slides
-    from umpire_training.benchmark.sections import safe_name
     from umpire_training.console import say
 
     if not options.slides:
@@ -59,7 +59,7 @@ def run(options: Options) -> None:
             )
         targets = [output]
     else:
-        targets = [output / f"{safe_name(slide.name)}.zarr" for slide in slides]
+        targets = [output / f"{element_name(slide.name)}.zarr" for slide in slides]
     taken = [str(p) for p in targets if p.exists()]
     if taken or len(set(targets)) < len(targets):
         raise InputError(

@@ -93,8 +93,9 @@ class Options:
 def run(options: Options) -> None:
     """Evaluate in a run folder."""
     from napari_umpire.errors import InputError
+    from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.fold import run_fold
-    from umpire_training.benchmark.sections import load_measured, safe_name
+    from umpire_training.benchmark.sections import load_measured
     from umpire_training.benchmark.table import write_tables
     from umpire_training.corpus.sources import open_sources
     from umpire_training.engine import need_lightning
@@ -126,7 +127,7 @@ def run(options: Options) -> None:
         )
         extra = [source for source in sources if source.path not in options.slides]
         results = [
-            run_fold(measured, i, extra, folder.path / "folds" / safe_name(m.name), options)
+            run_fold(measured, i, extra, folder.path / "folds" / element_name(m.name), options)
             for i, m in enumerate(measured)
             if not options.folds or m.name in options.folds
         ]

@@ -157,8 +157,8 @@ def _predict(
     from pathlib import Path
 
     from napari_umpire.files import make_folder
+    from napari_umpire.slides.elements import element_name
     from napari_umpire.slides.results import write_results
-    from umpire_training.benchmark.sections import safe_name
     from umpire_training.console import follow
 
     prediction = follow(
@@ -175,7 +175,7 @@ def _predict(
     store = None
     if options.output is not None:
         make_folder(Path(options.output))
-        store = Path(options.output) / f"{safe_name(slide.name)}.zarr"
+        store = Path(options.output) / f"{element_name(slide.name)}.zarr"
     written = write_results(slide, table, name=options.name, store=store)
     record = replace(
         prediction.record,
