@@ -74,11 +74,8 @@ class Alignment(LightningModule):
         image = batch.get("image_features")
         if image is None:
             pixels = batch["pixels"].permute(0, 3, 1, 2)
-            middle = getattr(self.model.visual_backbone, "middle", None)
-            if middle is not None:
-                pixels = middle(pixels)
             if self.training:
-                pixels = augment(pixels, self.settings.augment)
+                pixels = self._augment(pixels)
             image = self.model.encode_image(pixels)
         elif self.training and self.settings.input_noise > 0:
             image = image + self.settings.input_noise * torch.randn_like(image)
@@ -95,6 +92,14 @@ class Alignment(LightningModule):
         if self.decoder is not None:
             loss = loss + self.settings.rec.weight * F.mse_loss(self.decoder(image), batch["rec"])
         return loss
+
+    def _augment(self, pixels: Tensor) -> Tensor:
+        middle = getattr(self.model.visual_backbone, "middle", None)
+        if middle is None:
+            return augment(pixels, self.settings.augment)
+        out = pixels.clone()
+        middle(out).copy_(augment(middle(pixels), self.settings.augment))
+        return out
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch; the other spots of the batch are the candidates."""
