@@ -274,6 +274,25 @@ def test_a_slide_in_memory_needs_a_place(tmp_path: Path, synthetic: Slide) -> No
     assert again.element == "r_2"
 
 
+def test_two_runs_that_make_one_store_at_once_both_keep_their_result(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, insert = tmp_path / "a.zarr", results._insert
+    tables = [prediction_of(synthetic, seed) for seed in (1, 2)]
+
+    def other_run_is_faster(store: Path, table: ad.AnnData, name: str) -> str:
+        monkeypatch.setattr(results, "_insert", insert)
+        write_results(synthetic, tables[0], name="umpire", store=path)
+        return insert(store, table, name)
+
+    monkeypatch.setattr(results, "_insert", other_run_is_faster)
+    mine = write_results(synthetic, tables[1], name="umpire", store=path)
+    assert mine == WrittenResult(path, "umpire_2")
+    assert_holds(mine, synthetic, tables[1])
+    assert_holds(WrittenResult(path, "umpire"), synthetic, tables[0])
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_another_slides_store_is_refused(tmp_path: Path, synthetic: Slide) -> None:
     store = write_slide(make_slide(3, rows=8, cols=7, name=synthetic.name), tmp_path / "o.zarr")
     before = fingerprints(store)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import spatialdata as sd
 import yaml
@@ -60,6 +61,40 @@ def test_a_record_of_another_model_is_refused(with_reference, slide_paths, tmp_p
     assert main(["predict", "--config", str(record), "--output", str(tmp_path / "b")]) == 2
     assert "model was 000" in capsys.readouterr().err
     assert not list((tmp_path / "b").glob("*")) if (tmp_path / "b").exists() else True
+
+
+def test_a_record_of_a_slide_that_has_changed_is_refused(
+    with_reference, slide_paths, tmp_path, capsys
+):
+    folder = tmp_path / "section"
+    shutil.copytree(slide_paths[2], folder)
+    argv = ["predict", "--model", str(with_reference), str(folder), "--device", "cpu"]
+    assert main([*argv, "--output", str(tmp_path / "a"), "--genes", "ERBB2"]) == 0
+    (record,) = (tmp_path / "a").glob("*.yaml")
+    positions = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(positions)
+    table["pxl_row_in_fullres"] += 3
+    table.to_csv(positions, index=False)
+    assert main(["predict", "--config", str(record), "--output", str(tmp_path / "b")]) == 2
+    assert "slide was " in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "store", "file"])
+def test_results_go_to_a_folder_and_nothing_else(
+    with_reference, slide_paths, tmp_path, capsys, name
+):
+    output = tmp_path / name
+    if name == "file":
+        output.touch()
+    if name == "store":
+        (output / "shapes").mkdir(parents=True)
+        (output / "zarr.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    argv = ["predict", slide_paths[2], "--model", str(with_reference)]
+    assert main([*argv, "--output", str(output)]) == 2
+    assert "Expected: a folder" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_one_failing_slide_does_not_stop_the_others(with_reference, slide_paths, tmp_path, capsys):

@@ -39,6 +39,7 @@ __all__ = ["WrittenResult", "write_results"]
 
 _KINDS = ("images", "labels", "points", "shapes", "tables")
 _OVERVIEW_PX = 2000
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def write_results(
         path = store_beside(slide)
     with _explained(path):
         path = path.resolve()
-        made = path.exists()
-        element = _insert(path, final, name) if made else _create(slide, path, final, name)
+        element = None if path.exists() else _create(slide, path, final, name)
+        if element is None:
+            element = _insert(path, final, name)
     return WrittenResult(path, element)
 
 
@@ -139,8 +141,11 @@ def _annotated(slide: Slide, table: AnnData) -> AnnData:
         )
 
 
-def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str:
-    """Make a store of the slide with an overview image and the table; return the table's name."""
+def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str | None:
+    """Make a store of the slide with an overview image and the table; return the table's name.
+
+    None where another run has made a store of this slide there in the meantime.
+    """
     from napari_umpire.slides.convert import write_slide
     from napari_umpire.slides.overviews import with_overviews
     from napari_umpire.slides.pyramid import Pyramid
@@ -150,7 +155,12 @@ def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str:
     with scratch_beside(path) as folder:
         made = write_slide(replace(slide, pyramid=Pyramid(small)), folder / path.name)
         element = _insert(made, table, name)
-        os.rename(made, path)
+        try:
+            os.rename(made, path)
+        except OSError as error:
+            if error.errno in _TAKEN and is_store_of(slide, path):
+                return None
+            raise
     return element
 
 
@@ -204,7 +214,7 @@ def _move(written: Path, store: Path, name: str) -> str:
                 os.rename(written, store / "tables" / element)
             except OSError as error:
                 # Another run may have taken the name in between.
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                if error.errno not in _TAKEN:
                     raise
             else:
                 return element

@@ -101,11 +101,15 @@ def run(options: Options) -> int:
     if not options.slides:
         raise InputError("No slides were given", fix="Name them after the verb")
     check_options(options.k, options.weighting, options.batch_size)
-    if options.output is not None and Path(options.output).is_file():
-        raise InputError(f"{options.output} is a file", expected="a folder for the results")
+    if options.output is not None:
+        _check_output(Path(options.output))
     model = load_model(options.model, device=options.device)
     reference = ReferenceDatabase.open(options.reference) if options.reference else model.reference
-    _check_provenance(options, model, reference)
+    _check_provenance(
+        options,
+        model_digest=model.digest,
+        reference_digest=None if reference is None else reference.digest,
+    )
     cache = None if options.cache is None else FeatureCache(options.cache)
     failed, code = [], 0
     for path in options.slides:
@@ -132,17 +136,29 @@ def run(options: Options) -> int:
     return code
 
 
-def _check_provenance(options: Options, model: Model, reference: ReferenceDatabase | None) -> None:
-    """Refuse to repeat a run with another model or reference than its record names."""
+def _check_output(path: Path) -> None:
+    """Refuse, before the work, a place that is no folder for stores."""
+    from napari_umpire.errors import InputError
+    from napari_umpire.slides.open import sniff
+
+    if path.is_file():
+        raise InputError(f"{path} is a file", expected="a folder for the results")
+    if path.suffix == ".zarr" or (path.is_dir() and sniff(path) == "spatialdata"):
+        raise InputError(
+            f"{path} is a store",
+            expected="a folder, which gets one store per slide",
+            fix="Leave out --output to write into the slide's own store, or name a folder",
+        )
+
+
+def _check_provenance(options: Options, **digests: str | None) -> None:
+    """Refuse to repeat a run with another model, reference or slide than its record names."""
     from napari_umpire.inference.record import RunRecord
 
-    if not options.provenance:
-        return
-    record = RunRecord(slide=options.slides[0], model=options.model, provenance=options.provenance)
-    record.check(
-        model_digest=model.digest,
-        reference_digest=None if reference is None else reference.digest,
-    )
+    if options.provenance:
+        slide, model = options.slides[0], options.model
+        record = RunRecord(slide=slide, model=model, provenance=options.provenance)
+        record.check(strict=True, **digests)
 
 
 def _predict(
@@ -161,6 +177,7 @@ def _predict(
     from napari_umpire.slides.results import write_results
     from umpire_training.console import follow
 
+    _check_provenance(options, slide_digest=slide.digest)
     prediction = follow(
         model.predict(
             slide,
