@@ -298,6 +298,14 @@ def test_a_damaged_image_is_named(visium, tmp_path):
         open_slide(path).pyramid.levels[0].read(0, 0, 50, 50)
 
 
+def test_an_image_without_pixels_is_not_read_as_black(visium, tmp_path):
+    path = write_slide(open_slide(visium().folder), tmp_path / "a.zarr")
+    for scale in (path / "images/sample_image").iterdir():
+        shutil.rmtree(scale / "c", ignore_errors=True)
+    with pytest.raises(InputError, match=r"'sample_image' of the store a.zarr holds no pixels"):
+        open_slide(path)
+
+
 @pytest.mark.parametrize(
     ("text", "name"), [("../../a /b", "a_b"), ("..", "slide"), ("_x", "x"), ("é", "slide")]
 )

@@ -127,6 +127,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write beside the place, then rename."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".*.{path.name}"):  # of a process that was killed
+            left.unlink()
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         with replace_file(path) as written:

@@ -82,6 +82,8 @@ def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyr
         Full-resolution px per px of the element's finest scale.
     """
     scales = _scales(sdata.images[name])
+    if sdata.path is not None:
+        _check_chunks(sdata.path / "images" / name)
     arrays = _zarr_arrays(sdata.path, name, len(scales)) if sdata.path is not None else None
     levels: list[Level] = []
     for i, scale in enumerate(scales):
@@ -89,6 +91,18 @@ def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyr
         array = scale.data if arrays is None else arrays[i]
         levels.append(StoreLevel(array, downsample * factor))
     return with_overviews(levels)
+
+
+def _check_chunks(image: Path) -> None:
+    """Refuse an image of which only the description is there: zarr reads what is absent as 0."""
+    described = {"zarr.json", ".zarray", ".zattrs", ".zgroup"}
+    for scale in image.iterdir() if image.is_dir() else ():
+        if scale.is_dir() and not any(p.name not in described for p in scale.iterdir()):
+            raise InputError(
+                f"Image {image.name!r} of the store {image.parents[1].name} holds no pixels",
+                got=f"no chunk in {scale.name}",
+                fix="Copy the store again",
+            )
 
 
 def _size(scale: DataArray) -> tuple[int, int]:
