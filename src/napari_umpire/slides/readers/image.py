@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.scale import VISIUM_PITCH_UM, VISIUM_SPOT_UM, resolve_scale
-from napari_umpire.slides.slide import Slide, tidy_spots
+from napari_umpire.slides.slide import tidy_spots
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["claims", "read"]
 
@@ -56,35 +58,23 @@ def read(
     loaded = load_image(path)
     scale = resolve_scale({} if loaded.mpp is None else {"file": loaded.mpp}, mpp, name=name)
     spots = pd.DataFrame({"y": np.empty(0), "x": np.empty(0), "instance_id": np.empty(0, np.int64)})
-    radius_px = 1.0
     if scale.mpp is not None:
         from napari_umpire.slides.tissue import grid_spots, tissue_mask
 
         mask = tissue_mask(loaded.pyramid, scale.mpp)
         spots = grid_spots(loaded.pyramid, mask, scale.mpp, pitch_um=GRID_PITCH_UM, kind="hex")
         spots = tidy_spots(spots)
-        radius_px = GRID_SPOT_UM / 2 / scale.mpp
         if spots.empty:
             warnings.warn(f"{name}: no tissue was found, so it has no spots", UmpireWarning, 2)
-    region_name = element_name(name)
-    sdata = assemble(
-        loaded.pyramid,
-        spots,
-        region=region_name,
-        image=f"{region_name}_full_image",
-        radius_px=radius_px,
-    )
     return [
-        Slide(
-            name=name,
-            sdata=sdata,
-            pyramid=loaded.pyramid,
-            spots=spots,
-            scale=scale,
+        build_slide(
+            name,
+            loaded.pyramid,
+            spots,
+            scale,
+            platform="image",
             pitch_um=GRID_PITCH_UM,
             spot_diameter_um=GRID_SPOT_UM,
-            platform="image",
-            region=region_name,
             path=path,
         )
     ]

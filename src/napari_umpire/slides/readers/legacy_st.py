@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.readers.counts_table import read_counts
 from napari_umpire.slides.readers.tissue_image import check_overlap
@@ -153,26 +153,15 @@ def _read_section(
     if (pitch_px := square_pitch_px(array)) is not None:
         candidates["spot pitch"] = ST_PITCH_UM / pitch_px
     scale = resolve_scale(candidates, mpp, name=name)
-    region_name = element_name(name)
-    sdata = assemble(
+    return build_slide(
+        name,
         loaded.pyramid,
         spots,
-        region=region_name,
-        image=f"{region_name}_full_image",
-        radius_px=ST_SPOT_UM / 2 / (scale.mpp or 1.0),
-        adata=adata,
-    )
-    return Slide(
-        name=name,
-        sdata=sdata,
-        pyramid=loaded.pyramid,
-        spots=spots,
-        scale=scale,
+        scale,
+        platform="st",
         pitch_um=ST_PITCH_UM,
         spot_diameter_um=ST_SPOT_UM,
-        platform="st",
-        region=region_name,
-        table=None if adata is None else "table",
+        adata=adata,
         path=path,
     )
 

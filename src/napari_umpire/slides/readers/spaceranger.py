@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.build import build_slide
+from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.readers.positions import (
     find_positions,
     read_positions,
@@ -87,27 +88,18 @@ def read(
     )
     scale, pitch_um, spot_um = _scale(array, factors, picture.mpp, mpp, name)
     nominal_px = factors.get("spot_diameter_fullres")
-    region_name = element_name(name)
-    sdata = assemble(
-        picture.pyramid,
-        spots,
-        region=region_name,
-        image=f"{region_name}_{picture.kind}_image",
-        radius_px=(nominal_px or spot_um / (scale.mpp or 1.0)) / 2,
-        adata=adata,
-    )
     return [
-        Slide(
-            name=name,
-            sdata=sdata,
-            pyramid=picture.pyramid,
-            spots=spots,
-            scale=scale,
+        build_slide(
+            name,
+            picture.pyramid,
+            spots,
+            scale,
+            platform="visium",
             pitch_um=pitch_um,
             spot_diameter_um=spot_um,
-            platform="visium",
-            region=region_name,
-            table=None if adata is None else "table",
+            kind=picture.kind,
+            radius_px=None if nominal_px is None else nominal_px / 2,
+            adata=adata,
             path=path,
         )
     ]

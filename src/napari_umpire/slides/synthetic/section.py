@@ -87,37 +87,25 @@ class SyntheticTissue:
         """Return the section as a `Slide` in memory, as a reader would."""
         from anndata import AnnData
 
-        from napari_umpire.slides.elements import assemble, element_name
-        from napari_umpire.slides.slide import Slide
+        from napari_umpire.slides.build import build_slide
 
-        pyramid = with_overviews([ArrayLevel(self.pixels, 1, tile=512)])
-        spots = self.spots.assign(instance_id=np.arange(len(self.spots)))
         variables = pd.DataFrame(
             {"gene_ids": self.genes["id"], "feature_types": "Gene Expression"},
             index=self.genes.index,
         )
-        region = element_name(self.name)
-        sdata = assemble(
-            pyramid,
-            spots,
-            region=region,
-            image=f"{region}_full_image",
-            radius_px=VISIUM_SPOT_UM / 2 / self.mpp,
-            adata=AnnData(
-                self.counts.astype(np.float32), obs=spots[["array_row", "array_col"]], var=variables
-            ),
-        )
-        return Slide(
-            name=self.name,
-            sdata=sdata,
-            pyramid=pyramid,
-            spots=spots,
-            scale=resolve_scale({"file": self.mpp, "spot pitch": self.mpp}),
+        return build_slide(
+            self.name,
+            with_overviews([ArrayLevel(self.pixels, 1, tile=512)]),
+            self.spots.assign(instance_id=np.arange(len(self.spots))),
+            resolve_scale({"file": self.mpp, "spot pitch": self.mpp}),
+            platform="visium",
             pitch_um=VISIUM_PITCH_UM,
             spot_diameter_um=VISIUM_SPOT_UM,
-            platform="visium",
-            region=region,
-            table="table",
+            adata=AnnData(
+                self.counts.astype(np.float32),
+                obs=self.spots[["array_row", "array_col"]],
+                var=variables,
+            ),
         )
 
 

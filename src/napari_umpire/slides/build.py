@@ -1,0 +1,67 @@
+"""A `Slide` of its parts: image, spots, counts and scale, for readers that find no SpatialData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from napari_umpire.slides.elements import assemble, element_name
+from napari_umpire.slides.slide import Slide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from anndata import AnnData
+
+    from napari_umpire.slides.pyramid import Pyramid
+    from napari_umpire.slides.scale import PhysicalScale
+
+__all__ = ["build_slide"]
+
+
+def build_slide(
+    name: str,
+    pyramid: Pyramid,
+    spots: pd.DataFrame,
+    scale: PhysicalScale,
+    *,
+    platform: Literal["visium", "st", "image"],
+    pitch_um: float,
+    spot_diameter_um: float,
+    kind: Literal["full", "hires", "lowres"] = "full",
+    radius_px: float | None = None,
+    adata: AnnData | None = None,
+    path: Path | None = None,
+) -> Slide:
+    """Put the elements into a SpatialData in memory and return the slide over it.
+
+    Parameters
+    ----------
+    spots
+        As `Slide.spots`.
+    kind
+        Which copy of the image it is, for the name of the element.
+    radius_px
+        Of the circles, full-resolution px; None: by ``spot_diameter_um``, or by that many px where
+        the scale is not known.
+    adata
+        Counts, rows as ``spots``; None where nothing was measured.
+    """
+    region = element_name(name)
+    if radius_px is None:
+        radius_px = spot_diameter_um / 2 / (scale.mpp or 1.0)
+    image = f"{region}_{kind}_image"
+    sdata = assemble(pyramid, spots, region=region, image=image, radius_px=radius_px, adata=adata)
+    return Slide(
+        name=name,
+        sdata=sdata,
+        pyramid=pyramid,
+        spots=spots,
+        scale=scale,
+        pitch_um=pitch_um,
+        spot_diameter_um=spot_diameter_um,
+        platform=platform,
+        region=region,
+        table=None if adata is None else "table",
+        path=path,
+    )
