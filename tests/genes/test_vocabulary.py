@@ -257,3 +257,14 @@ def test_the_published_vocabulary(data_dir):
     assert [at["PIBF1"], at["CTSC"], at["H2AZ1"], at["MALAT1"]] == [1586, 3679, 11029, 18909]
     assert vocabulary.means[at["MALAT1"]] == pytest.approx(67.7, abs=0.05)
     assert np.nanmax(vocabulary.means) == vocabulary.means[at["CHGA"]]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda b: b"\xef\xbb\xbf" + b, lambda b: b.replace(b"\n", b"\r\n")]
+)
+def test_a_gene_table_saved_by_a_spreadsheet_is_read(tmp_path, change):
+    vocabulary = GeneVocabulary(["ENSG1", "B"], ["A", "B"], [1.5, np.nan], "test")
+    path = tmp_path / "genes.csv"
+    vocabulary.write_csv(path)
+    path.write_bytes(change(path.read_bytes()))
+    assert GeneVocabulary.read_csv(path).digest == vocabulary.digest

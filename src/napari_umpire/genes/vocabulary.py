@@ -185,7 +185,8 @@ class GeneVocabulary:
         """
         path = Path(path)
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            # Spreadsheets put a byte order mark before what they save.
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 lines = list(csv.reader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(
@@ -217,7 +218,7 @@ def _parse(path: Path, number: int, line: list[str]) -> tuple[str, str, float]:
     except ValueError as error:
         raise InputError(
             f"Line {number} of {path} is not a gene",
-            got=",".join(line),
+            got=" ".join(",".join(line).split()),
             expected="id,symbol,mean with a number or nan as the mean",
         ) from error
 
