@@ -104,7 +104,6 @@ def show(slide: Path, model: Path, gene: str, screenshot: Path | None) -> None:
         session.set_gene(genes.key_of_predicted(prediction.find(gene)))
         session.set_view(beside=True)
         viewer.scale_bar.visible = True
-        viewer.reset_view()
         if screenshot is not None:
             QTimer.singleShot(2500, lambda: _photograph(viewer, screenshot))
 
