@@ -95,6 +95,15 @@ def test_a_prediction_is_the_weighted_mean_of_the_nearest_references(referenced,
     np.testing.assert_allclose(prediction.similarity, best, atol=1e-4)
 
 
+def test_the_record_of_a_model_named_by_a_relative_path_is_read_from_any_folder(
+    referenced, slides, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(referenced.path.parent)
+    prediction = run(load_model(referenced.path.name, "cpu").predict(slides[2], k=3))
+    monkeypatch.chdir(tmp_path)
+    assert load_model(prediction.record.model, "cpu").digest == referenced.digest
+
+
 def test_the_record_repeats_the_prediction(referenced, slides, tmp_path):
     prediction = run(referenced.predict(slides[2], k=11, weighting="similarity"))
     record = prediction.record.read(prediction.record.write(tmp_path / "run.yaml"))

@@ -88,16 +88,18 @@ def make_record(
     batch_size: int,
 ) -> RunRecord:
     """The record from which ``umpire-train predict --config`` makes this prediction again."""
+    from napari_umpire.inference.model_path import is_hub_name
     from napari_umpire.slides.open import sniff
 
     region = None
     if slide.path is not None and sniff(slide.path) == "spatialdata":
         region = slide.region  # a store may hold several slides
+    hub = is_hub_name(model.source)
     own = reference.path.resolve() == (model.path / "reference").resolve()
     return RunRecord(
         slide=slide.name if slide.path is None else str(slide.path),
-        model=model.source,
-        reference=None if own else str(reference.path),
+        model=model.source if hub else str(model.path.absolute()),  # read from any folder
+        reference=None if own else str(reference.path.absolute()),
         k=k,
         weighting=weighting,
         mpp=slide.mpp,

@@ -40,8 +40,10 @@ class Options:
         Name of the new table; a number is added where it is taken.
     output
         Folder for the stores; null: into the slide's own store, or a store beside what was opened.
-    image, region
-        As `open_slide` takes them, for a single slide.
+    image
+        The full-resolution image to use, for a single slide.
+    region
+        Which section of a store that holds several; null: all.
     mpp
         um per full-resolution px of all slides, where the files do not say.
     cache
@@ -196,8 +198,8 @@ def _predict(
     written = write_results(slide, table, name=options.name, store=store)
     record = replace(
         prediction.record,
-        reference=options.reference,
-        image=options.image,
+        reference=_absolute(options.reference),
+        image=_absolute(options.image),
         region=options.region,
         seed=options.seed,
     )
@@ -208,3 +210,10 @@ def _predict(
         beside = written.path.with_name(f"{written.path.stem}.{written.element}.{number}.yaml")
     record.write(beside)
     return f"{slide.name}: table {written.element!r} in {written.path}, record {beside}"
+
+
+def _absolute(path: str | None) -> str | None:
+    """A record is read from any folder."""
+    from pathlib import Path
+
+    return None if path is None else str(Path(path).absolute())
