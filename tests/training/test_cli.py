@@ -166,6 +166,11 @@ def test_a_missing_extra_is_said(monkeypatch, capsys):
     assert "napari-umpire[train]" in capsys.readouterr().err
 
 
+def test_a_missing_option_is_named_as_it_is_typed(capsys):
+    assert cli.main(["convert", "section"]) == 2
+    assert "convert needs --output" in capsys.readouterr().err
+
+
 def test_exit_codes(monkeypatch, capsys):
     def ends_with(error):
         def run(options):

@@ -128,6 +128,10 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
 
 def _wrong_value(verb: str, text: str, keys: dict[str, Any]) -> InputError:
     """What jsonargparse says of an option, in our words where it is about one value."""
+    missing = re.match(r"the following arguments are required: (.*)", text)
+    if missing is not None:
+        names = ", ".join(f"--{name}" for name in re.split(r",\s*", missing[1]))
+        return InputError(f"{verb} needs {names}", fix=f"See: {PROG} {verb} --help")
     found = re.match(r'Parser key "([\w.]+)": .*(?:Got value|Given value): (.*)', text)
     if found is None or found[1] not in keys:
         return InputError(f"{verb}: {text}", fix=f"See: {PROG} {verb} --help")

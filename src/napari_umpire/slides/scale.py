@@ -97,7 +97,7 @@ class PhysicalScale:
             raise InputError(
                 f"The physical scale of {name} is not known",
                 expected="um per pixel in the file, a spot array of known pitch, or your word",
-                fix="Give it, for example mpp=0.5 for a 20x scan",
+                fix="Give it, for example mpp=0.5 (--mpp 0.5 in a shell) for a 20x scan",
             )
         return self.mpp
 

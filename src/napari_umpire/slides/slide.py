@@ -73,8 +73,9 @@ class Slide:
     def __repr__(self) -> str:
         height, width = self.pyramid.extent
         measured = f"counts in {self.table!r}" if self.has_counts else "not measured"
+        spots = f"{'grid of ' if self.platform == 'image' else ''}{self.n_spots} spots"
         return (
-            f"<Slide {self.name!r}: {self.platform}, {self.n_spots} spots, {measured}, "
+            f"<Slide {self.name!r}: {self.platform}, {spots}, {measured}, "
             f"{height:.0f} x {width:.0f} px, {self.scale.describe()}>"
         )
 

@@ -68,4 +68,5 @@ def run(options: Options) -> None:
     for slide, target in zip(slides, targets, strict=True):
         make_folder(target.parent)
         write_slide(slide, target)
-        say(f"{target}: {slide.n_spots} spots, {slide.scale.describe()}")
+        grid = "a grid of " if slide.platform == "image" else ""
+        say(f"{target}: {grid}{slide.n_spots} spots, {slide.scale.describe()}")
