@@ -271,3 +271,11 @@ def test_it_fits_a_small_laptop(dock, slide, flat_slide, qtbot):
     qtbot.wait(50)
     assert widget.minimumSizeHint().width() <= 360
     assert widget.minimumSizeHint().height() <= 600
+
+
+def test_a_slide_that_is_too_coarse_cannot_be_run_and_the_card_says_why(dock, slide, model_folder):
+    coarse = slide.with_scale(PhysicalScale(9.0, "user", {"user": 9.0}))
+    _, widget = dock(coarse)
+    widget.model.set_value(str(model_folder))
+    assert "too coarse" in widget.wants.text()
+    assert not widget.run.isEnabled()

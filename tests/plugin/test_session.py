@@ -69,10 +69,10 @@ def test_slides_come_and_go_with_their_layers(viewer, slides):
     session.slides_changed.connect(lambda: changes.append(list(session.slides)))
     drop(viewer, slides[1], slides[0])
     assert list(session.slides) == ["synthetic_0", "synthetic_1", "synthetic_0 (2)"]
-    assert session.current.name == "synthetic_0"
-    viewer.add_image(np.zeros((4, 4)))
-    viewer.layers.remove(session.slides["synthetic_0"].image)
     assert session.current.name == "synthetic_0 (2)"
+    viewer.add_image(np.zeros((4, 4)))
+    viewer.layers.remove(session.slides["synthetic_0 (2)"].image)
+    assert session.current.name == "synthetic_1"
     viewer.layers.clear()
     assert session.current is None
     assert len(changes) == 5
@@ -81,9 +81,34 @@ def test_slides_come_and_go_with_their_layers(viewer, slides):
 def test_one_slide_is_shown_at_a_time(viewer, slides):
     drop(viewer, *slides[:2])
     session = session_of(viewer)
-    assert shown(viewer) == ["synthetic_0"]
-    session.set_current("synthetic_1")
     assert shown(viewer) == ["synthetic_1"]
+    session.set_current("synthetic_0")
+    assert shown(viewer) == ["synthetic_0"]
+
+
+def test_a_slide_opened_later_takes_the_place_of_the_map_that_is_shown(ready, slides, measured):
+    viewer, session = ready
+    session.set_gene(measured.genes.index[0])
+    assert len(shown(viewer)) == 2
+    told = []
+    session.current_changed.connect(lambda: told.append(session.current.name))
+    drop(viewer, slides[1])
+    assert shown(viewer) == told == ["synthetic_1"]
+    data, attributes, _ = slide_layer(slides[2])
+    viewer.add_image(data, **attributes, visible=False)  # the second section of a store
+    assert session.current.name == "synthetic_1"
+
+
+def test_the_view_fits_the_slide_that_it_turns_to(viewer, slides):
+    drop(viewer, slides[0])
+    session = session_of(viewer)
+    near = viewer.scene.camera.zoom
+    drop(viewer, slides[1].with_scale(PhysicalScale(20.0, "user", {"user": 20.0})))
+    high, wide = (np.array(slides[1].pyramid.extent) * 20.0) / 2
+    assert np.allclose(viewer.scene.camera.center[-2:], (high, wide), rtol=0.01)
+    assert viewer.scene.camera.zoom < near / 5
+    session.set_current("synthetic_0")
+    assert viewer.scene.camera.zoom == pytest.approx(near, rel=0.1)
 
 
 def test_the_map_shows_the_gene_and_the_kind_asked_for(ready, slide, measured, prediction):
@@ -97,7 +122,7 @@ def test_the_map_shows_the_gene_and_the_kind_asked_for(ready, slide, measured, p
             session.set_view(kind=kind)
             layer = session.display.layer(kind)
             np.testing.assert_array_equal(values_of(layer), values)
-            assert shown(viewer) == [slide.name, f"{slide.name}: {symbol} ({kind})"]
+            assert shown(viewer) == [slide.name, f"{symbol} ({kind}): {slide.name}"]
             assert layer.colorbar.visible
     assert len(viewer.layers) == 4  # one map per kind, refilled
     low, high = session.display.layer("difference").contrast_limits
@@ -183,7 +208,7 @@ def test_side_by_side_shows_two_panes_and_gives_all_back(ready, measured, slide)
     names = [layer.name for layer in viewer.layers]
     label = measured.genes["symbol"].iloc[4] or measured.genes.index[4]
     assert [n for n in names if "(" not in n] == [n for n in before[0] if "(" not in n]
-    assert shown(viewer) == ["synthetic_0", "notes", f"{slide.name}: {label} (predicted)"]
+    assert shown(viewer) == ["synthetic_0", "notes", f"{label} (predicted): {slide.name}"]
 
 
 @pytest.mark.parametrize("pane", range(4))
@@ -202,6 +227,7 @@ def test_removing_a_pane_ends_the_comparison(ready, measured, pane):
 def test_another_slide_ends_the_comparison_where_it_has_no_prediction(ready, slides, measured):
     viewer, session = ready
     drop(viewer, slides[1])
+    session.set_current("synthetic_0")
     session.set_gene(measured.genes.index[0])
     session.set_view(beside=True)
     session.set_current("synthetic_1")

@@ -13,6 +13,7 @@ from napari_umpire.plugin.measured import read_measured
 from napari_umpire.plugin.model_peek import peek
 from napari_umpire.plugin.ranges import RangeChoice, display_range
 from napari_umpire.plugin.rate import RateMeter, duration
+from napari_umpire.plugin.slide_words import slide_words
 from napari_umpire.progress import Progress, run
 from napari_umpire.slides.scale import PhysicalScale
 
@@ -157,3 +158,16 @@ def test_peek_refuses_what_is_no_model(tmp_path, content, said):
     with pytest.raises(InputError, match="not a model|not the configuration") as caught:
         peek(folder)
     assert said in str(caught.value) or "Expecting value" in str(caught.value)
+
+
+def test_the_card_tells_a_grid_from_measured_spots_and_an_overview_from_the_slide(flat_slide):
+    from dataclasses import replace
+
+    from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
+
+    grid = replace(flat_slide, platform="image")
+    assert slide_words(grid).endswith("A grid of 3 spots covers the tissue; nothing was measured.")
+    assert "overview" not in slide_words(flat_slide)
+    small = ArrayLevel(np.zeros((30, 52, 3), np.uint8), 10, tile=128)
+    overview = replace(flat_slide, pyramid=Pyramid([small]))
+    assert "only an overview of 52 × 30 px is there" in slide_words(overview)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image, Layer
 
-__all__ = ["SideBySide", "second_image"]
+__all__ = ["SideBySide", "look_at", "second_image"]
 
 
 def second_image(image: Image) -> Image:
@@ -78,7 +78,7 @@ class SideBySide:
             layer.visible = layer in self.panes
         grid.stride, grid.shape, grid.spacing = len(left), (1, 2), 4
         grid.enabled = True
-        _look_at(viewer, left[-1])
+        look_at(viewer, left[-1])  # the map: a slide may be mostly glass
         viewer.layers.selection.active = right[-1]
 
     def leave(self, viewer: Viewer) -> None:
@@ -98,8 +98,8 @@ class SideBySide:
         camera.center, camera.zoom = before.camera
 
 
-def _look_at(viewer: Viewer, layer: Layer) -> None:
-    """Fit ``layer`` into the pane: a slide may be mostly glass."""
+def look_at(viewer: Viewer, layer: Layer) -> None:
+    """Fit ``layer`` into the pane, whatever the size of the hidden ones."""
     viewer.reset_view()
     low, high = layer.extent.world[:, -2:]
     all_low, all_high = viewer.layers.extent.world[:, -2:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_umpire.plugin.compare import SideBySide, second_image
+from napari_umpire.plugin.compare import SideBySide, look_at, second_image
 from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
 from napari_umpire.plugin.ranges import display_range
 
@@ -126,13 +126,17 @@ class GeneDisplay:
 
     def _show_slide(self, state: SlideState | None) -> None:
         """Show one slide at a time: their pixel frames have nothing to do with each other."""
-        self._shown = state
+        before, self._shown = self._shown, state
         if state is None:
             return
         for other in self._session.slides.values():
             _set_visible(other.image, other is state)
         viewer = self._session.viewer
-        if viewer is not None and state.slide.scale.mpp is not None:
+        if viewer is None:
+            return
+        if before is not None:
+            look_at(viewer, state.image)  # another slide has another size
+        if state.slide.scale.mpp is not None:
             viewer.canvas.overlays.scale_bar.visible = True
 
     # -- side by side ---------------------------------------------------------------------

@@ -130,6 +130,7 @@ def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:
         **placement(slide, raster.step, raster.origin),
     )
     layer.colorbar.visible = True
+    layer.colorbar.position = "bottom_left"  # a narrow pane has its title above, the scale right
     # In two panes, and in a picture, the map must say what it is.
     layer.name_overlay.visible = True
     layer.name_overlay.box = True
@@ -170,5 +171,5 @@ def show_values(
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits = limits
     layer.refresh(extent=False, highlight=False)
-    layer.name = f"{slide.name}: {label} ({kind})"
+    layer.name = f"{label} ({kind}): {slide.name}"  # a narrow pane cuts the end
     ours |= {"gene": gene, "unit": UNIT, "element": slide.region, "run": run}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelPeek", "peek"]
 
 _FITS = 1.05
+_ROUNDING = 1 + 2e-3  # as `plan_patches` allows it
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class ModelPeek:
     size_px: int
     has_reference: bool
 
+    def fits(self, slide: Slide) -> bool:
+        """Whether the image of ``slide``, whose scale is known, is fine enough for a run."""
+        from napari_umpire.slides.patches import PatchSpec
+
+        return _finest(slide) <= PatchSpec(self.field_um, self.size_px).mpp * (
+            PatchSpec.max_upsampling * _ROUNDING
+        )
+
     def describe(self, slide: Slide | None = None) -> str:
         """What the model wants, and whether ``slide`` gives it."""
         from napari_umpire.slides.patches import PatchSpec
@@ -53,15 +62,23 @@ class ModelPeek:
                 " It has no reference spots, so it cannot predict yet: run umpire-train reference."
             )
         elif slide is not None and slide.scale.mpp is not None:
-            finest = slide.scale.mpp * slide.pyramid.levels[0].downsample
+            finest = _finest(slide)
             text += f" This image has {finest:.2g} µm per px"
             if finest <= wanted * _FITS:
                 text += ": it fits."
-            elif finest <= wanted * PatchSpec.max_upsampling:
+            elif self.fits(slide):
                 text += ": coarser than that, so detail will be missing."
             else:
-                text += ": too coarse for this model."
+                text += (
+                    ": too coarse for this model. It needs the full-resolution image, or choose a "
+                    "model made for coarser images."
+                )
         return text
+
+
+def _finest(slide: Slide) -> float:
+    """Um per px of the finest image at hand."""
+    return slide.mpp * slide.pyramid.levels[0].downsample
 
 
 def peek(folder: str | Path) -> ModelPeek:

@@ -55,8 +55,10 @@ def read_slides(path: str | Sequence[str]) -> list[Any]:
             layers.append((data, attributes | {"visible": not layers}, kind))
             if slide.scale.mpp is None:
                 show_warning(
-                    f"{slide.name} does not say how many um a pixel covers, so it is shown in "
-                    "pixels. Open Plugins > Umpire > Predict and enter the um per pixel."
+                    # Napari shows the first words and folds the rest.
+                    "Enter the µm per pixel in Predict: the file of "
+                    f"{slide.name} does not say it, so the slide is shown in pixels. "
+                    "The widget is in Plugins > Umpire > Predict."
                 )
     # napari's word for "read, and there is nothing to add": without it, a second error follows.
     return layers or [(None,)]

@@ -222,8 +222,11 @@ class Session:
     # -- following the layer list ---------------------------------------------------------
 
     def _on_inserted(self, event: Any) -> None:
+        before = self._current
         if self._take(event.value):
             self.slides_changed.emit()
+            if self._current != before:
+                self.current_changed.emit()
 
     def _take(self, layer: Layer) -> bool:
         ours = layer.metadata.get(KEY)
@@ -233,7 +236,9 @@ class Session:
         while name in self.slides:
             name, number = f"{ours['slide'].name} ({number})", number + 1
         self.slides[name] = SlideState(name, ours["slide"], layer)
-        if self._current is None:
+        # The slide that was opened last lies on top, and is the one that the user means; of a
+        # store with several sections only the first is visible.
+        if self._current is None or layer.visible:
             self._current = name
         return True
 

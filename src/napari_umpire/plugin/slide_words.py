@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 __all__ = ["slide_words"]
 
+_OVERVIEW = 1.5
+"""Full-resolution px per px of the finest level, above which it is no longer the full image."""
+
 
 def slide_words(slide: Slide) -> str:
     """Size, scale and where it came from, spots and counts, in one short paragraph."""
@@ -20,4 +23,11 @@ def slide_words(slide: Slide) -> str:
     size += " ({:.1f} × {:.1f} mm)".format(*mm)
     scale = slide.scale.describe().replace("um per px", "µm per px")
     measured = "with measured counts" if slide.has_counts else "none measured"
-    return f"{size}, {scale}. {slide.n_spots:,} spots, {measured}."
+    spots = f"{slide.n_spots:,} spots, {measured}"
+    if slide.platform == "image":
+        spots = f"A grid of {slide.n_spots:,} spots covers the tissue; nothing was measured"
+    finest = slide.pyramid.levels[0]
+    if finest.downsample > _OVERVIEW:
+        there = f"{finest.shape[1]:,} × {finest.shape[0]:,} px"
+        spots += f". Of the image only an overview of {there} is there"
+    return f"{size}, {scale}. {spots}."

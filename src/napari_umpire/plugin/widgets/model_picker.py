@@ -71,6 +71,10 @@ class ModelPicker(QWidget):
         except InputError:
             return False
 
+    def takes(self, slide: Slide) -> bool:
+        """Whether the model, where it is at hand, can be run on ``slide``, whose scale is known."""
+        return self._is_hub_name or peek(self.value).fits(slide)
+
     def set_value(self, value: str | Path) -> None:
         """Choose a model."""
         self.combo.setEditText(str(value))

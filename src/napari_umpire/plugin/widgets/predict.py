@@ -133,9 +133,15 @@ class PredictWidget(QWidget):
         unknown = slide is not None and slide.scale.mpp is None
         self._form.setRowVisible(self.mpp_row, unknown)
         self.wants.setText(self.model.describe(slide))
-        ready = slide is not None and not unknown and self.model.usable
+        ready = (
+            slide is not None
+            and not unknown
+            and slide.n_spots > 0
+            and self.model.usable
+            and self.model.takes(slide)
+        )
         self.run.setEnabled(ready and not busy)
-        self.run.setToolTip("" if ready else "Needs a slide with a known scale, and a model")
+        self.run.setToolTip("" if ready else "Needs a slide with a known scale, and a model for it")
         self.cancel.setEnabled(self.work.running)
         for part in (self.slides, self.model, self.device, self.k, self.weighting, self.mpp_row):
             part.setEnabled(not busy and (part is not self.slides or bool(self._session.slides)))
