@@ -101,7 +101,7 @@ def prediction(slides, model_folder):
 
 @pytest.fixture(scope="session")
 def measured(slides):
-    from napari_umpire.plugin.measured import read_measured
+    from napari_umpire.inference.measured import read_measured
     from napari_umpire.progress import run
 
     return run(read_measured(slides[0]))

@@ -217,7 +217,7 @@ def test_it_fits_a_small_laptop(dock, slide, prediction):
 def test_a_key_among_twenty_thousand_genes_is_quick(qtbot):
     import pandas as pd
 
-    from napari_umpire.plugin.gene_table import GeneTable
+    from napari_umpire.inference.gene_table import GeneTable
     from napari_umpire.plugin.widgets.gene_search import GeneSearch
 
     names = [f"GENE{i}" for i in range(20_000)]

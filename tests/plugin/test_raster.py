@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from napari_umpire.plugin.gene_map import GeneMap
 from napari_umpire.plugin.raster import NO_SPOT, SpotRaster, raster_of
+from napari_umpire.plugin.spot_picture import SpotPicture
 
 
 def brute_force(raster, yx, diameter):
@@ -66,7 +66,7 @@ def test_a_position_finds_its_spot_and_the_outside_none(slide):
 def test_no_spots_make_an_empty_raster():
     raster = SpotRaster.build(np.empty((0, 2)), 10.0)
     assert (raster.index == NO_SPOT).all()
-    assert np.isnan(np.asarray(GeneMap(raster).levels[0])).all()
+    assert np.isnan(np.asarray(SpotPicture(raster).levels[0])).all()
 
 
 @pytest.mark.parametrize("diameter", [0.0, -1.0, np.nan, np.inf])
@@ -80,7 +80,7 @@ def test_all_levels_show_the_same_discs_at_the_same_place():
     yx = rng.uniform(0, (9000, 4000), (60, 2))
     raster = SpotRaster.build(yx, 120.0)
     assert len(raster.levels) >= 3
-    gene_map = GeneMap(raster)
+    gene_map = SpotPicture(raster)
     values = rng.normal(size=60).astype(np.float32)
     gene_map.set(values)
     for number, level in enumerate(gene_map.levels):
@@ -95,7 +95,7 @@ def test_all_levels_show_the_same_discs_at_the_same_place():
 
 def test_a_map_is_computed_only_where_asked_and_follows_its_values():
     raster = SpotRaster.build(np.array([[10.0, 10.0], [10.0, 40.0]]), 12.0)
-    gene_map = GeneMap(raster)
+    gene_map = SpotPicture(raster)
     coarsest = gene_map.levels[-1]
     part = (slice(8, 30), slice(0, 50))
     for values in (np.array([1.5, -2.0]), np.array([np.nan, 7.0])):
@@ -107,7 +107,7 @@ def test_a_map_is_computed_only_where_asked_and_follows_its_values():
         # napari never asks for the coarsest level twice.
         assert gene_map.levels[-1] is coarsest
         np.testing.assert_array_equal(coarsest[raster.levels[-1] == 1], np.float32(values[1]))
-    with pytest.raises(ValueError, match="expected 2 values"):
+    with pytest.raises(ValueError, match=r"expected \(2,\)"):
         gene_map.set(np.zeros(3))
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from napari_umpire.errors import InputError
-from napari_umpire.plugin.agreement import agreement
-from napari_umpire.plugin.gene_table import GeneTable
-from napari_umpire.plugin.measured import read_measured
+from napari_umpire.inference.agreement import agreement
+from napari_umpire.inference.gene_table import GeneTable
+from napari_umpire.inference.measured import read_measured
 from napari_umpire.plugin.model_peek import peek
 from napari_umpire.plugin.ranges import RangeChoice, display_range
 from napari_umpire.plugin.rate import RateMeter, duration

@@ -10,9 +10,11 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from napari_umpire.genes.mapping import GeneMapping
 
-__all__ = ["TARGET_SUM", "expression", "vocabulary_expression"]
+__all__ = ["TARGET_SUM", "UNIT", "expression", "vocabulary_expression"]
 
 TARGET_SUM = 10_000.0
+UNIT = "log1p(CP10k)"
+"""The unit of expression, as it stands beside colour bars and in tables."""
 
 
 def expression(counts: Any) -> sp.csr_matrix:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
 from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
+from napari_umpire.plugin.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.ranges import display_range
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-    from napari_umpire.plugin.session import Session, SlideState
+    from napari_umpire.plugin.session import Session
+    from napari_umpire.plugin.slide_state import SlideState
 
 __all__ = ["GeneDisplay"]
 
@@ -32,8 +34,10 @@ class GeneDisplay:
         self._other: Image | None = None
         self._busy = False
         self._shown: SlideState | None = None
+        self._other_maps = MapDisplay(session)
         for signal in (session.gene_changed, session.view_changed, session.current_changed):
             signal.connect(self.refresh)
+        session.maps_changed.connect(self.refresh)
         session.values_changed.connect(self._on_values)
         session.slides_changed.connect(self._on_slides)
         if session.viewer is not None:
@@ -59,15 +63,25 @@ class GeneDisplay:
             shown = self._fill(viewer, state) if state is not None else ()
             if state is not None and len(shown) == 2 and not self._beside.active:
                 self._enter(viewer, state)
+            self._other_maps.refresh(viewer, state)
         finally:
             self._busy = False
 
     # -- what to show ---------------------------------------------------------------------
 
+    def _shows_genes(self, state: SlideState) -> bool:
+        return self._session.shown_map not in state.maps
+
     def _wants_beside(self, state: SlideState) -> bool:
-        return self._session.beside and {"predicted", "measured"} <= set(state.kinds)
+        return (
+            self._session.beside
+            and self._shows_genes(state)
+            and {"predicted", "measured"} <= set(state.kinds)
+        )
 
     def _kinds(self, state: SlideState) -> tuple[Kind, ...]:
+        if not self._shows_genes(state):
+            return ()
         if self._wants_beside(state):
             return ("measured", "predicted")
         kind = self._session.kind
@@ -80,16 +94,16 @@ class GeneDisplay:
         same gene.
         """
         gene = self._session.gene
-        have = {} if gene is None else state.maps(gene)
+        have = {} if gene is None else state.gene_maps(gene)
         shown = tuple(kind for kind in self._kinds(state) if kind in have)
         for (owner, kind), layer in self._maps.items():
             if owner is not state or kind not in shown:
-                _set_visible(layer, False)
+                set_visible(layer, False)
         for kind in have:
             if gene is not None and (kind in shown or (state, kind) in self._maps):
                 self._show(viewer, state, kind, gene, have)
         for kind in shown:
-            _set_visible(self._maps[state, kind], True)
+            set_visible(self._maps[state, kind], True)
         return shown
 
     def _show(
@@ -130,7 +144,7 @@ class GeneDisplay:
         if state is None:
             return
         for other in self._session.slides.values():
-            _set_visible(other.image, other is state)
+            set_visible(other.image, other is state)
         viewer = self._session.viewer
         if viewer is None:
             return
@@ -172,6 +186,7 @@ class GeneDisplay:
             if tuple(state.image.scale) == where["scale"]:
                 continue
             self._leave(viewer)
+            self._other_maps.forget(viewer, state)
             for key in [key for key in self._maps if key[0] is state]:
                 viewer.layers.remove(self._maps[key])
             for name, value in where.items():
@@ -189,9 +204,3 @@ class GeneDisplay:
             if viewer is not None:
                 self._leave(viewer)
             self._session.set_view(beside=False)
-
-
-def _set_visible(layer: Image, visible: bool) -> None:
-    """Napari draws everything anew even where nothing changes."""
-    if layer.visible != visible:
-        layer.visible = visible

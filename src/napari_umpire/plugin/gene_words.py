@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.plugin.agreement import agreement
-from napari_umpire.plugin.layers import UNIT
+from napari_umpire.genes.normalise import UNIT
+from napari_umpire.inference.agreement import agreement
 
 if TYPE_CHECKING:
-    from napari_umpire.plugin.session import SlideState
+    from napari_umpire.plugin.slide_state import SlideState
 
 __all__ = ["gene_words"]
 
@@ -40,7 +40,7 @@ def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = Fa
     row = state.genes.frame.loc[gene]
     name = f"{row['symbol']} ({row['id']})" if row["symbol"] and row["id"] else gene
     lines.append(f"{name}, {UNIT}")
-    maps = state.maps(gene)
+    maps = state.gene_maps(gene)
     predicted, measured = maps.get("predicted"), maps.get("measured")
     if measured is not None:
         seen = int((measured > 0).sum())

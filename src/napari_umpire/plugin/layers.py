@@ -11,31 +11,34 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from napari_umpire.plugin.gene_map import GeneMap
+from napari_umpire.genes.normalise import UNIT
+from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.utils import Colormap
 
     from napari_umpire.plugin.raster import SpotRaster
+    from napari_umpire.plugin.spot_map import Palette
     from napari_umpire.slides.slide import Slide
 
 __all__ = [
     "KEY",
     "KINDS",
-    "UNIT",
     "Kind",
     "gene_colormap",
     "gene_layer",
+    "palette_colormap",
     "placement",
     "show_values",
     "slide_layer",
+    "spot_layer",
+    "world",
 ]
 
 KEY = "napari_umpire"
 """Our entry in ``layer.metadata``."""
 
-UNIT = "log1p(CP10k)"
 Kind = Literal["predicted", "measured", "difference"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -77,12 +80,8 @@ def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
 
 
 def gene_colormap(kind: Kind) -> Colormap:
-    """The colormap of a map; made for pink tissue, see the module's constants."""
-    from napari.utils import Colormap
-
-    if kind == "difference":
-        return Colormap(_DIFFERENCE, name="umpire difference", interpolation="linear")
-    return Colormap(_EXPRESSION, name="umpire expression", interpolation="linear")
+    """The colormap of a gene's map; made for pink tissue, see the module's constants."""
+    return palette_colormap("difference" if kind == "difference" else "expression")
 
 
 # Eosin is pink, haematoxylin purple: a map must keep away from both hues, or its low end reads
@@ -112,30 +111,86 @@ _DIFFERENCE = np.array(
 )
 
 
-def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:
-    """An empty map over ``slide``; `show_values` fills it."""
+# Grey for what nothing is known of, over violet to white: confidence is no expression.
+_CONFIDENCE = np.array(
+    [
+        (0.160, 0.160, 0.180, 1.0),
+        (0.260, 0.220, 0.420, 1.0),
+        (0.380, 0.360, 0.680, 1.0),
+        (0.580, 0.600, 0.860, 1.0),
+        (0.900, 0.920, 1.000, 1.0),
+    ]
+)
+# Black body: what a model looked at glows.
+_ATTENTION = np.array(
+    [
+        (0.050, 0.050, 0.080, 1.0),
+        (0.450, 0.080, 0.050, 1.0),
+        (0.860, 0.330, 0.040, 1.0),
+        (0.990, 0.720, 0.220, 1.0),
+        (1.000, 0.980, 0.800, 1.0),
+    ]
+)
+
+
+def palette_colormap(palette: Palette) -> Colormap:
+    """The colormap of a `SpotMap`."""
+    from napari.utils import Colormap
+
+    colours = {
+        "expression": _EXPRESSION,
+        "difference": _DIFFERENCE,
+        "confidence": _CONFIDENCE,
+        "attention": _ATTENTION,
+    }[palette]
+    return Colormap(colours, name=f"umpire {palette}", interpolation="linear")
+
+
+def spot_layer(
+    slide: Slide,
+    raster: SpotRaster,
+    picture: SpotPicture,
+    *,
+    role: str,
+    colormap: Colormap | None,
+) -> Image:
+    """A layer over ``slide`` that shows a picture of its spots.
+
+    Parameters
+    ----------
+    role
+        What the layer is to us, kept in its metadata.
+    colormap
+        Of values; None for a picture of colours.
+    """
     from napari.layers import Image
 
-    gene_map = GeneMap(raster)
+    how: dict[str, Any] = {"rgb": True}
+    if colormap is not None:
+        how = {"colormap": colormap, "contrast_limits": (0.0, 1.0)}
     layer = Image(
-        gene_map.levels,
+        picture.levels,
         multiscale=True,
-        name=f"{slide.name} ({kind})",
-        # Given, or napari would look for them in an array of NaN.
-        contrast_limits=(0.0, 1.0),
-        colormap=gene_colormap(kind),
+        name=f"{slide.name} ({role})",
         interpolation2d="nearest",
         blending="translucent",
-        metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": kind, "map": gene_map}},
+        metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": role, "map": picture}},
+        **how,
         **placement(slide, raster.step, raster.origin),
     )
-    layer.colorbar.visible = True
-    layer.colorbar.position = "bottom_left"  # a narrow pane has its title above, the scale right
+    if colormap is not None:
+        layer.colorbar.visible = True
+        layer.colorbar.position = "bottom_left"  # a narrow pane has its title above
     # In two panes, and in a picture, the map must say what it is.
     layer.name_overlay.visible = True
     layer.name_overlay.box = True
     layer.name_overlay.font_size = 12
     return layer
+
+
+def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:
+    """An empty map over ``slide``; `show_values` fills it."""
+    return spot_layer(slide, raster, SpotPicture(raster), role=kind, colormap=gene_colormap(kind))
 
 
 def show_values(

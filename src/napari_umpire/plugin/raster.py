@@ -1,7 +1,7 @@
 """The spot-index raster: which spot covers this pixel.
 
 A gene map in napari is an image, not points: the raster is made once per slide, and showing a
-gene is one look-up of its values, only for the pixels that the window shows (`gene_map.GeneMap`).
+gene is one look-up of its values, only for the pixels that the window shows (`SpotPicture`).
 Pixels outside all spots look up NaN, which napari draws transparent.
 """
 
@@ -42,12 +42,15 @@ class SpotRaster:
         covers ``[origin + step * (r, c), origin + step * (r + 1, c + 1))``.
     n_spots
         Number of spots that the index counts.
+    diameter
+        Of a spot, full-resolution px.
     """
 
     index: np.ndarray
     step: float
     origin: tuple[float, float]
     n_spots: int
+    diameter: float
 
     @classmethod
     def build(cls, yx: np.ndarray, diameter: float, *, max_px: int = MAX_PX) -> SpotRaster:
@@ -70,7 +73,7 @@ class SpotRaster:
         if not (np.isfinite(diameter) and diameter > 0 and np.isfinite(yx).all()):
             raise ValueError(f"spots must be finite with a diameter above 0, got {diameter}")
         if len(yx) == 0:
-            return cls(np.full((1, 1), NO_SPOT, np.int32), diameter, (0.0, 0.0), 0)
+            return cls(np.full((1, 1), NO_SPOT, np.int32), diameter, (0.0, 0.0), 0, diameter)
         low = yx.min(0) - diameter / 2
         size = yx.max(0) + diameter / 2 - low
         step = max(diameter / PX_ACROSS, float(np.sqrt(size.prod() / max_px)))
@@ -79,7 +82,7 @@ class SpotRaster:
         stride = 2**_HALVINGS
         height, width = (int(np.ceil(s / step / stride)) * stride for s in size)
         index = _discs((yx - low) / step, diameter / step / 2, (height, width))
-        return cls(index, step, (float(low[0]), float(low[1])), len(yx))
+        return cls(index, step, (float(low[0]), float(low[1])), len(yx), float(diameter))
 
     @cached_property
     def levels(self) -> tuple[np.ndarray, ...]:

@@ -13,11 +13,19 @@ from napari_umpire.progress import Progress, Steps
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_umpire.inference.measured import Measured
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.prediction import Prediction
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["PredictOptions", "Predicted", "predict_steps", "rescale_steps"]
+__all__ = [
+    "PredictOptions",
+    "Predicted",
+    "measured_steps",
+    "model_steps",
+    "predict_steps",
+    "rescale_steps",
+]
 
 _TRIED_GENES = 200
 
@@ -65,14 +73,10 @@ def predict_steps(
         For a path that is no model, a model without reference, a slide without scale or spots.
     """
     from napari_umpire.inference.cache import FeatureCache
-    from napari_umpire.inference.model import load_model
     from napari_umpire.inference.run import check_slide
 
     check_slide(slide)
-    yield Progress("Loading the model", 0, 0, "")
-    model = loaded
-    if model is None or not _is_same(model, options):
-        model = load_model(options.model, device=options.device)
+    model = yield from model_steps(options.model, options.device, loaded)
     cache = None if options.cache is None else FeatureCache(options.cache)
     prediction = yield from model.predict(
         slide, k=options.k, weighting=options.weighting, cache=cache
@@ -80,6 +84,26 @@ def predict_steps(
     yield Progress("Choosing a gene to show first", 0, 0, "")
     raster_of(slide)
     return Predicted(prediction, model, _opening_gene(prediction))
+
+
+def model_steps(source: str, device: str, loaded: Model | None) -> Steps[Model]:
+    """The model at ``source`` on ``device``: ``loaded`` where it is that one, else read anew."""
+    from napari_umpire.inference.model import load_model
+
+    same_device = loaded is not None and device in ("auto", loaded.device.type)
+    if loaded is not None and loaded.source == source and same_device:
+        return loaded
+    yield Progress("Loading the model", 0, 0, "")
+    return load_model(source, device=device)
+
+
+def measured_steps(slide: Slide) -> Steps[Measured]:
+    """Read and normalise the counts of ``slide``, and make its raster: neither in the window."""
+    from napari_umpire.inference.measured import read_measured
+
+    measured = yield from read_measured(slide)
+    raster_of(slide)
+    return measured
 
 
 def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
@@ -94,11 +118,6 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
     if slide.path is not None and slide.platform == "image":
         return open_slide(slide.path, mpp=mpp, name=slide.name)
     return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
-
-
-def _is_same(model: Model, options: PredictOptions) -> bool:
-    same_device = options.device in ("auto", str(model.device).partition(":")[0])
-    return model.source == options.model and same_device
 
 
 def _opening_gene(prediction: Prediction) -> str:

@@ -3,125 +3,81 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_umpire.plugin.gene_table import GeneTable
 from napari_umpire.plugin.layers import KEY, Kind
 from napari_umpire.plugin.ranges import RangeChoice
-from napari_umpire.plugin.raster import SpotRaster, raster_of
+from napari_umpire.plugin.slide_state import EmbeddingKind, SlideState
 
 if TYPE_CHECKING:
-    from napari import Viewer
-    from napari.layers import Image, Layer
+    from collections.abc import Mapping
 
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from napari_umpire.inference.measured import Measured
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.prediction import Prediction
-    from napari_umpire.plugin.measured import Measured
+    from napari_umpire.inference.spot_labels import SpotLabels
+    from napari_umpire.plugin.spot_map import SpotMap
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["Session", "SlideState", "session_of"]
-
-
-@dataclass(eq=False)
-class SlideState:
-    """A slide in a viewer, and what is known about it so far.
-
-    Attributes
-    ----------
-    name
-        Its name among the slides of the session, unique.
-    image
-        The layer that shows it.
-    prediction, measured
-        None until they were computed, read.
-    """
-
-    name: str
-    slide: Slide
-    image: Image
-    prediction: Prediction | None = None
-    measured: Measured | None = None
-    _genes: GeneTable | None = field(default=None, repr=False)
-    _maps: tuple[str, dict[Kind, np.ndarray]] | None = field(default=None, repr=False)
-
-    @property
-    def raster(self) -> SpotRaster:
-        """The spot-index raster."""
-        return raster_of(self.slide)
-
-    @property
-    def genes(self) -> GeneTable:
-        """The genes that can be shown."""
-        if self._genes is None:
-            self._genes = GeneTable.build(
-                None if self.prediction is None else self.prediction.genes,
-                None if self.measured is None else self.measured.genes,
-            )
-        return self._genes
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What there is to see of some gene."""
-        kinds: list[Kind] = []
-        if self.prediction is not None:
-            kinds.append("predicted")
-        if self.slide.has_counts:
-            kinds.append("measured")
-        if len(kinds) == 2:
-            kinds.append("difference")
-        return tuple(kinds)
-
-    def maps(self, gene: str) -> dict[Kind, np.ndarray]:
-        """What there is to see of a gene: kind -> (n_spots,) float32, log1p CP10k."""
-        if self._maps is None or self._maps[0] != gene:
-            self._maps = (gene, self._compute_maps(gene) if gene in self.genes else {})
-        return self._maps[1]
-
-    def _compute_maps(self, gene: str) -> dict[Kind, np.ndarray]:
-        row = self.genes.frame.loc[gene]
-        maps: dict[Kind, np.ndarray] = {}
-        if self.prediction is not None and row["predicted"]:
-            maps["predicted"] = np.asarray(self.prediction.gene_map(row["predicted"]), np.float32)
-        if self.measured is not None and row["measured"]:
-            maps["measured"] = self.measured.column(row["measured"])
-        if len(maps) == 2:
-            maps["difference"] = maps["predicted"] - maps["measured"]
-        return maps
-
-    def forget_genes(self) -> None:
-        """Compute genes and maps anew when next asked for them."""
-        self._genes = self._maps = None
+__all__ = ["Session", "session_of"]
 
 
 class Session:
     """What one viewer works on; get it by `session_of`.
 
-    Signals: ``slides_changed`` (a slide came, went or was replaced), ``current_changed``,
-    ``values_changed`` (name of the slide whose prediction or measurement arrived),
-    ``gene_changed``, ``view_changed`` (kind, range or comparison), ``model_changed``.
+    Signals
+    -------
+    slides_changed
+        A slide came, went or was replaced.
+    current_changed
+        Another slide is the one that the widgets speak of.
+    values_changed(str)
+        Prediction, measurement or embeddings of the slide of that name arrived.
+    labels_changed(str)
+        Classes of the slide of that name came, went or changed.
+    maps_changed(str)
+        What can be laid over the slide of that name, beside genes, came, went or changed.
+    gene_changed, view_changed
+        Which gene is shown; its kind, range or comparison, or whether another map is shown.
+    model_changed
+        Another model was chosen or loaded.
+    spot_changed
+        The spot that was asked about.
+    selection_changed
+        The spots that are selected, on any slide.
     """
 
     slides_changed = Signal()
     current_changed = Signal()
     values_changed = Signal(str)
+    labels_changed = Signal(str)
+    maps_changed = Signal(str)
     gene_changed = Signal()
     view_changed = Signal()
     model_changed = Signal()
+    spot_changed = Signal()
+    selection_changed = Signal()
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = weakref.ref(viewer)
         self.slides: dict[str, SlideState] = {}
         self.model: Model | None = None
+        self._model_path = ""
         self._current: str | None = None
         self._gene: str | None = None
         self._kind: Kind = "predicted"
         self._range = RangeChoice()
         self._beside = False
+        self._shown_map: str | None = None
+        self._spot: tuple[str, int] | None = None
+        self._selection: dict[str, np.ndarray] = {}
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
@@ -150,13 +106,14 @@ class Session:
     def replace_slide(self, name: str, slide: Slide) -> None:
         """Put ``slide``, such as one with its scale now known, in place of the one at ``name``.
 
-        What was predicted for the old one is dropped: it was made at another scale.
+        What was computed for the old one is dropped: it was made at another scale.
         """
         state = self.slides[name]
-        state.slide, state.prediction, state.measured = slide, None, None
-        state.forget_genes()
+        state.slide = slide
+        state.forget_all()
         state.image.metadata[KEY]["slide"] = slide
         state.image.metadata["sdata"] = slide.sdata
+        self._forget_spots(name)
         self.slides_changed.emit()
 
     def set_prediction(self, name: str, prediction: Prediction) -> None:
@@ -171,10 +128,34 @@ class Session:
         self.slides[name].forget_genes()
         self.values_changed.emit(name)
 
+    def set_embeddings(
+        self, name: str, kind: EmbeddingKind, embeddings: np.ndarray, model_digest: str
+    ) -> None:
+        """Keep embeddings of a slide, (n_spots, dim) float32, and which model made them."""
+        self.slides[name].embeddings[kind] = (embeddings, model_digest)
+        self.values_changed.emit(name)
+
+    def set_labels(self, name: str, labels: SpotLabels) -> None:
+        """Keep classes of a slide's spots; they replace those of the same name."""
+        self.slides[name].labels[labels.name] = labels
+        self.labels_changed.emit(name)
+
     def set_model(self, model: Model) -> None:
         """Keep a loaded model for the next run."""
         self.model = model
+        self._model_path = model.source
         self.model_changed.emit()
+
+    @property
+    def model_path(self) -> str:
+        """The folder or hub name of the model to use, "" while none was chosen."""
+        return self._model_path
+
+    def choose_model(self, path: str) -> None:
+        """Name the model to use; it is loaded by the run that needs it first."""
+        if path != self._model_path:
+            self._model_path = path
+            self.model_changed.emit()
 
     # -- what is shown --------------------------------------------------------------------
 
@@ -184,10 +165,13 @@ class Session:
         return self._gene
 
     def set_gene(self, gene: str) -> None:
-        """Show another gene."""
-        if gene != self._gene:
-            self._gene = gene
+        """Show another gene, instead of another map where one is shown."""
+        gene_changed, map_left = gene != self._gene, self._shown_map is not None
+        self._gene, self._shown_map = gene, None
+        if gene_changed:
             self.gene_changed.emit()
+        if map_left:
+            self.view_changed.emit()
 
     @property
     def kind(self) -> Kind:
@@ -204,6 +188,11 @@ class Session:
         """Whether measured and predicted are wanted side by side."""
         return self._beside
 
+    @property
+    def shown_map(self) -> str | None:
+        """Key of the map that is shown instead of the gene; None: the gene."""
+        return self._shown_map
+
     def set_view(
         self,
         *,
@@ -211,13 +200,83 @@ class Session:
         range: RangeChoice | None = None,  # noqa: A002 - the word of the interface
         beside: bool | None = None,
     ) -> None:
-        """Change how the gene is shown; None leaves a part as it is."""
-        old = (self._kind, self._range, self._beside)
+        """Change how the gene is shown; None leaves a part as it is.
+
+        A chosen kind or comparison shows the gene again where another map was shown.
+        """
+        old = (self._kind, self._range, self._beside, self._shown_map)
         self._kind = kind or self._kind
         self._range = range or self._range
         self._beside = self._beside if beside is None else beside
-        if old != (self._kind, self._range, self._beside):
+        if kind is not None or beside is not None:
+            self._shown_map = None
+        if old != (self._kind, self._range, self._beside, self._shown_map):
             self.view_changed.emit()
+
+    def set_map(self, name: str, spot_map: SpotMap, *, show: bool = True) -> None:
+        """Keep a map of a slide, in place of that of the same key, and show it."""
+        state = self.slides[name]
+        if spot_map.n_spots != state.slide.n_spots:
+            raise ValueError(f"{spot_map.n_spots} values for {state.slide.n_spots} spots")
+        state.maps[spot_map.key] = spot_map
+        self.maps_changed.emit(name)
+        if show:
+            self.show_map(spot_map.key)
+
+    def show_map(self, key: str | None) -> None:
+        """Show a map instead of the gene, on slides that have it; None: the gene."""
+        if key != self._shown_map:
+            self._shown_map = key
+            self.view_changed.emit()
+
+    def drop_map(self, name: str, key: str) -> None:
+        """Forget a map; the gene is shown again if it was the one shown."""
+        if self.slides[name].maps.pop(key, None) is not None:
+            self.maps_changed.emit(name)
+            if self._shown_map == key and not any(key in s.maps for s in self.slides.values()):
+                self.show_map(None)
+
+    # -- spots ----------------------------------------------------------------------------
+
+    @property
+    def spot(self) -> tuple[str, int] | None:
+        """The spot that was asked about: name of the slide, row in its spots."""
+        return self._spot
+
+    def set_spot(self, row: int | None, name: str | None = None) -> None:
+        """Ask about a spot, of the current slide unless named; None: about none."""
+        name = name or self._current
+        spot = None if row is None or name is None else (name, int(row))
+        if spot is not None and not 0 <= spot[1] < self.slides[spot[0]].slide.n_spots:
+            raise IndexError(row)
+        if spot != self._spot:
+            self._spot = spot
+            self.spot_changed.emit()
+
+    @property
+    def selection(self) -> Mapping[str, np.ndarray]:
+        """Rows of the selected spots by name of the slide, int64 ascending; none is left out."""
+        return self._selection
+
+    def select(self, selection: Mapping[str, np.ndarray]) -> None:
+        """Select these spots, and no others."""
+        new = {
+            name: np.unique(np.asarray(rows, np.int64))
+            for name, rows in selection.items()
+            if name in self.slides and len(rows)
+        }
+        same = new.keys() == self._selection.keys() and all(
+            np.array_equal(rows, self._selection[name]) for name, rows in new.items()
+        )
+        if not same:
+            self._selection = new
+            self.selection_changed.emit()
+
+    def _forget_spots(self, name: str) -> None:
+        if self._spot is not None and self._spot[0] == name:
+            self._spot = None
+            self.spot_changed.emit()
+        self.select({k: v for k, v in self._selection.items() if k != name})
 
     # -- following the layer list ---------------------------------------------------------
 
@@ -245,6 +304,7 @@ class Session:
     def _on_removed(self, event: Any) -> None:
         gone = [n for n, state in self.slides.items() if state.image is event.value]
         for name in gone:
+            self._forget_spots(name)
             del self.slides[name]
             if self._current == name:
                 self._current = next(reversed(self.slides), None)
@@ -257,6 +317,13 @@ class Session:
         from napari_umpire.plugin.display import GeneDisplay
 
         return GeneDisplay(self)
+
+    @cached_property
+    def spot_display(self) -> Any:
+        """Keeps the marks on the asked and the selected spots in step with this session."""
+        from napari_umpire.plugin.spot_marks import SpotMarks
+
+        return SpotMarks(self)
 
 
 _sessions: weakref.WeakKeyDictionary[Viewer, Session] = weakref.WeakKeyDictionary()
@@ -275,4 +342,5 @@ def session_of(napari_viewer: Viewer) -> Session:
     if session is None:
         session = _sessions[viewer] = Session(viewer)
         session.display.refresh()
+        session.spot_display.refresh()
     return session

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_umpire.plugin.gene_words import gene_words
 from napari_umpire.plugin.layers import KINDS
-from napari_umpire.plugin.measured import Measured, read_measured
+from napari_umpire.plugin.runs import measured_steps
 from napari_umpire.plugin.session import session_of
 from napari_umpire.plugin.widgets.gene_search import GeneSearch
 from napari_umpire.plugin.widgets.listening import listen
@@ -30,7 +30,8 @@ from napari_umpire.plugin.workers import Work
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_umpire.plugin.gene_table import GeneTable
+    from napari_umpire.inference.gene_table import GeneTable
+    from napari_umpire.inference.measured import Measured
     from napari_umpire.plugin.layers import Kind
     from napari_umpire.plugin.ranges import RangeChoice
 
@@ -141,7 +142,7 @@ class GeneMapsWidget(QWidget):
         ):
             return
         self._reading = state.name
-        self.work.start(partial(read_measured, state.slide))
+        self.work.start(partial(measured_steps, state.slide))
 
     def _open_with_a_gene(self) -> None:
         """Where no gene was chosen yet, begin with one that shows something."""

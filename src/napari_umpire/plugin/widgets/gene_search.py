@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent
 
-    from napari_umpire.plugin.gene_table import GeneTable
+    from napari_umpire.inference.gene_table import GeneTable
 
 __all__ = ["GeneSearch"]
 

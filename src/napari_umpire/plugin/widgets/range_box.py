@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleRangeSlider
 
-from napari_umpire.plugin.layers import UNIT
+from napari_umpire.genes.normalise import UNIT
 from napari_umpire.plugin.ranges import RangeChoice
 
 __all__ = ["RangeBox"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_umpire.genes.columns import gene_table
-from napari_umpire.plugin.measured import gene_keys
+from napari_umpire.inference.measured import gene_keys
 
 if TYPE_CHECKING:
     from napari_umpire.inference.gene_search import GeneIndex

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_umpire.plugin.agreement import MIN_GENES
-from napari_umpire.plugin.raster import raster_of
+from napari_umpire.inference.agreement import MIN_GENES
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Measured:
 
 
 def gene_keys(genes: pd.DataFrame) -> pd.Index:
-    """What a gene is called in the plugin: its Ensembl id without version, else its symbol.
+    """What a gene is called where it is shown: its Ensembl id without version, else its symbol.
 
     Parameters
     ----------
@@ -87,7 +86,6 @@ def read_measured(slide: Slide) -> Steps[Measured]:
     codes, keys = pd.factorize(gene_keys(slide.genes))
     counts = sum_columns(slide.counts(), codes, len(keys))
     yield Progress("Normalising the counts", 0, slide.n_spots)
-    raster_of(slide)
     detected = np.diff(counts.indptr)
     # Of columns that are one gene, the first one's id and symbol are shown.
     first = np.unique(codes, return_index=True)[1]

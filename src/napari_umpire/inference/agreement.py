@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_umpire.plugin.layers import UNIT
+from napari_umpire.genes.normalise import UNIT
+from napari_umpire.inference.metrics import pcc_per_gene
 
 __all__ = ["MIN_GENES", "Agreement", "agreement"]
 
@@ -51,8 +52,6 @@ def agreement(predicted: np.ndarray, measured: np.ndarray, detected: np.ndarray)
     detected
         (n_spots,) number of genes seen in each spot.
     """
-    from napari_umpire.inference.metrics import pcc_per_gene
-
     good = (detected >= MIN_GENES) & np.isfinite(predicted) & np.isfinite(measured)
     pcc = pcc_per_gene(predicted[good, None], measured[good, None])
     return Agreement(float(pcc[0]), int(good.sum()), int((~good).sum()))
