@@ -140,7 +140,7 @@ def test_convert_gives_the_same_slide(slide_paths, tmp_path):
 RECIPE = """
 tokens: {length: 32}
 patches: {size_px: 16}
-n_genes: 12
+n_genes: [12, 20]
 permutations: 3
 show_genes: [ERBB2]
 pretrain:
@@ -192,7 +192,8 @@ def test_evaluate_leaves_one_out_and_resumes_by_fold(slide_paths, tmp_path, monk
     assert "leave one section out" in table
     assert "umpire-train evaluate --config" in table
     scores = (out / "scores.csv").read_text()
-    assert scores.count("UMPIRE") == 3 * 3
+    assert scores.count("UMPIRE") == 3 * 3 * 2
+    assert all(size in table for size in ("HVG12", "HVG20"))
     # The scores of one row again, from the files alone.
     from napari_umpire.inference.metrics import pcc_per_gene
     from napari_umpire.inference.model import load_model

@@ -111,8 +111,13 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
         ) from error
     options = _module(verb).Options
     keys = dotted_keys(options)
+    epilog = (
+        "Slides may be named without --slides, before all other options."
+        if ("slides" in keys)
+        else None
+    )
     parser = jsonargparse.ArgumentParser(
-        prog=f"{PROG} {verb}", exit_on_error=False, description=VERBS[verb]
+        prog=f"{PROG} {verb}", exit_on_error=False, description=VERBS[verb], epilog=epilog
     )
     parser.add_argument("--config", help="YAML file of options; may be given more than once")
     parser.add_class_arguments(options, nested_key=None)

@@ -51,7 +51,7 @@ def run_fold(
     logger.info("fold %s: training on %s", test.name, ", ".join(m.name for m in train))
     # Scored are the genes of the training slides, whether or not they become tokens.
     vocabulary = _vocabulary(train, [], replace(options, vocabulary=VocabularyOptions()))
-    genes = choose(vocabulary, train, test, n=options.n_genes, show=options.show_genes)
+    genes = choose(vocabulary, train, test, sizes=options.n_genes, show=options.show_genes)
     fold = Fold(
         tuple(Section(m.name, genes.train[m.name], m.colour, m.position) for m in train),
         Section(test.name, genes.test, test.colour, test.position),

@@ -10,6 +10,8 @@ import numpy as np
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_umpire.genes import GeneVocabulary
     from umpire_training.benchmark.sections import Measured
 
@@ -48,13 +50,20 @@ def choose(
     train: list[Measured],
     test: Measured,
     *,
-    n: int,
+    sizes: Sequence[int],
     show: list[str],
 ) -> ScoredGenes:
     """Choose HEG, VAR and HVG genes on the training slides, among those measured everywhere.
 
     A gene must be found in 10 % of the training spots. The held-out slide decides nothing but
     which genes it measured.
+
+    Parameters
+    ----------
+    sizes
+        How many genes a set has; one set of each kind for each size.
+    show
+        Genes to score on their own, by symbol or id.
     """
     from napari_umpire.inference.gene_choice import choose_genes
 
@@ -65,7 +74,9 @@ def choose(
     common = np.flatnonzero(everywhere)
     expression = [part[:, common] for part, _ in parts.values()]
     chosen = {
-        f"{kind}{n}": common[choose_genes(expression, kind, n)] for kind in ("HEG", "VAR", "HVG")
+        f"{kind}{n}": common[choose_genes(expression, kind, n)]
+        for n in sizes
+        for kind in ("HEG", "VAR", "HVG")
     }
     named = {name: _find(vocabulary, name, everywhere) for name in show}
     indices = np.unique(np.concatenate([*chosen.values(), np.array([*named.values()], np.int64)]))

@@ -52,7 +52,7 @@ class Options:
     weighting
         How they are weighted.
     n_genes
-        Genes of each set (HEG, VAR, HVG), chosen on the training slides.
+        Sizes of the gene sets (HEG, VAR, HVG), which are chosen on the training slides.
     show_genes
         Genes whose correlation is listed on its own.
     permutations
@@ -81,7 +81,7 @@ class Options:
     align: AlignSettings = field(default_factory=AlignSettings)
     k: int = 50
     weighting: Literal["softmax", "similarity"] = "softmax"
-    n_genes: int = 50
+    n_genes: list[int] = field(default_factory=lambda: [50])
     show_genes: list[str] = field(default_factory=list)
     permutations: int = 20
     device: str = "auto"
@@ -105,6 +105,10 @@ def run(options: Options) -> None:
     if options.permutations == 1 or options.permutations < 0:
         raise InputError(
             "One permutation has no spread", got=options.permutations, expected="0, or at least 2"
+        )
+    if not options.n_genes or min(options.n_genes) < 1:
+        raise InputError(
+            "The gene sets need sizes", got=options.n_genes, expected="one or more, such as 50 100"
         )
     if options.model:
         need_lightning()
