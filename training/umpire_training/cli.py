@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import keyword
 import re
 import sys
 import warnings
@@ -253,7 +254,9 @@ def _did_you_mean(name: str, known: Any) -> dict[str, Any]:
 
 
 def _module(verb: str) -> Any:
-    return importlib.import_module(f"umpire_training.verbs.{verb}")
+    # Python's own words cannot name a module: import is in import_.py.
+    name = f"{verb}_" if keyword.iskeyword(verb) else verb
+    return importlib.import_module(f"umpire_training.verbs.{name}")
 
 
 def _overview() -> str:
