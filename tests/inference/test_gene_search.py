@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.gene_search import GeneIndex
+from napari_umpire.genes.aliases import GeneAliases
+from napari_umpire.inference.gene_search import GeneIndex, other_names
 
 
 @pytest.fixture
@@ -34,8 +35,32 @@ def test_equal_then_beginning_then_part(index):
 
 def test_an_alias_finds_its_gene_and_says_so(index):
     (hit,) = index.search("her")
-    assert (hit.key, hit.label) == ("ENSG00000000001", "ERBB2 (HER2)")
+    assert (hit.key, hit.label) == ("ENSG00000000001", "HER2 → ERBB2")
     assert index.find("her2") == "ENSG00000000001"
+
+
+def test_names_of_stains_and_retired_symbols_find_their_gene_both_ways():
+    genes = pd.DataFrame(
+        {"symbol": ["ERBB2", "AARS", "PRXL2C", "TTF1", "P53"], "id": ""},
+        index=["ENSG1", "AARS", "PRXL2C", "TTF1", "P53"],
+    )
+    names = other_names(genes, GeneAliases.builtin(), GeneAliases.stains())
+    assert names["HER2"] == "ENSG1"
+    assert names["AAED1"] == "PRXL2C", "a retired symbol"
+    assert names["AARS1"] == "AARS", "the table bears the retired one"
+    assert "P53" not in names, "a gene of the table is called so"
+    (hit,) = GeneIndex(genes, names).search("her2", 5)[:1]
+    assert (hit.key, hit.label) == ("ENSG1", "HER2 → ERBB2")
+
+
+def test_a_name_of_two_genes_is_nobodys():
+    genes = pd.DataFrame({"symbol": ["ERBB2", "ERBB2"], "id": ""}, index=["a", "b"])
+    assert other_names(genes, GeneAliases.stains()) == {}
+
+
+def test_no_name_of_a_stain_is_a_retired_symbol_of_another_gene():
+    retired, stains = GeneAliases.builtin().targets, GeneAliases.stains().targets
+    assert all(retired[name] == stains[name] for name in retired.keys() & stains.keys())
 
 
 def test_a_gene_without_symbol_is_found_by_id(index):

@@ -46,6 +46,15 @@ class GeneAliases:
         return _builtin()
 
     @classmethod
+    def stains(cls) -> GeneAliases:
+        """What pathologists call proteins on a request form: HER2, Ki67, PD-L1, CK7.
+
+        For looking genes up by hand, never for matching tables: CD3 and S100 are several genes,
+        of which the one that is most often meant is given. See ``stain_names.csv``.
+        """
+        return _stains()
+
+    @classmethod
     def from_hgnc(cls, path: str | Path) -> GeneAliases:
         """Read the HGNC complete set, the tab-separated file of genenames.org.
 
@@ -105,5 +114,14 @@ def _rows(path: Path) -> Iterable[dict[str, str]]:
 
 @cache
 def _builtin() -> GeneAliases:
-    lines = (files("napari_umpire.genes") / "retired_symbols.csv").read_text("utf-8").splitlines()
-    return GeneAliases({row["retired"]: row["current"] for row in csv.DictReader(lines)})
+    return GeneAliases({row["retired"]: row["current"] for row in _table("retired_symbols.csv")})
+
+
+@cache
+def _stains() -> GeneAliases:
+    return GeneAliases({row["name"]: row["symbol"] for row in _table("stain_names.csv")})
+
+
+def _table(name: str) -> Iterable[dict[str, str]]:
+    text = (files("napari_umpire.genes") / name).read_text("utf-8")
+    return csv.DictReader(text.splitlines())

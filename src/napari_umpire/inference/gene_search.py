@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["GeneHit", "GeneIndex"]
+    from napari_umpire.genes.aliases import GeneAliases
+
+__all__ = ["GeneHit", "GeneIndex", "other_names"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ class GeneHit:
     def label(self) -> str:
         """What a list shows: the symbol, and what else is needed to know why it is there."""
         name = self.symbol or self.id or self.key
-        return name if self.matched == name else f"{name} ({self.matched})"
+        if self.matched == name:
+            return name
+        if self.matched in (self.id, self.key):
+            return f"{name} ({self.matched})"
+        return f"{self.matched} → {name}"
 
 
 class GeneIndex:
@@ -96,6 +102,20 @@ class GeneIndex:
                         return list(hits.values())
         return list(hits.values())
 
+    def keys(self, text: str) -> tuple[str, ...]:
+        """Keys of all genes named ``text``, as `find` reads it; of the closest spelling only."""
+        wanted = text.strip()
+        if wanted in self._genes:
+            return (wanted,)
+        for spelling in (wanted, wanted.lower(), _unversioned(wanted)):
+            if found := self._by_name.get(spelling):
+                return tuple(found)
+        return ()
+
+    def name(self, key: str) -> str:
+        """What the gene of ``key`` is called: its symbol, or its key where it has none."""
+        return self._genes[key][0] or key
+
     def find(self, text: str) -> str:
         """The key of the one gene named ``text``: a key, id (any version), symbol or alias.
 
@@ -105,18 +125,15 @@ class GeneIndex:
             Where no gene, or more than one, has that name; near names are given.
         """
         wanted = text.strip()
-        if wanted in self._genes:
-            return wanted
-        for spelling in (wanted, wanted.lower(), _unversioned(wanted)):
-            keys = self._by_name.get(spelling, ())
-            if len(keys) == 1:
-                return keys[0]
-            if keys:
-                raise InputError(
-                    f"More than one gene is called {wanted}",
-                    got=", ".join(keys),
-                    fix="Ask for one of them by its id",
-                )
+        keys = self.keys(wanted)
+        if len(keys) == 1:
+            return keys[0]
+        if keys:
+            raise InputError(
+                f"More than one gene is called {wanted}",
+                got=", ".join(keys),
+                fix="Ask for one of them by its id",
+            )
         near = [hit.symbol or hit.key for hit in self.search(wanted, 3)]
         if not near:
             names = {low: name for low, _, name, _ in self._names}
@@ -125,6 +142,35 @@ class GeneIndex:
             f"No gene is called {wanted}",
             expected=f"one of {len(self)} genes" + (f", such as {', '.join(near)}" if near else ""),
         )
+
+
+def other_names(genes: pd.DataFrame, *sources: GeneAliases) -> dict[str, str]:
+    """Retired, current and colloquial names of the genes of a table -> key.
+
+    A name that a gene of the table bears stays that gene's; a name that means two, nobody's.
+
+    Parameters
+    ----------
+    genes
+        As for `GeneIndex`.
+    sources
+        Earlier ones go first.
+    """
+    keys, symbols = genes.index.astype(str), genes["symbol"].astype(str)
+    taken = {name.lower() for names in (keys, symbols, genes["id"].astype(str)) for name in names}
+    found: dict[str, str] = {}
+    for source in sources:
+        means: dict[str, set[str]] = {}
+        for key, symbol in zip(keys, symbols, strict=True):
+            # By either name: a table may bear the retired symbol, and the user type the new one.
+            for name in {key, symbol, source.canonical(symbol)} - {""}:
+                means.setdefault(name, set()).add(key)
+        names = {**source.targets, **{name: name for name in means}}
+        for name, target in names.items():
+            owners = means.get(target, set())
+            if name.lower() not in taken and len(owners) == 1:
+                found.setdefault(name, next(iter(owners)))
+    return found
 
 
 def _unversioned(name: str) -> str:

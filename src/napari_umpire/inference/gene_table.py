@@ -62,18 +62,20 @@ class GeneTable:
 
     @cached_property
     def index(self) -> GeneIndex:
-        """Type-ahead search over all of them."""
-        from napari_umpire.inference.gene_search import GeneIndex
+        """Type-ahead search over all of them, also by retired symbols and names of stains."""
+        from napari_umpire.genes.aliases import GeneAliases
+        from napari_umpire.inference.gene_search import GeneIndex, other_names
 
-        return GeneIndex(self.frame)
+        sources = GeneAliases.builtin(), GeneAliases.stains()
+        return GeneIndex(self.frame, other_names(self.frame, *sources))
 
     def row(self, key: str) -> int:
         """Place of a gene in the list, -1 where it is not in it."""
         return self._rows.get(key, -1)
 
     def label(self, key: str) -> str:
-        """The symbol of a gene, or its key where it has none."""
-        return str(self.frame.at[key, "symbol"] or key)
+        """The symbol of a gene, or its key where it has none or is no gene of this table."""
+        return str(self.frame.at[key, "symbol"] or key) if key in self else key
 
     @cached_property
     def _rows(self) -> dict[str, int]:
