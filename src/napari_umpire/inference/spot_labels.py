@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["UNLABELLED", "SpotLabels"]
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["PALETTE", "UNLABELLED", "SpotLabels", "class_colours", "classes_table", "to_obs"]
 
 UNLABELLED = -1
+
+PALETTE = (
+    "#0072b2", "#f0e442", "#009e73", "#d55e00", "#56b4e9",
+    "#1a1a1a", "#e69f00", "#7fd34e", "#003f7d", "#b8f2e6",
+)  # fmt: skip
+"""Colours of classes, told apart with any colour vision, and none of them pink or purple as
+stained tissue is: Okabe and Ito's without their pink, filled up by lightness."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +40,15 @@ class SpotLabels:
         Names of the classes.
     colours
         One "#rrggbb" per class; the same that are written to ``uns["<name>_colors"]``.
+    probability
+        (n_spots,) float32 of the class that each spot has, where classes were predicted.
     """
 
     name: str
     codes: np.ndarray
     categories: tuple[str, ...]
     colours: tuple[str, ...]
+    probability: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if len(self.colours) != len(self.categories):
@@ -39,6 +57,8 @@ class SpotLabels:
             self.codes.min() >= UNLABELLED and self.codes.max() < len(self.categories)
         ):
             raise ValueError("a code has no class")
+        if self.probability is not None and self.probability.shape != self.codes.shape:
+            raise ValueError(f"{len(self.codes)} spots, {self.probability.shape} probabilities")
 
     @property
     def counts(self) -> np.ndarray:
@@ -57,3 +77,76 @@ class SpotLabels:
             row[:3] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
             row[3] = 255
         return palette[self.codes]
+
+    def only(self, shown: Sequence[bool]) -> SpotLabels:
+        """The same classes with the spots of those that are not ``shown`` left without one."""
+        keep = np.append(np.asarray(shown, bool), False)[self.codes]
+        return replace(self, codes=np.where(keep, self.codes, UNLABELLED))
+
+    def with_colour(self, number: int, colour: str) -> SpotLabels:
+        """The same classes, one of them in another colour, "#rrggbb"."""
+        colours = list(self.colours)
+        colours[number] = colour
+        return replace(self, colours=tuple(colours))
+
+    def named(self) -> np.ndarray:
+        """Name of each spot's class, (n_spots,) object; None where it has none."""
+        return np.array([*self.categories, None], object)[self.codes]
+
+
+def class_colours(n: int, wanted: Sequence[object] | None = None) -> tuple[str, ...]:
+    """One "#rrggbb" per class: those ``wanted`` where they are colours, else of `PALETTE`.
+
+    Parameters
+    ----------
+    wanted
+        Colours as a table's ``uns["<column>_colors"]`` has them: hex codes or names.
+    """
+    if wanted is not None and len(wanted) >= n:
+        from matplotlib.colors import is_color_like, to_hex
+
+        if all(is_color_like(colour) for colour in wanted[:n]):
+            return tuple(to_hex(colour) for colour in wanted[:n])
+    return tuple(PALETTE[i % len(PALETTE)] for i in range(n))
+
+
+def to_obs(labels: SpotLabels) -> pd.Categorical:
+    """The classes as a column of a table, (n_spots,), NaN where a spot has none."""
+    import pandas as pd
+
+    return pd.Categorical.from_codes(labels.codes, categories=list(labels.categories))
+
+
+def classes_table(labels: SpotLabels, spots: pd.Index | None = None) -> pd.DataFrame:
+    """Columns for a table: the class of each spot and, where predicted, its probability.
+
+    Parameters
+    ----------
+    spots
+        Index of the result, the ids of the spots.
+
+    Returns
+    -------
+    Columns ``<name>`` (categorical) and ``<name>_probability`` (float32), with characters that
+    a table's column may not have replaced by "_".
+
+    Raises
+    ------
+    InputError
+        Where ``spots`` are of another slide.
+    """
+    import re
+
+    import pandas as pd
+
+    if spots is not None and len(spots) != len(labels.codes):
+        raise InputError(
+            f"The classes {labels.name!r} are of another slide",
+            got=f"{len(labels.codes)} spots",
+            expected=f"{len(spots)} spots",
+        )
+    column = re.sub(r"[^A-Za-z0-9_.-]", "_", labels.name).lstrip("_") or "classes"
+    table = pd.DataFrame({column: to_obs(labels)}, index=spots)
+    if labels.probability is not None:
+        table[f"{column}_probability"] = labels.probability.astype(np.float32)
+    return table

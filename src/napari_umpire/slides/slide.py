@@ -108,13 +108,28 @@ class Slide:
                 expected="a slide with a measured count table",
                 fix="Choose a slide that was measured, or predict its genes with a model",
             )
+        part = self.sdata.tables[self.table][self._table_rows].copy()
+        part.obs_names = self.spots.index
+        return part
+
+    @cached_property
+    def obs(self) -> pd.DataFrame:
+        """The table's columns about spots, rows as `spots`; empty where there is no table.
+
+        Other than `adata` it copies no counts.
+        """
+        if self.table is None:
+            return pd.DataFrame(index=self.spots.index)
+        return self.sdata.tables[self.table].obs.iloc[self._table_rows].set_axis(self.spots.index)
+
+    @property
+    def _table_rows(self) -> np.ndarray:
+        """Row of the table for each of `spots`."""
         full = self.sdata.tables[self.table]
         attrs = full.uns["spatialdata_attrs"]
         mine = full.obs[attrs["region_key"]].astype(str) == self.region
         rows = pd.Series(np.flatnonzero(mine), index=full.obs[attrs["instance_key"]][mine])
-        part = full[rows.loc[self.spots["instance_id"]].to_numpy()].copy()
-        part.obs_names = self.spots.index
-        return part
+        return rows.loc[self.spots["instance_id"]].to_numpy()
 
     def counts(self) -> sp.csr_matrix:
         """Raw counts, (n_spots, n_genes) CSR, rows as `spots`, columns as `genes`.
