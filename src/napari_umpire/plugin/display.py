@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
+from napari_umpire.plugin.drawing import find_region_layer, place_regions
 from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
 from napari_umpire.plugin.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.ranges import display_range
@@ -191,6 +192,9 @@ class GeneDisplay:
                 viewer.layers.remove(self._maps[key])
             for name, value in where.items():
                 setattr(state.image, name, value)
+            regions = find_region_layer(viewer, state)
+            if regions is not None:
+                place_regions(regions, state)
             self._shown = None
             viewer.reset_view()
         self.refresh()
