@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.progress import Progress, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from napari_umpire.inference.prediction import GenePrediction
+    from napari_umpire.progress import Steps
 
-__all__ = ["to_table"]
+__all__ = ["table_bytes", "table_steps", "to_table"]
 
 _LARGEST = 16 * 2**30
+_GENES_PER_STEP = 200
+
+
+def table_bytes(prediction: GenePrediction, n_genes: int | None = None, *, std: bool) -> int:
+    """Size in memory of a table of ``n_genes`` (None: all): values, spread and embeddings."""
+    n_genes = len(prediction.genes) if n_genes is None else n_genes
+    size = prediction.n_spots * n_genes * 4 * (1 + std)
+    return size + (0 if prediction.embeddings is None else prediction.embeddings.nbytes)
 
 
 def to_table(
@@ -45,6 +55,13 @@ def to_table(
     InputError
         For an unknown gene, or a table of more than 16 GiB.
     """
+    return run(table_steps(prediction, genes, std=std))
+
+
+def table_steps(
+    prediction: GenePrediction, genes: Sequence[str] | None = None, *, std: bool = False
+) -> Steps[AnnData]:
+    """As `to_table`, with a report every few genes."""
     import anndata as ad
 
     if genes is None:
@@ -63,6 +80,8 @@ def to_table(
     values = np.empty(shape, np.float32, order="F")  # filled by gene
     spread = np.empty(shape, np.float32, order="F") if std else None
     for column, key in enumerate(keys):
+        if column % _GENES_PER_STEP == 0:
+            yield Progress("Computing the table", column, len(keys), "genes")
         values[:, column] = prediction.gene_map(key)
         if spread is not None:
             one = prediction.spread(key)

@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 
 __all__ = ["RunRecord", "provenance"]
 
+_KINDS = {
+    "slide": "a path",
+    "model": "a path or a hub name",
+    "reference": "a path",
+    "k": "a whole number above 0",
+    "weighting": "softmax or similarity",
+    "mpp": "a number above 0",
+    "image": "a path",
+    "region": "a name",
+    "device": "a name such as cpu or cuda",
+    "batch_size": "a whole number above 0",
+    "seed": "a whole number",
+    "genes": "a list of names",
+    "std": "true or false",
+    "name": "a name",
+    "provenance": "digests and versions as text",
+}
 _PACKAGES = ("napari-umpire", "torch", "timm", "numpy", "scipy", "anndata", "spatialdata")
 
 
@@ -59,6 +76,9 @@ class RunRecord:
         The options of `open_slide`, where they were used.
     device, batch_size, seed
         How it was computed. Nothing in a prediction is random; the seed is the model's to use.
+    genes, std, name
+        What was written: genes by symbol or id (empty: all), whether with their spread, and the
+        name that the table was to have. Records of earlier versions lack them.
     provenance
         What cannot be asked for but can be checked: digests, versions, time.
     """
@@ -74,11 +94,15 @@ class RunRecord:
     device: str = "auto"
     batch_size: int = 64
     seed: int = 0
+    genes: tuple[str, ...] = ()
+    std: bool = False
+    name: str = "umpire"
     provenance: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, unset options left out (tables and stores have no None)."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        values = asdict(self) | {"genes": list(self.genes)}
+        return {key: value for key, value in values.items() if value not in (None, [])}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
@@ -91,8 +115,21 @@ class RunRecord:
                 got=f"unknown keys {unknown}, missing keys {missing}",
                 expected=f"keys from {sorted(known)}",
             )
-        # A table read from a store gives numpy's numbers.
-        return cls(**{k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
+        # A table read from a store gives numpy's numbers and arrays.
+        plain = {
+            k: v.tolist() if isinstance(v, (np.generic, np.ndarray)) else v
+            for k, v in values.items()
+        }
+        wrong = [k for k, v in plain.items() if not _fits(k, v)]
+        if wrong:
+            raise InputError(
+                f"The run record's {wrong[0]} cannot be this",
+                got=repr(plain[wrong[0]]),
+                expected=_KINDS[wrong[0]],
+                fix="Use the record as it was written",
+            )
+        plain["genes"] = tuple(plain.get("genes", ()))
+        return cls(**plain)
 
     def to_yaml(self) -> str:
         """The record as YAML that ``umpire-train predict --config`` accepts."""
@@ -158,3 +195,22 @@ class RunRecord:
         if strict:
             raise InputError(problem, fix="Use the files of that run, or predict anew")
         warnings.warn(problem + ".", UmpireWarning, stacklevel=2)
+
+
+def _fits(key: str, value: object) -> bool:
+    """Whether a value read from a file is of the kind that `RunRecord` holds."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if key in ("k", "batch_size", "seed"):
+        return isinstance(value, int) and number and (value > 0 or key == "seed")
+    if key == "mpp":
+        return value is None or (number and 0 < value < float("inf"))  # type: ignore[operator]
+    if key == "std":
+        return isinstance(value, bool)
+    if key == "genes":
+        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+    if key == "provenance":
+        return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+    if key == "weighting":
+        return value in ("softmax", "similarity")
+    optional = key in ("reference", "image", "region")
+    return (optional and value is None) or (isinstance(value, str) and value != "")

@@ -91,9 +91,11 @@ def make_record(
     from napari_umpire.inference.model_path import is_hub_name
     from napari_umpire.slides.open import sniff
 
-    region = None
-    if slide.path is not None and sniff(slide.path) == "spatialdata":
+    region, kind = None, None if slide.path is None else sniff(slide.path)
+    if kind == "spatialdata":
         region = slide.region  # a store may hold several slides
+    elif kind == "st" and slide.path is not None and slide.path.is_dir():
+        region = slide.name  # and so does a collection
     hub = is_hub_name(model.source)
     own = reference.path.resolve() == (model.path / "reference").resolve()
     return RunRecord(

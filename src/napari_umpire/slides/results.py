@@ -94,6 +94,7 @@ def write_results(
             )
     elif slide.sdata.path is not None:
         path = Path(slide.sdata.path)
+        _check_unchanged(slide, path)
     else:
         path = store_beside(slide)
     with _explained(path):
@@ -102,6 +103,21 @@ def write_results(
         if element is None:
             element = _insert(path, final, name)
     return WrittenResult(path, element)
+
+
+def _check_unchanged(slide: Slide, path: Path) -> None:
+    """Refuse a store from which another program has taken the spots since it was opened."""
+    elsewhere = "Save elsewhere, or open the slide again"
+    if not path.is_dir():
+        raise InputError(
+            f"The store {path} is gone since {slide.name} was opened from it", fix=elsewhere
+        )
+    if not (path / "shapes" / slide.region).is_dir():
+        raise InputError(
+            f"The store {path} has lost the spots of {slide.name} since it was opened",
+            expected=f"the shapes {slide.region!r}",
+            fix=elsewhere,
+        )
 
 
 def _annotated(slide: Slide, table: AnnData) -> AnnData:

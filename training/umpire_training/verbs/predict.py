@@ -175,8 +175,8 @@ def _predict(
     from pathlib import Path
 
     from napari_umpire.files import make_folder
+    from napari_umpire.inference.saving import save_steps
     from napari_umpire.slides.elements import element_name
-    from napari_umpire.slides.results import write_results
     from umpire_training.console import follow
 
     _check_provenance(options, slide_digest=slide.digest)
@@ -190,26 +190,21 @@ def _predict(
             cache=cache,
         )
     )
-    table = prediction.to_table(options.genes or None, std=options.std)
+    record = replace(
+        prediction.record,
+        image=_absolute(options.image),
+        region=options.region or prediction.record.region,
+        seed=options.seed,
+        genes=tuple(options.genes),
+        std=options.std,
+        name=options.name,
+    )
     store = None
     if options.output is not None:
         make_folder(Path(options.output))
         store = Path(options.output) / f"{element_name(slide.name)}.zarr"
-    written = write_results(slide, table, name=options.name, store=store)
-    record = replace(
-        prediction.record,
-        reference=_absolute(options.reference),
-        image=_absolute(options.image),
-        region=options.region,
-        seed=options.seed,
-    )
-    beside = written.path.with_name(f"{written.path.stem}.{written.element}.yaml")
-    number = 1
-    while beside.exists():  # of a store that was removed since
-        number += 1
-        beside = written.path.with_name(f"{written.path.stem}.{written.element}.{number}.yaml")
-    record.write(beside)
-    return f"{slide.name}: table {written.element!r} in {written.path}, record {beside}"
+    saved = follow(save_steps(slide, prediction, record, store=store))
+    return f"{slide.name}: {saved.describe()}"
 
 
 def _absolute(path: str | None) -> str | None:
