@@ -18,24 +18,35 @@ if TYPE_CHECKING:
     from napari_umpire.inference.gene_input import MeasuredGenes
     from napari_umpire.inference.model import Model
     from napari_umpire.progress import Steps
+    from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["gene_embeddings", "image_embeddings"]
+__all__ = ["gene_embeddings", "image_embeddings", "image_features"]
 
 _PROJECT_ROWS = 65_536
 
 
-def image_embeddings(
-    model: Model, slide: Slide, batch_size: int, cache: FeatureCache | None
+def image_features(
+    model: Model,
+    slide: Slide,
+    batch_size: int,
+    cache: FeatureCache | None,
+    spec: PatchSpec | None = None,
 ) -> Steps[np.ndarray]:
-    """See `Model.embed_images`. What is cached are the features before context and projection."""
-    import torch
+    """What the image encoder says of the patches, before context and projection.
 
-    from napari_umpire.models.context import slide_context
-    from napari_umpire.slides.neighbourhood import neighbours
+    Parameters
+    ----------
+    spec
+        The patches; None: those that the model was aligned on.
+
+    Returns
+    -------
+    (n_spots, image_dim) float32, in the order of ``slide.spots``.
+    """
     from napari_umpire.slides.patches import iter_patches, patch_digest
 
-    spec = model.patch_spec
+    spec = spec or model.patch_spec
     check_slide(slide)
     entry = None
     if cache is not None:
@@ -51,18 +62,36 @@ def image_embeddings(
         for batch in iter_patches(slide, spec, spots=rows, batch_size=batch_size):
             yield batch.rows, batch.pixels
 
-    features = yield from compute_features(
-        slide.n_spots,
-        model.module.image_dim,
-        batches,
-        model.module.encode_image,
-        device=model.device,
-        bf16=model.bf16,
-        batch_size=batch_size,
-        entry=entry,
-        stage=f"Image of {slide.name}",
-        name=lambda row: f"spot {slide.spots.index[row]} of {slide.name}",
+    return (
+        yield from compute_features(
+            slide.n_spots,
+            model.module.image_dim,
+            batches,
+            model.module.encode_image,
+            device=model.device,
+            bf16=model.bf16,
+            batch_size=batch_size,
+            entry=entry,
+            stage=f"Image of {slide.name}",
+            name=lambda row: f"spot {slide.spots.index[row]} of {slide.name}",
+        )
     )
+
+
+def image_embeddings(
+    model: Model,
+    slide: Slide,
+    batch_size: int,
+    cache: FeatureCache | None,
+    spec: PatchSpec | None = None,
+) -> Steps[np.ndarray]:
+    """See `Model.embed_images`. What is cached are the features before context and projection."""
+    import torch
+
+    from napari_umpire.models.context import slide_context
+    from napari_umpire.slides.neighbourhood import neighbours
+
+    features = yield from image_features(model, slide, batch_size, cache, spec)
     context = model.config.context
     around = None
     if context.neighbours:
