@@ -198,6 +198,8 @@ class Model:
         batch_size: int = 64,
         cache: FeatureCache | None = None,
         min_genes: int = 100,
+        patches: bool = False,
+        image_embeddings: bool = True,
     ) -> Steps[ReferenceDatabase]:
         """Write a reference database of measured slides, one slide in memory at a time.
 
@@ -210,6 +212,12 @@ class Model:
         min_genes
             Spots with fewer detected genes are left out: a single count becomes 9.2 in
             log1p CP10k, and a nearly empty spot would speak loudest.
+        patches
+            Keep a small picture of each reference spot, to be shown as evidence. These are
+            pictures of the tissue of the reference's patients: whoever gets the model sees them.
+        image_embeddings
+            Keep the embedding of each reference spot's own image too. A slide whose image is too
+            coarse for the model goes without, with a warning.
 
         Raises
         ------
@@ -218,7 +226,10 @@ class Model:
         """
         from napari_umpire.inference.reference_slides import write_reference
 
-        built = yield from write_reference(self, slides, folder, batch_size, cache, min_genes)
+        built = yield from write_reference(
+            self, slides, folder, batch_size, cache, min_genes,
+            patches=patches, image_embeddings=image_embeddings,
+        )  # fmt: skip
         self.__dict__.pop("reference", None)  # it may be the model's own, looked for before
         return built
 

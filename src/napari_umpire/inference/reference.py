@@ -13,6 +13,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.inference.gene_search import GeneIndex
 from napari_umpire.inference.nearest import top_k
 from napari_umpire.inference.reference_format import (
+    IMAGE_EMBEDDINGS,
     LARGE,
     REBUILD,
     ReferenceInfo,
@@ -20,6 +21,7 @@ from napari_umpire.inference.reference_format import (
     load_array,
     read_info,
 )
+from napari_umpire.inference.reference_patches import ReferencePatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +50,11 @@ class ReferenceDatabase:
         Index = gene key (Ensembl id where known, else symbol), columns ``id``, ``symbol``.
     measured
         (n_slides, n_genes) bool.
+    image_embeddings
+        (R, dim) float32, memory-mapped: embeddings of the references' own images, rows of length
+        1, NaN on slides whose image is too coarse; None where the reference was built without.
+    patches
+        Pictures of the reference spots; None where the reference was built without.
     """
 
     def __init__(self, path: Path, info: ReferenceInfo) -> None:
@@ -61,6 +68,12 @@ class ReferenceDatabase:
         self.genes = _read_table(path / "genes.csv", info.n_genes, ["id", "symbol"]).set_index(
             "key"
         )
+        self.image_embeddings: np.ndarray | None = None
+        if IMAGE_EMBEDDINGS in info.parts:
+            self.image_embeddings = load_array(path, IMAGE_EMBEDDINGS, (info.n, info.dim))
+        self.patches: ReferencePatches | None = None
+        if info.patches is not None:
+            self.patches = ReferencePatches(path, info.n, info.patches)
         self._column = {key: i for i, key in enumerate(self.genes.index)}
         self._slide = np.repeat(np.arange(len(info.slides)), [s.n_spots for s in info.slides])
 
@@ -166,6 +179,10 @@ class ReferenceDatabase:
             )
         return out
 
+    def crop(self, row: int) -> np.ndarray | None:
+        """Picture of a reference spot, (h, w, 3) uint8; None where it was built without."""
+        return None if self.patches is None else self.patches.crop(row)
+
     def measured_by(self, gene: str) -> np.ndarray | None:
         """(R,) bool, whether each reference's slide measured the gene; None where all did."""
         slides = self.measured[:, self._column[gene]]
@@ -175,8 +192,13 @@ class ReferenceDatabase:
         """Digest every file and check every value; reads the whole database."""
         self._check_small()
         for name in LARGE:
-            self._check_digest(name)
+            if name in self._digests:
+                self._check_digest(name)
         self._check_embeddings()
+        self._check_image_embeddings()
+        if self.patches is not None:
+            for row in range(self.n):
+                self.patches.crop(row)
         for a in range(0, len(self._data), 1 << 24):
             values = self._data[a : a + (1 << 24)]
             if not (np.isfinite(values).all() and (values >= 0).all()):
@@ -186,8 +208,12 @@ class ReferenceDatabase:
                     fix=REBUILD,
                 )
 
+    @property
+    def _digests(self) -> dict[str, str]:
+        return {**self.info.files, **self.info.parts}
+
     def _check_digest(self, name: str) -> None:
-        if file_digest(self.path / name) != self.info.files[name]:
+        if file_digest(self.path / name) != self._digests[name]:
             raise InputError(f"{self.path / name} has changed since it was written", fix=REBUILD)
 
     def _check_small(self) -> None:
@@ -201,13 +227,24 @@ class ReferenceDatabase:
             raise InputError(f"{self.path} is inconsistent", fix=REBUILD)
 
     def _check_embeddings(self) -> None:
-        for a in range(0, self.n, _ROWS):
-            block = self.embeddings[a : a + _ROWS]
+        self._check_lengths("embeddings.npy", self.embeddings, 0, self.n)
+
+    def _check_image_embeddings(self) -> None:
+        if self.image_embeddings is None:
+            return
+        for slide in self.info.slides:
+            a, b = slide.first, slide.first + slide.n_spots
+            if not np.isnan(self.image_embeddings[a:b]).all():
+                self._check_lengths(IMAGE_EMBEDDINGS, self.image_embeddings, a, b)
+
+    def _check_lengths(self, name: str, rows: np.ndarray, first: int, end: int) -> None:
+        for a in range(first, end, _ROWS):
+            block = rows[a : min(end, a + _ROWS)]
             length = np.sqrt(np.einsum("nd,nd->n", block, block))
             bad = np.flatnonzero(~(np.abs(length - 1.0) < 1e-3))
             if len(bad):
                 raise InputError(
-                    f"Row {a + bad[0]} of {self.path / 'embeddings.npy'} is damaged",
+                    f"Row {a + bad[0]} of {self.path / name} is damaged",
                     got=f"length {length[bad[0]]:g}",
                     expected="finite, length 1",
                     fix=REBUILD,

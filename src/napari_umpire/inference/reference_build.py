@@ -18,11 +18,14 @@ from napari_umpire.files import make_folder, scratch_beside
 from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.reference_format import (
     ARRAYS,
+    IMAGE_EMBEDDINGS,
     TABLES,
+    PatchesInfo,
     ReferenceInfo,
     SlideInfo,
     file_digest,
 )
+from napari_umpire.inference.reference_patches import PatchWriter
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +55,8 @@ class ReferencePart:
         Index = unique gene key, columns ``id`` and ``symbol``; the columns of ``expression``.
     spots
         Index = spot id, columns y, x (full-resolution px), y_um, x_um.
+    image_embeddings
+        (n, dim) float32, rows of length 1, of the spots' own images; None where there are none.
     """
 
     slide: str
@@ -60,10 +65,13 @@ class ReferencePart:
     expression: sp.csr_matrix
     genes: pd.DataFrame
     spots: pd.DataFrame
+    image_embeddings: np.ndarray | None = None
 
 
 class ReferenceWriter:
     """Write a reference folder: `add` each slide, then `finish`; a context manager.
+
+    With ``patches``, the pictures of a slide's spots follow it by `add_patches`.
 
     All is written to a hidden folder beside ``folder`` and renamed at the end, so that a killed or
     cancelled run leaves no half reference. The genes are the union over the slides.
@@ -74,6 +82,8 @@ class ReferenceWriter:
         Must not exist yet.
     model_digest
         Digest of the model whose gene encoder made the embeddings.
+    patches
+        Edge of the pictures' field, um, and of a picture, px; None: no pictures.
 
     Raises
     ------
@@ -81,7 +91,13 @@ class ReferenceWriter:
         For an existing folder, and for each problem of a part.
     """
 
-    def __init__(self, folder: str | Path, *, model_digest: str) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        model_digest: str,
+        patches: tuple[float, int] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self._model_digest = model_digest
         if self.folder.exists():
@@ -100,7 +116,13 @@ class ReferenceWriter:
         self._slides: list[SlideInfo] = []
         self._genes: dict[str, tuple[str, str]] = {}
         self._columns: list[np.ndarray] = []
+        self._imaged: list[bool] = []
         self._dim: int | None = None
+        self._patches: PatchWriter | None = None
+        if patches is not None:
+            field_um, size_px = patches
+            writer = PatchWriter(self._tmp, field_um=field_um, size_px=size_px)
+            self._patches = self._scratch.enter_context(writer)
 
     def __enter__(self) -> ReferenceWriter:
         return self
@@ -136,9 +158,20 @@ class ReferenceWriter:
         table.insert(1, "spot", part.spots.index.astype(str))
         with (self._tmp / "spots.csv").open("a", encoding="utf-8", newline="") as file:
             table.to_csv(file, index=False, header=number == 0)
+        if part.image_embeddings is not None:
+            self._save(number, "image_embeddings", part.image_embeddings.astype(np.float32))
+        self._imaged.append(part.image_embeddings is not None)
         first = sum(s.n_spots for s in self._slides)
         n, g = part.expression.shape
         self._slides.append(SlideInfo(part.slide, part.digest, first, n, g))
+        if self._patches is not None:
+            self._patches.begin_slide(n)
+
+    def add_patches(self, rows: np.ndarray, pixels: np.ndarray) -> None:
+        """Pictures of some spots of the slide added last: see `PatchWriter.add`."""
+        if self._patches is None:
+            raise ValueError("this reference is written without pictures")
+        self._patches.add(rows, pixels)
 
     def finish(self) -> ReferenceDatabase:
         """Join the slides, move the folder to its name, open and check it."""
@@ -147,7 +180,7 @@ class ReferenceWriter:
         if not self._slides or self._dim is None:
             raise InputError("A reference needs at least one slide", got="none")
         n, g = sum(s.n_spots for s in self._slides), len(self._genes)
-        self._join_embeddings(n)
+        self._join_embeddings("embeddings", n)
         nnz = self._join_expression(g)
         measured = np.zeros((len(self._slides), g), np.bool_)
         for row, columns in zip(measured, self._columns, strict=True):
@@ -155,6 +188,7 @@ class ReferenceWriter:
         np.save(self._tmp / "measured.npy", measured, allow_pickle=False)
         frame = pd.DataFrame.from_dict(self._genes, orient="index", columns=["id", "symbol"])
         frame.to_csv(self._tmp / "genes.csv", index_label="key")
+        parts, pictures = self._finish_parts(n)
         info = ReferenceInfo(
             n=n,
             dim=self._dim,
@@ -165,6 +199,8 @@ class ReferenceWriter:
             files={name: file_digest(self._tmp / name) for name in (*ARRAYS, *TABLES)},
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             made_by=f"napari-umpire {__version__}",
+            parts=parts,
+            patches=pictures,
         )
         info.write(self._tmp / "reference.json")
         try:
@@ -172,6 +208,18 @@ class ReferenceWriter:
         except OSError as error:
             raise InputError(f"{self.folder} could not be written", got=error) from error
         return ReferenceDatabase.open(self.folder)
+
+    def _finish_parts(self, n: int) -> tuple[dict[str, str], PatchesInfo | None]:
+        """Write the optional parts; their digests, and what is to be known of the pictures."""
+        parts: dict[str, str] = {}
+        pictures = None
+        if any(self._imaged):
+            self._join_embeddings("image_embeddings", n)
+            parts[IMAGE_EMBEDDINGS] = file_digest(self._tmp / IMAGE_EMBEDDINGS)
+        if self._patches is not None:
+            pictures, digests = self._patches.finish()
+            parts |= digests
+        return parts, pictures
 
     def _check(self, part: ReferencePart) -> None:
         n, g = part.expression.shape
@@ -184,11 +232,12 @@ class ReferenceWriter:
         elif self._dim not in (None, part.embeddings.shape[1]):
             problems.append(f"embeddings of length {part.embeddings.shape[1]}, not {self._dim}")
         else:
-            length = np.linalg.norm(part.embeddings, axis=1)
-            bad = np.flatnonzero(~(np.abs(length - 1.0) < 1e-3))
-            if len(bad):
-                spot = part.spots.index[bad[0]]
-                problems.append(f"{len(bad)} embeddings are not of length 1, first spot {spot}")
+            problems += _not_unit("embeddings", part.embeddings, part.spots)
+            images = part.image_embeddings
+            if images is not None and images.shape != part.embeddings.shape:
+                problems.append(f"image embeddings of shape {images.shape}")
+            elif images is not None:
+                problems += _not_unit("image embeddings", images, part.spots)
         if n == 0:
             problems.append("no spots")
         if len(part.genes) != g:
@@ -212,13 +261,15 @@ class ReferenceWriter:
         return np.load(self._parts / f"{number}_{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def _create(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        return create_array(self._tmp / name, shape, ARRAYS[name])
+        return create_array(self._tmp / name, shape, ARRAYS.get(name, np.float32))
 
-    def _join_embeddings(self, n: int) -> None:
+    def _join_embeddings(self, name: str, n: int) -> None:
         assert self._dim is not None  # set by the first part
-        out = self._create("embeddings.npy", (n, self._dim))
+        out = self._create(f"{name}.npy", (n, self._dim))
         for number, slide in enumerate(self._slides):
-            out[slide.first : slide.first + slide.n_spots] = self._load(number, "embeddings")
+            there = (self._parts / f"{number}_{name}.npy").is_file()
+            rows = self._load(number, name) if there else np.nan
+            out[slide.first : slide.first + slide.n_spots] = rows
         flush(out)
 
     def _join_expression(self, n_genes: int) -> int:
@@ -249,3 +300,10 @@ class ReferenceWriter:
         flush(data)
         flush(rows)
         return nnz
+
+
+def _not_unit(what: str, rows: np.ndarray, spots: pd.DataFrame) -> list[str]:
+    bad = np.flatnonzero(~(np.abs(np.linalg.norm(rows, axis=1) - 1.0) < 1e-3))
+    if not len(bad):
+        return []
+    return [f"{len(bad)} {what} are not of length 1, first spot {spots.index[bad[0]]}"]

@@ -11,13 +11,25 @@
     (n_slides, n_genes) bool: a gene that a slide did not measure is not a zero.
 ``genes.csv``, ``spots.csv``
     key, id, symbol of each gene; slide, spot, y, x (full-resolution px), y_um, x_um of each row.
+
+Two parts are there or not; predictions do not rest on them, so they do not count in the
+reference's digest, and have digests of their own:
+
+``image_embeddings.npy``
+    (R, dim) float32: the embedding of each spot's own image, rows of length 1; NaN throughout the
+    rows of a slide whose image is too coarse for the model.
+``patches.bin``, ``patches.npy``
+    a JPEG of each spot, one after the other, and (R, 2) int64 first byte and number of bytes of
+    each. Tissue of the reference's patients: only where whoever built it asked for it.
+
+Without either part the version is 1, with one it is 2.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +41,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARRAYS",
+    "BLOB",
+    "IMAGE_EMBEDDINGS",
     "LARGE",
     "NORMALISATION",
+    "PLACES",
     "REBUILD",
     "TABLES",
+    "PatchesInfo",
     "ReferenceInfo",
     "SlideInfo",
     "file_digest",
@@ -40,7 +56,8 @@ __all__ = [
     "read_info",
 ]
 
-FORMAT, VERSION = "napari-umpire reference", 1
+FORMAT = "napari-umpire reference"
+PLAIN, WITH_PARTS = 1, 2  # versions; a program that knows no parts must not think it has all
 NORMALISATION = "log1p of counts scaled to 10,000 per spot over all genes of the slide"
 
 ARRAYS = {
@@ -51,11 +68,21 @@ ARRAYS = {
     "measured.npy": np.bool_,
 }
 TABLES = ("genes.csv", "spots.csv")
+IMAGE_EMBEDDINGS = "image_embeddings.npy"
+BLOB, PLACES = "patches.bin", "patches.npy"
+_PART_ARRAYS = {IMAGE_EMBEDDINGS: np.float32, PLACES: np.int64}
 REBUILD = "Build the reference again"
 """What to do about a damaged reference."""
 
 # Too large to digest each time a reference is opened; `ReferenceDatabase.verify` does it.
-LARGE = ("embeddings.npy", "expression_data.npy", "expression_indices.npy")
+LARGE = (
+    "embeddings.npy",
+    "expression_data.npy",
+    "expression_indices.npy",
+    IMAGE_EMBEDDINGS,
+    BLOB,
+    PLACES,
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +97,17 @@ class SlideInfo:
 
 
 @dataclass(frozen=True)
+class PatchesInfo:
+    """The pictures of a reference: edge of their field, um; their edge, px; bytes of them all."""
+
+    field_um: float
+    size_px: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
 class ReferenceInfo:
-    """What ``reference.json`` says."""
+    """What ``reference.json`` says; ``parts`` are the optional files and their digests."""
 
     n: int
     dim: int
@@ -83,13 +119,19 @@ class ReferenceInfo:
     normalisation: str = NORMALISATION
     created: str = ""
     made_by: str = ""
+    parts: dict[str, str] = field(default_factory=dict)
+    patches: PatchesInfo | None = None
 
     @property
     def digest(self) -> str:
-        """Digest of the content; when and by which version it was made do not count."""
+        """Digest of what predictions rest on; neither when, by whom, nor the optional parts."""
         content = [self.normalisation, self.model_digest, *map(repr, self.slides)]
-        content += [f"{name} {self.files[name]}" for name in sorted(self.files)]
-        return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+        return _digest([*content, *_listed(self.files)])
+
+    @property
+    def parts_digest(self) -> str:
+        """Digest of the optional parts."""
+        return _digest([repr(self.patches), *_listed(self.parts)])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape that each array file must have."""
@@ -103,7 +145,12 @@ class ReferenceInfo:
 
     def write(self, path: Path) -> None:
         """Write ``reference.json``."""
-        text = {"format": FORMAT, "version": VERSION, "digest": self.digest, **asdict(self)}
+        version = WITH_PARTS if self.parts else PLAIN
+        text = {"format": FORMAT, "version": version, "digest": self.digest, **asdict(self)}
+        if self.parts:
+            text["parts_digest"] = self.parts_digest
+        else:
+            del text["parts"], text["patches"]
         path.write_text(json.dumps(text, indent=1), encoding="utf-8")
 
 
@@ -128,17 +175,25 @@ def read_info(folder: Path) -> ReferenceInfo:
         if said.pop("format") != FORMAT:
             raise ValueError("another format")
         version = said.pop("version")
-        if version != VERSION:
+        if version not in (PLAIN, WITH_PARTS):
             raise InputError(
                 f"{path} has another version of the format",
                 got=version,
-                expected=VERSION,
+                expected=f"{PLAIN} or {WITH_PARTS}",
                 fix="Update napari-umpire, or build the reference again",
             )
         digest = said.pop("digest")
         said["slides"] = tuple(SlideInfo(**slide) for slide in said["slides"])
+        parts_digest = said.pop("parts_digest") if version == WITH_PARTS else None
+        if said.get("patches") is not None:
+            said["patches"] = PatchesInfo(**said["patches"])
         info = ReferenceInfo(**said)
-        intact = info.digest == digest and set(info.files) == {*ARRAYS, *TABLES}
+        intact = (
+            info.digest == digest
+            and set(info.files) == {*ARRAYS, *TABLES}
+            and parts_digest == (info.parts_digest if version == WITH_PARTS else None)
+            and _whole(info)
+        )
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -155,19 +210,35 @@ def read_info(folder: Path) -> ReferenceInfo:
     return info
 
 
+def _whole(info: ReferenceInfo) -> bool:
+    """Whether the optional parts are known ones, each with all its files."""
+    patches = {BLOB, PLACES} & set(info.parts)
+    known = set(info.parts) <= {IMAGE_EMBEDDINGS, BLOB, PLACES}
+    return known and patches == ({BLOB, PLACES} if info.patches is not None else set())
+
+
+def _listed(files: dict[str, str]) -> list[str]:
+    return [f"{name} {files[name]}" for name in sorted(files)]
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
 def load_array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Memory-map one array, its type and shape checked; problems are an `InputError`."""
+    dtype = np.dtype({**ARRAYS, **_PART_ARRAYS}[name])
     try:
         array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"{folder / name} is missing or damaged", got=error, fix=REBUILD
         ) from error
-    if array.dtype != ARRAYS[name] or array.shape != shape:
+    if array.dtype != dtype or array.shape != shape:
         raise InputError(
             f"{folder / name} has the wrong type or shape",
             got=f"{array.dtype} {array.shape}",
-            expected=f"{np.dtype(ARRAYS[name])} {shape}",
+            expected=f"{dtype} {shape}",
             fix=REBUILD,
         )
     return array

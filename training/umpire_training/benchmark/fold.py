@@ -151,7 +151,9 @@ def _train_and_predict(
     )
     model = load_model(path, device=options.device)
     if model.reference is None:
-        follow(model.build_reference([m.source.slide for m in train], path / "reference"))
+        slides = [m.source.slide for m in train]
+        # A prediction needs no more; the images of the training slides would take minutes.
+        follow(model.build_reference(slides, path / "reference", image_embeddings=False))
         model = load_model(path, device=options.device)
     prediction = follow(model.predict(test.source.slide, k=options.k, weighting=options.weighting))
     return np.stack([prediction.gene_map(gene) for gene in genes.ids], axis=1)

@@ -22,6 +22,13 @@ class Options:
         itself.
     min_genes
         A spot needs at least so many detected genes.
+    patches
+        Keep a small H&E picture of each reference spot, so that the plugin can show what a
+        prediction rests on. Off unless asked for: these are pictures of the tissue of the
+        reference's patients, and go to everyone who gets the model.
+    image_embeddings
+        Keep the embedding of each reference spot's own image, by which similar tissue is found
+        and unlike tissue is told. A slide too coarse for the model goes without.
     mpp
         um per full-resolution px of all slides, where the files do not say.
     batch_size
@@ -34,6 +41,8 @@ class Options:
     slides: list[str]
     output: str | None = None
     min_genes: int = 100
+    patches: bool = False
+    image_embeddings: bool = True
     mpp: float | None = None
     batch_size: int = 64
     device: str = "auto"
@@ -57,7 +66,13 @@ def run(options: Options) -> None:
     slides = [source.slide for source in sources if isinstance(source, SlideSource)]
     reference = follow(
         model.build_reference(
-            slides, folder, batch_size=options.batch_size, min_genes=options.min_genes
+            slides,
+            folder,
+            batch_size=options.batch_size,
+            min_genes=options.min_genes,
+            patches=options.patches,
+            image_embeddings=options.image_embeddings,
         )
     )
-    say(f"{folder}: {reference.n} references, {len(reference.genes)} genes")
+    pictures = ", with their pictures" if reference.patches is not None else ""
+    say(f"{folder}: {reference.n} references{pictures}, {len(reference.genes)} genes")

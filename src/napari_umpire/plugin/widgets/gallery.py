@@ -119,10 +119,9 @@ def pixmap(image: np.ndarray, edge: int | None = None) -> QPixmap:
     """An (h, w, 3) uint8 picture for Qt, made to fit ``edge`` px where that is given."""
     data = np.ascontiguousarray(image)
     height, width, _ = data.shape
-    # Qt reads the array's memory, so the pixmap, a copy, is made while the array is held.
-    made = QPixmap.fromImage(
-        QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
-    )
+    held = data.tobytes()  # Qt reads this memory, so it is held until the pixmap, a copy, is made
+    image_format = QImage.Format.Format_RGB888
+    made = QPixmap.fromImage(QImage(held, width, height, 3 * width, image_format))
     if edge is None or max(height, width) == edge:
         return made
     keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
