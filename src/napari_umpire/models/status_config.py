@@ -190,6 +190,22 @@ class StatusConfig:
                 f"The slide-status head {self.name} is inconsistent", got="; ".join(problems)
             )
 
+    def check_model(self, digest: str) -> None:
+        """Refuse another model, whose features mean something else.
+
+        Raises
+        ------
+        InputError
+            Where ``digest`` is not that of the model that the head was trained with.
+        """
+        if digest != self.model_digest:
+            raise InputError(
+                f"The slide-status head {self.name} was trained with another model",
+                got=f"model digest {digest[:16]}",
+                expected=self.model_digest[:16],
+                fix="Choose the model that it was trained with, or train a head for this one",
+            )
+
     def to_json(self) -> str:
         """As indented JSON."""
         return json.dumps({"format": _FORMAT, "version": _VERSION, **to_data(self)}, indent=2)

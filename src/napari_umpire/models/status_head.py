@@ -98,13 +98,8 @@ def load_head(
     """
     folder = Path(folder)
     config = read_status(folder)
-    if model_digest is not None and config.model_digest != model_digest:
-        raise InputError(
-            f"The slide-status head {config.name} was trained with another model",
-            got=f"model digest {model_digest[:16]}",
-            expected=config.model_digest[:16],
-            fix="Choose the model that it was trained with, or train a head for this one",
-        )
+    if model_digest is not None:
+        config.check_model(model_digest)
     module = Abmil(config.abmil)
     path = folder / _WEIGHTS
     state = read_weights(path)
