@@ -30,6 +30,11 @@ def private_places(tmp_path, monkeypatch):
     """Settings and caches of a test go to its own folder."""
     from qtpy.QtCore import QSettings
 
+    from napari import settings
+
+    # As napari's own fixture does, which however hides the installed plugins.
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings" / "settings.yaml"))
+    monkeypatch.setattr(settings, "_PLUGIN_SETTINGS", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     QSettings.setPath(
         QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
+from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
@@ -80,8 +81,15 @@ def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
 
 
 def gene_colormap(kind: Kind) -> Colormap:
-    """The colormap of a gene's map; made for pink tissue, see the module's constants."""
-    return palette_colormap("difference" if kind == "difference" else "expression")
+    """The colormap of a gene's map: the one of the preferences, or ours, made for pink tissue."""
+    if kind == "difference":
+        return palette_colormap("difference")
+    name = preferences().colormap
+    if name == "umpire":
+        return palette_colormap("expression")
+    from napari.utils.colormaps import ensure_colormap
+
+    return ensure_colormap(name)
 
 
 # Eosin is pink, haematoxylin purple: a map must keep away from both hues, or its low end reads

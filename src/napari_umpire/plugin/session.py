@@ -10,6 +10,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_umpire.plugin.layers import KEY, Kind
+from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.ranges import RangeChoice
 from napari_umpire.plugin.slide_state import EmbeddingKind, SlideState
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.measured import Measured
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.prediction import Prediction
+    from napari_umpire.inference.record import RunRecord
     from napari_umpire.inference.spot_labels import SpotLabels
     from napari_umpire.plugin.spot_map import SpotMap
     from napari_umpire.slides.slide import Slide
@@ -52,6 +54,8 @@ class Session:
         The spot that was asked about.
     selection_changed
         The spots that are selected, on any slide.
+    run_restored
+        A run record was loaded: the form is to show `restored`.
     """
 
     slides_changed = Signal()
@@ -64,16 +68,18 @@ class Session:
     model_changed = Signal()
     spot_changed = Signal()
     selection_changed = Signal()
+    run_restored = Signal()
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = weakref.ref(viewer)
         self.slides: dict[str, SlideState] = {}
         self.model: Model | None = None
         self._model_path = ""
+        self.restored: RunRecord | None = None
         self._current: str | None = None
         self._gene: str | None = None
         self._kind: Kind = "predicted"
-        self._range = RangeChoice()
+        self._range = RangeChoice(mode=preferences().range_mode)
         self._beside = False
         self._shown_map: str | None = None
         self._spot: tuple[str, int] | None = None
@@ -156,6 +162,12 @@ class Session:
         if path != self._model_path:
             self._model_path = path
             self.model_changed.emit()
+
+    def restore_run(self, record: RunRecord) -> None:
+        """Ask the form of the next run to show that of a record."""
+        self.restored = record
+        self.choose_model(record.model)
+        self.run_restored.emit()
 
     # -- what is shown --------------------------------------------------------------------
 
@@ -324,6 +336,13 @@ class Session:
         from napari_umpire.plugin.spot_marks import SpotMarks
 
         return SpotMarks(self)
+
+    @cached_property
+    def tissue_layers(self) -> Any:
+        """Outline of the tissue and preview of the spots, as far as they are drawn."""
+        from napari_umpire.plugin.tissue_layers import TissueLayers
+
+        return TissueLayers(self)
 
 
 _sessions: weakref.WeakKeyDictionary[Viewer, Session] = weakref.WeakKeyDictionary()

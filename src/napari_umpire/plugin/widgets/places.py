@@ -6,6 +6,8 @@ from pathlib import Path
 
 from qtpy.QtCore import QSettings, QStandardPaths
 
+from napari_umpire.plugin.preferences import preferences
+
 __all__ = ["cache_folder", "settings"]
 
 
@@ -17,6 +19,9 @@ def settings() -> QSettings:
 
 
 def cache_folder() -> Path:
-    """Features of slides, safe to delete at any time."""
+    """Features of slides, safe to delete at any time: where the preferences say, or as usual."""
+    chosen = preferences().cache
+    if chosen is not None:
+        return chosen
     place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericCacheLocation)
     return Path(place) / "napari-umpire" / "features"

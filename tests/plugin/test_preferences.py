@@ -1,0 +1,96 @@
+"""What napari's preferences say is what the widgets start with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from napari_umpire.plugin.preferences import COLORMAPS, DEVICES, Preferences, preferences
+from napari_umpire.plugin.session import session_of
+
+
+@pytest.fixture
+def settings():
+    from napari.settings import get_plugin_settings
+
+    return get_plugin_settings("napari-umpire")
+
+
+def test_defaults_of_the_manifest_are_those_of_the_code(settings):
+    assert preferences() == Preferences()
+
+
+def test_choices_of_the_manifest_are_those_of_the_code():
+    from typing import get_args, get_type_hints
+
+    from npe2 import PluginManifest
+
+    from napari_umpire.plugin.ranges import RangeChoice
+
+    groups = PluginManifest.from_distribution("napari-umpire").contributions.configurations
+    said = {k: p for group in groups.values() for k, p in group.properties.items()}
+    assert set(said) == set(Preferences.__dataclass_fields__)
+    assert tuple(said["device"].enum) == DEVICES
+    assert tuple(said["colormap"].enum) == COLORMAPS
+    assert set(said["range_mode"].enum) <= set(get_args(get_type_hints(RangeChoice)["mode"]))
+
+
+def test_a_change_is_kept_in_the_settings_file_of_the_plugin(settings):
+    settings.run.k = 12
+    settings.folders.weights = " ~/weights "
+    assert preferences().k == 12
+    assert preferences().weights is not None
+    assert not str(preferences().weights).startswith("~")
+    assert yaml.safe_load(settings.config_path.read_text())["run"] == {"k": 12}
+
+
+def test_a_damaged_settings_file_costs_only_its_values(tmp_path, monkeypatch):
+    from napari import settings
+
+    settings.get_plugin_settings("napari-umpire")
+    file = tmp_path / "settings" / "napari-umpire.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("run: {k: -3, device: moon}\nmaps: {colormap: magma}\n")
+    monkeypatch.setattr(settings, "_PLUGIN_SETTINGS", {})
+    found = preferences()
+    assert (found.k, found.device, found.colormap) == (50, "auto", "magma")
+
+
+def test_maps_start_with_the_range_and_colours_of_the_preferences(
+    settings, open_viewer, slide, prediction
+):
+    settings.maps.range_mode = "absolute"
+    settings.maps.colormap = "magma"
+    viewer = open_viewer(slide, show=False)
+    session = session_of(viewer)
+    assert session.range.mode == "absolute"
+    session.set_prediction(slide.name, prediction)
+    gene = prediction.genes.index[0]
+    session.set_gene(session.current.genes.key_of_predicted(gene))
+    layer = session.display.layer("predicted")
+    assert layer.colormap.name == "magma"
+    np.testing.assert_allclose(layer.contrast_limits, session.range.absolute)
+
+
+def test_features_go_where_the_preferences_say(settings, tmp_path):
+    from napari_umpire.plugin.widgets.places import cache_folder
+
+    usual = cache_folder()
+    assert usual.name == "features"
+    settings.folders.cache = str(tmp_path / "mine")
+    assert cache_folder() == tmp_path / "mine"
+
+
+@pytest.mark.slow
+def test_they_are_shown_in_naparis_own_dialog(settings, open_viewer, qtbot):
+    from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+    from qtpy.QtWidgets import QSpinBox
+
+    open_viewer(show=False)
+    dialog = PreferencesDialog()
+    qtbot.addWidget(dialog)
+    spins = [s for s in dialog.findChildren(QSpinBox) if s.value() == 50 and s.maximum() == 10_000]
+    assert spins
+    spins[0].setValue(21)
+    assert preferences().k == 21
