@@ -13,7 +13,7 @@ from napari_umpire.plugin.ranges import display_range
 if TYPE_CHECKING:
     import numpy as np
     from napari import Viewer
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_umpire.plugin.session import Session
     from napari_umpire.plugin.slide_state import SlideState
@@ -48,6 +48,11 @@ class GeneDisplay:
         """The map of ``kind`` on the current slide, None where there is none yet."""
         state = self._session.current
         return None if state is None else self._maps.get((state, kind))
+
+    @property
+    def panes(self) -> tuple[Layer, ...]:
+        """The layers side by side, those of the left pane first; empty where there is one pane."""
+        return self._beside.panes
 
     def refresh(self) -> None:
         """Make the layers show what the session says."""
