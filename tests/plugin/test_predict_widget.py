@@ -43,10 +43,10 @@ def type_model(qtbot, widget, path):
 
 def test_it_opens_alone_with_nothing_loaded_and_says_what_to_do(dock):
     _, widget = dock()
-    assert "Drop a slide" in widget.card.text()
+    assert "Drop a slide" in widget.card.text
     assert not widget.run.isEnabled()
     assert not widget.cancel.isEnabled()
-    assert not widget.mpp_row.isVisibleTo(widget)
+    assert not widget.scale.isVisibleTo(widget)
 
 
 def test_a_slide_dropped_later_appears_in_it(dock, slide, open_viewer):
@@ -56,16 +56,16 @@ def test_a_slide_dropped_later_appears_in_it(dock, slide, open_viewer):
     data, attributes, _ = slide_layer(slide)
     viewer.add_image(data, **attributes)
     assert widget.slides.currentText() == slide.name
-    assert "µm per px" in widget.card.text()
-    assert f"{slide.n_spots} spots" in widget.card.text()
+    assert "µm per px" in widget.card.text
+    assert f"Spots: {slide.n_spots} measured" in widget.card.text
     viewer.layers.clear()
-    assert "Drop a slide" in widget.card.text()
+    assert "Drop a slide" in widget.card.text
 
 
 def test_run_shows_the_map_of_the_prediction(dock, slide, model_folder, prediction, qtbot):
     viewer, widget = dock(slide, show=True)
     type_model(qtbot, widget, model_folder)
-    assert "112 µm" in widget.wants.text()
+    assert "112 µm" in widget.card.text
     widget.k.setValue(20)
     widget.device.setCurrentText("cpu")
     with qtbot.waitSignal(widget.work.done, timeout=60_000):
@@ -195,17 +195,17 @@ def test_a_slide_removed_during_the_run_is_no_error(dock, slide, model_folder, q
 def test_without_scale_it_asks_and_nothing_runs_before_an_answer(dock, flat_slide, qtbot):
     viewer, widget = dock(flat_slide.with_scale(PhysicalScale()))
     widget.model.set_value("owner/name")
-    assert widget.mpp_row.isVisibleTo(widget)
-    assert "please enter" in widget.card.text()
+    assert widget.scale.isVisibleTo(widget)
+    assert "How many µm" in widget.card.text
     assert not widget.run.isEnabled()
-    click(qtbot, widget.set_mpp)  # nothing typed yet
+    click(qtbot, widget.scale.set)  # nothing typed yet
     assert not widget.scaling.running
-    widget.mpp.lineEdit().selectAll()
-    qtbot.keyClicks(widget.mpp, "0.5")
+    widget.scale.mpp.lineEdit().selectAll()
+    qtbot.keyClicks(widget.scale.mpp, "0.5")
     with qtbot.waitSignal(widget.scaling.ended, timeout=20_000):
-        click(qtbot, widget.set_mpp)
-    assert not widget.mpp_row.isVisibleTo(widget)
-    assert "0.5 µm per px from you" in widget.card.text()
+        click(qtbot, widget.scale.set)
+    assert not widget.scale.isVisibleTo(widget)
+    assert "0.5 µm per px from you" in widget.card.text
     assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
     assert widget.run.isEnabled()
 
@@ -220,9 +220,9 @@ def test_a_plain_image_gets_its_spots_when_its_scale_is_known(dock, slide, qtbot
     Image.fromarray(level.read(0, 0, *level.shape)).save(path)
     viewer, widget = dock(open_slide(path))
     assert session_of(viewer).current.slide.n_spots == 0
-    widget.mpp.setValue(2.0)
+    widget.scale.mpp.setValue(2.0)
     with qtbot.waitSignal(widget.scaling.ended, timeout=30_000):
-        click(qtbot, widget.set_mpp)
+        click(qtbot, widget.scale.set)
     assert session_of(viewer).current.slide.n_spots > 50
     assert session_of(viewer).current.slide.mpp == 2.0
 
@@ -230,11 +230,11 @@ def test_a_plain_image_gets_its_spots_when_its_scale_is_known(dock, slide, qtbot
 def test_an_impossible_scale_is_refused_in_a_sentence(dock, flat_slide, qtbot):
     notification_manager.records.clear()
     _, widget = dock(flat_slide.with_scale(PhysicalScale()))
-    widget.mpp.setValue(0.001)
+    widget.scale.mpp.setValue(0.001)
     with qtbot.waitSignal(widget.scaling.failed, timeout=20_000):
-        click(qtbot, widget.set_mpp)
+        click(qtbot, widget.scale.set)
     assert "impossible physical scale" in notification_manager.records[-1].message
-    assert widget.mpp_row.isVisibleTo(widget)
+    assert widget.scale.isVisibleTo(widget)
 
 
 @pytest.mark.parametrize("what", ["no reference", "no folder", "not a model", "no tensor"])
@@ -250,7 +250,7 @@ def test_a_bad_model_is_a_sentence(dock, slide, model_folder, qtbot, tmp_path, w
     widget.model.set_value(folder)
     if what != "no tensor":
         said = {"no reference": "no reference spots", "no folder": "no such folder"}
-        assert said.get(what, "not a model") in widget.wants.text()
+        assert said.get(what, "not a model") in widget.card.text
         assert not widget.run.isEnabled()
         return
     (folder / "model.safetensors").write_bytes(b"\x80\x04.")
@@ -277,5 +277,5 @@ def test_a_slide_that_is_too_coarse_cannot_be_run_and_the_card_says_why(dock, sl
     coarse = slide.with_scale(PhysicalScale(9.0, "user", {"user": 9.0}))
     _, widget = dock(coarse)
     widget.model.set_value(str(model_folder))
-    assert "too coarse" in widget.wants.text()
+    assert "too coarse" in widget.card.text
     assert not widget.run.isEnabled()

@@ -10,12 +10,9 @@ from napari_umpire.errors import InputError
 from napari_umpire.inference.agreement import agreement
 from napari_umpire.inference.gene_table import GeneTable
 from napari_umpire.inference.measured import read_measured
-from napari_umpire.plugin.model_peek import peek
 from napari_umpire.plugin.ranges import RangeChoice, display_range
 from napari_umpire.plugin.rate import RateMeter, duration
-from napari_umpire.plugin.slide_words import slide_words
 from napari_umpire.progress import Progress, run
-from napari_umpire.slides.scale import PhysicalScale
 
 HUNDRED = np.arange(101, dtype=np.float32)  # its percentiles are its values
 
@@ -136,38 +133,3 @@ def test_rate_counts_from_where_a_resumed_stage_began():
 )
 def test_duration(seconds, words):
     assert duration(seconds) == words
-
-
-def test_peek_tells_what_a_model_wants_and_whether_the_slide_has_it(model_folder, slide):
-    found = peek(model_folder)
-    assert (found.field_um, found.size_px, found.has_reference) == (112.0, 32, True)
-    for mpp, said in ((2.0, "it fits"), (5.0, "detail will be missing"), (8.0, "too coarse")):
-        # The model wants 3.5 um per px.
-        assert said in found.describe(slide.with_scale(PhysicalScale(mpp, "user")))
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [(None, "no such folder"), ("", "JSON"), ("{}", "vision"), ("[1]", "list")],
-)
-def test_peek_refuses_what_is_no_model(tmp_path, content, said):
-    folder = tmp_path / "model"
-    if content is not None:
-        folder.mkdir()
-        (folder / "config.json").write_text(content)
-    with pytest.raises(InputError, match="not a model|not the configuration") as caught:
-        peek(folder)
-    assert said in str(caught.value) or "Expecting value" in str(caught.value)
-
-
-def test_the_card_tells_a_grid_from_measured_spots_and_an_overview_from_the_slide(flat_slide):
-    from dataclasses import replace
-
-    from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
-
-    grid = replace(flat_slide, platform="image")
-    assert slide_words(grid).endswith("A grid of 3 spots covers the tissue; nothing was measured.")
-    assert "overview" not in slide_words(flat_slide)
-    small = ArrayLevel(np.zeros((30, 52, 3), np.uint8), 10, tile=128)
-    overview = replace(flat_slide, pyramid=Pyramid([small]))
-    assert "only an overview of 52 × 30 px is there" in slide_words(overview)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError
 from napari_umpire.models.config_json import from_data
@@ -14,10 +14,17 @@ from napari_umpire.models.vision_config import VisionConfig
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["ModelPeek", "peek"]
+__all__ = ["HubModel", "ModelPeek", "peek"]
 
 _FITS = 1.05
 _ROUNDING = 1 + 2e-3  # as `plan_patches` allows it
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model that is not at hand: only a run downloads it."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -40,40 +47,20 @@ class ModelPeek:
     size_px: int
     has_reference: bool
 
-    def fits(self, slide: Slide) -> bool:
-        """Whether the image of ``slide``, whose scale is known, is fine enough for a run."""
+    @property
+    def mpp(self) -> float:
+        """Um per px of its patches."""
+        return self.field_um / self.size_px
+
+    def fit(self, slide: Slide) -> Literal["fits", "coarse", "too coarse"]:
+        """Whether the image of ``slide``, whose scale is known, is fine enough for it."""
         from napari_umpire.slides.patches import PatchSpec
 
-        return _finest(slide) <= PatchSpec(self.field_um, self.size_px).mpp * (
-            PatchSpec.max_upsampling * _ROUNDING
-        )
-
-    def describe(self, slide: Slide | None = None) -> str:
-        """What the model wants, and whether ``slide`` gives it."""
-        from napari_umpire.slides.patches import PatchSpec
-
-        wanted = PatchSpec(self.field_um, self.size_px).mpp
-        text = (
-            f"Looks at {self.field_um:g} µm of tissue around each spot, as {self.size_px} px "
-            f"({wanted:.2g} µm per px), with {self.encoder}."
-        )
-        if not self.has_reference:
-            text += (
-                " It has no reference spots, so it cannot predict yet: run umpire-train reference."
-            )
-        elif slide is not None and slide.scale.mpp is not None:
-            finest = _finest(slide)
-            text += f" This image has {finest:.2g} µm per px"
-            if finest <= wanted * _FITS:
-                text += ": it fits."
-            elif self.fits(slide):
-                text += ": coarser than that, so detail will be missing."
-            else:
-                text += (
-                    ": too coarse for this model. It needs the full-resolution image, or choose a "
-                    "model made for coarser images."
-                )
-        return text
+        finest = _finest(slide)
+        if finest <= self.mpp * _FITS:
+            return "fits"
+        most = self.mpp * PatchSpec.max_upsampling * _ROUNDING
+        return "coarse" if finest <= most else "too coarse"
 
 
 def _finest(slide: Slide) -> float:

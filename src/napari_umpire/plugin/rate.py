@@ -26,6 +26,8 @@ class RateMeter:
         self._clock = clock
         self._stage: str | None = None
         self._since = (0.0, 0)
+        self.resumed = ""
+        """What a run before this one had done already, in words."""
 
     def describe(self, progress: Progress) -> str:
         """One line: stage, count, rate and time left, as far as they are known by now."""
@@ -33,6 +35,8 @@ class RateMeter:
         if progress.stage != self._stage:
             # A resumed stage starts above 0: what was done before tells nothing about speed.
             self._stage, self._since = progress.stage, (now, progress.done)
+            if progress.done > 0 and progress.unit == "spots" and not self.resumed:
+                self.resumed = _resumed(progress)
         start, before = self._since
         text = progress.stage
         if progress.total > 0 and progress.unit:
@@ -44,7 +48,15 @@ class RateMeter:
             text += f", {rate:,.{digits}f} {progress.unit}/s"
             if progress.done < progress.total:
                 text += f", {duration((progress.total - progress.done) / rate)} left"
+        if self.resumed and 0 < progress.done < progress.total:
+            text += f"; {self.resumed}"
         return text
+
+
+def _resumed(progress: Progress) -> str:
+    if progress.done == progress.total:
+        return f"all {progress.total:,} spots were known from a run before"
+    return f"went on at spot {progress.done:,} of {progress.total:,}"
 
 
 def duration(seconds: float) -> str:

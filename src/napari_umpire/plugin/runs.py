@@ -24,6 +24,7 @@ __all__ = [
     "measured_steps",
     "model_steps",
     "predict_steps",
+    "raster_steps",
     "rescale_steps",
 ]
 
@@ -36,6 +37,10 @@ class PredictOptions:
 
     Attributes
     ----------
+    batch_size
+        Patches at once; halved where the device has too little memory.
+    reference
+        Another reference than the model's own.
     cache
         Folder of features, by which a cancelled run goes on where it stopped; None: no cache.
     """
@@ -44,6 +49,8 @@ class PredictOptions:
     device: str = "auto"
     k: int = 50
     weighting: Literal["softmax", "similarity"] = "softmax"
+    batch_size: int = 64
+    reference: str | None = None
     cache: Path | None = None
 
 
@@ -79,7 +86,12 @@ def predict_steps(
     model = yield from model_steps(options.model, options.device, loaded)
     cache = None if options.cache is None else FeatureCache(options.cache)
     prediction = yield from model.predict(
-        slide, k=options.k, weighting=options.weighting, cache=cache
+        slide,
+        reference=options.reference,
+        k=options.k,
+        weighting=options.weighting,
+        batch_size=options.batch_size,
+        cache=cache,
     )
     yield Progress("Choosing a gene to show first", 0, 0, "")
     raster_of(slide)
@@ -106,17 +118,25 @@ def measured_steps(slide: Slide) -> Steps[Measured]:
     return measured
 
 
+def raster_steps(slide: Slide) -> Steps[Slide]:
+    """Make the raster of ``slide``, and hand the slide back."""
+    yield Progress("Drawing the spots", 0, 0, "")
+    raster_of(slide)
+    return slide
+
+
 def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
     """The same slide with its scale given by the user, um per full-resolution px.
 
     A plain image gets its tissue outline and spots only now: they are placed in um.
     """
-    from napari_umpire.slides.open import open_slide
+    from napari_umpire.slides.open import open_slide, sniff
     from napari_umpire.slides.scale import resolve_scale
 
     yield Progress("Finding the tissue", 0, 0, "")
     if slide.path is not None and slide.platform == "image":
-        return open_slide(slide.path, mpp=mpp, name=slide.name)
+        region = slide.region if sniff(slide.path) == "spatialdata" else None
+        return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
     return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_umpire.plugin.colours import Look
 from napari_umpire.plugin.layers import KEY, Kind
 from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.ranges import RangeChoice
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.prediction import Prediction
     from napari_umpire.inference.record import RunRecord
+    from napari_umpire.inference.signature import Signature
     from napari_umpire.inference.spot_labels import SpotLabels
+    from napari_umpire.plugin.gene_shelf import GeneShelf
     from napari_umpire.plugin.spot_map import SpotMap
     from napari_umpire.slides.slide import Slide
 
@@ -47,7 +50,7 @@ class Session:
     maps_changed(str)
         What can be laid over the slide of that name, beside genes, came, went or changed.
     gene_changed, view_changed
-        Which gene is shown; its kind, range or comparison, or whether another map is shown.
+        Which gene is shown; its kind, range, look or comparison, or whether another map is shown.
     model_changed
         Another model was chosen or loaded.
     spot_changed
@@ -80,6 +83,8 @@ class Session:
         self._gene: str | None = None
         self._kind: Kind = "predicted"
         self._range = RangeChoice(mode=preferences().range_mode)
+        self._look = Look(colormap=preferences().colormap)
+        self._signatures: dict[str, Signature] = {}
         self._beside = False
         self._shown_map: str | None = None
         self._spot: tuple[str, int] | None = None
@@ -173,8 +178,26 @@ class Session:
 
     @property
     def gene(self) -> str | None:
-        """Key of the gene that is shown."""
+        """Key of the gene that is shown, or of a signature, which is shown like a gene.
+
+        ``gene in state.genes`` tells a single gene of that slide.
+        """
         return self._gene
+
+    @property
+    def signature(self) -> Signature | None:
+        """The signature that is shown; None where a single gene is."""
+        return self._signatures.get(self._gene or "")
+
+    def show_signature(self, signature: Signature) -> None:
+        """Show the score of a list of genes like a gene; one of the same key is replaced."""
+        if self._signatures.get(signature.key) != signature:
+            self._signatures[signature.key] = signature
+            for state in self.slides.values():
+                state.forget_maps()
+            if self._gene == signature.key:
+                self._gene = None
+        self.set_gene(signature.key)
 
     def set_gene(self, gene: str) -> None:
         """Show another gene, instead of another map where one is shown."""
@@ -196,6 +219,11 @@ class Session:
         return self._range
 
     @property
+    def look(self) -> Look:
+        """Colours and opacity of the maps of genes."""
+        return self._look
+
+    @property
     def beside(self) -> bool:
         """Whether measured and predicted are wanted side by side."""
         return self._beside
@@ -211,18 +239,20 @@ class Session:
         kind: Kind | None = None,
         range: RangeChoice | None = None,  # noqa: A002 - the word of the interface
         beside: bool | None = None,
+        look: Look | None = None,
     ) -> None:
         """Change how the gene is shown; None leaves a part as it is.
 
         A chosen kind or comparison shows the gene again where another map was shown.
         """
-        old = (self._kind, self._range, self._beside, self._shown_map)
+        old = (self._kind, self._range, self._beside, self._look, self._shown_map)
         self._kind = kind or self._kind
         self._range = range or self._range
         self._beside = self._beside if beside is None else beside
+        self._look = look or self._look
         if kind is not None or beside is not None:
             self._shown_map = None
-        if old != (self._kind, self._range, self._beside, self._shown_map):
+        if old != (self._kind, self._range, self._beside, self._look, self._shown_map):
             self.view_changed.emit()
 
     def set_map(self, name: str, spot_map: SpotMap, *, show: bool = True) -> None:
@@ -306,7 +336,7 @@ class Session:
         name, number = ours["slide"].name, 2
         while name in self.slides:
             name, number = f"{ours['slide'].name} ({number})", number + 1
-        self.slides[name] = SlideState(name, ours["slide"], layer)
+        self.slides[name] = SlideState(name, ours["slide"], layer, signatures=self._signatures)
         # The slide that was opened last lies on top, and is the one that the user means; of a
         # store with several sections only the first is visible.
         if self._current is None or layer.visible:
@@ -322,6 +352,13 @@ class Session:
                 self._current = next(reversed(self.slides), None)
         if gone:
             self.slides_changed.emit()
+
+    @cached_property
+    def shelf(self) -> GeneShelf:
+        """Favourites and gene lists of the user."""
+        from napari_umpire.plugin.gene_shelf import GeneShelf, shelf_file
+
+        return GeneShelf(shelf_file())
 
     @cached_property
     def display(self) -> Any:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLAUSIBLE_MPP",
+    "SOURCE_WORDS",
+    "TOLERANCE",
     "VISIUM_NOMINAL_DIAMETER_UM",
     "VISIUM_PITCH_UM",
     "VISIUM_SPOT_UM",
@@ -107,10 +109,10 @@ class PhysicalScale:
             return "um per px unknown"
         others = [f"{k} {v:.4g}" for k, v in self.candidates.items() if k != self.source]
         tail = f" ({'; '.join(others)})" if others else ""
-        return f"{self.mpp:.4g} um per px from {_WORDS[self.source]}{tail}"
+        return f"{self.mpp:.4g} um per px from {SOURCE_WORDS[self.source]}{tail}"
 
 
-_WORDS: Mapping[str | None, str] = {
+SOURCE_WORDS: Mapping[str | None, str] = {
     "file": "the file",
     "spot pitch": "the spot pitch",
     "spot diameter": "the spot diameter",
@@ -158,7 +160,7 @@ def resolve_scale(
             continue
         raise InputError(
             f"{name} has an impossible physical scale",
-            got=f"{value:g} um per px from {_WORDS[source]}",
+            got=f"{value:g} um per px from {SOURCE_WORDS[source]}",
             expected=f"between {low:g} and {high:g} um per px",
             fix="Give the true um per px with mpp=",
         )
@@ -166,10 +168,10 @@ def resolve_scale(
     if chosen is None:
         return PhysicalScale()
     if max(found.values()) > min(found.values()) * (1 + TOLERANCE):
-        told = ", ".join(f"{_WORDS[s]} {found[s]:.4g}" for s in _ORDER if s in found)
+        told = ", ".join(f"{SOURCE_WORDS[s]} {found[s]:.4g}" for s in _ORDER if s in found)
         warnings.warn(
             f"{name}: sources of the physical scale disagree (um per px: {told}); "
-            f"using {_WORDS[chosen]}",
+            f"using {SOURCE_WORDS[chosen]}",
             UmpireWarning,
             stacklevel=2,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -16,13 +16,14 @@ from qtpy.QtWidgets import (
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.model_path import is_hub_name
-from napari_umpire.plugin.model_peek import peek
+from napari_umpire.plugin.model_peek import HubModel, ModelPeek, peek
+from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.places import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_umpire.slides.slide import Slide
+    from napari_umpire.plugin.session import Session
 
 __all__ = ["ModelPicker"]
 
@@ -30,12 +31,11 @@ _RECENT = 8
 
 
 class ModelPicker(QWidget):
-    """``value`` is a path or a hub name; ``changed`` tells that it was edited."""
+    """Shows and changes the model of a session, ``session.model_path``."""
 
-    changed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._session = session
         self.combo = QComboBox()
         self.combo.setEditable(True)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -51,60 +51,52 @@ class ModelPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.combo, 1)
         layout.addWidget(self.browse)
-        self.combo.addItems(self._recent())
-        self.combo.setCurrentIndex(0 if self.combo.count() else -1)
+        recent = self._recent()
+        self.combo.addItems(recent)
+        if not session.model_path and recent:
+            session.choose_model(recent[0])
+        self._show()
         self.combo.currentTextChanged.connect(self._on_edited)
         self.browse.clicked.connect(self._on_browse)
+        listen(self, session.model_changed, self._show)
 
     @property
     def value(self) -> str:
         """What was chosen or typed."""
         return self.combo.currentText().strip()
 
-    @property
-    def usable(self) -> bool:
-        """Whether a run could start with it."""
-        if self._is_hub_name:
-            return True
-        try:
-            return bool(self.value) and peek(self.value).has_reference
-        except InputError:
-            return False
-
-    def takes(self, slide: Slide) -> bool:
-        """Whether the model, where it is at hand, can be run on ``slide``, whose scale is known."""
-        return self._is_hub_name or peek(self.value).fits(slide)
-
     def set_value(self, value: str | Path) -> None:
         """Choose a model."""
         self.combo.setEditText(str(value))
 
-    def describe(self, slide: Slide | None) -> str:
-        """What the model wants of ``slide``, or what is wrong with it."""
+    def look(self) -> ModelPeek | HubModel | str | None:
+        """What the chosen model says of itself; a sentence where there is a problem with it."""
         if not self.value:
-            return "Choose the folder of a trained model."
-        if self._is_hub_name:
-            return "Will be downloaded from the Hugging Face hub when you press Run."
+            return None
+        if is_hub_name(self.value):
+            return HubModel(self.value)
         try:
-            return peek(self.value).describe(slide)
+            return peek(self.value)
         except InputError as error:
             return str(error)
 
-    def remember(self) -> None:
-        """Put the model first among those used before."""
-        recent = [self.value, *(r for r in self._recent() if r != self.value)]
+    def remember(self, model: str) -> None:
+        """Put a model first among those used before."""
+        recent = [model, *(r for r in self._recent() if r != model)]
         settings().setValue("recent_models", recent[:_RECENT])
-
-    @property
-    def _is_hub_name(self) -> bool:
-        return is_hub_name(self.value)
 
     def _recent(self) -> list[str]:
         kept = settings().value("recent_models", [])
         return [str(v) for v in ([kept] if isinstance(kept, str) else kept or [])]
 
+    def _show(self) -> None:
+        """Another widget may have chosen a model."""
+        if self.value != self._session.model_path:
+            with QSignalBlocker(self.combo):
+                self.combo.setEditText(self._session.model_path)
+
     def _on_edited(self, _text: str) -> None:
-        self.changed.emit()
+        self._session.choose_model(self.value)
 
     def _on_browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Choose a model folder", self.value)

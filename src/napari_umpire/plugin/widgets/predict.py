@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
+    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_umpire.errors import InputError
+from napari_umpire.plugin.model_peek import ModelPeek
+from napari_umpire.plugin.opening import add_slides, is_record, open_steps, slide_of
 from napari_umpire.plugin.runs import Predicted, PredictOptions, predict_steps, rescale_steps
 from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.slide_words import slide_words
+from napari_umpire.plugin.slide_words import SlideCard, slide_card
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.model_picker import ModelPicker
+from napari_umpire.plugin.widgets.opener import OpenButton, accept_paths, dropped_paths
 from napari_umpire.plugin.widgets.places import cache_folder
 from napari_umpire.plugin.widgets.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.slide_card import ScaleRow, SlideCardView
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.surveyor import Surveyor
 from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    from collections.abc import Sequence
 
+    from napari import Viewer
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    from napari_umpire.inference.record import RunRecord
+    from napari_umpire.plugin.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["PredictWidget"]
+
+_NO_SLIDE = (
+    "Drop a slide here or into the window: a Space Ranger folder, a SpatialData store, a "
+    "whole-slide file or a large picture. A run record dropped here fills this form."
+)
 
 
 class PredictWidget(QWidget):
@@ -49,40 +65,49 @@ class PredictWidget(QWidget):
         super().__init__()
         self._session = session_of(napari_viewer)
         self._viewer = napari_viewer
-        self._target: str | None = None
-        self.work = Work(self)
-        self.scaling = Work(self)
+        # What the run under way is of: by object, since names may be given anew meanwhile.
+        self._running: tuple[Slide, PredictOptions] | None = None
+        self._rescaling: Slide | None = None
+        self._reference: tuple[str, str] | None = None
+        self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
+        self.setAcceptDrops(True)
         self._build()
         self.work.done.connect(self._on_predicted)
         self.work.ended.connect(self._update)
         self.scaling.done.connect(self._on_rescaled)
+        self.scaling.failed.connect(self.progress.say)
         self.scaling.ended.connect(self._update)
-        self.model.changed.connect(self._update)
+        self.opening.progressed.connect(lambda step: self.progress.say(f"{step.stage}…"))
+        self.opening.done.connect(self._on_opened)
+        self.opening.failed.connect(self.progress.say)
+        self.opening.ended.connect(self._update)
+        self.opener.chosen.connect(self.open)
+        self.scale.answered.connect(self._on_scale)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
-        self.set_mpp.clicked.connect(self._on_set_mpp)
+        self.surveyor.changed.connect(self._update)
+        listen(self, self._session.model_changed, self._update)
         listen(self, self._session.slides_changed, self._update)
         listen(self, self._session.current_changed, self._update)
         self._update()
 
     def _build(self) -> None:
         self.slides = SlideCombo(self._session)
-        self.card = _words()
-        self.mpp = QDoubleSpinBox()
-        self.mpp.setRange(0.0, 50.0)
-        self.mpp.setDecimals(4)
-        self.mpp.setSingleStep(0.05)
-        self.mpp.setSpecialValueText("?")
-        self.mpp.setSuffix(" µm per px")
-        self.mpp.setToolTip("0.25 for a 40x scan, 0.5 for a 20x scan, as a rule")
-        self.set_mpp = QPushButton("Set")
-        self.mpp_row = QWidget()
-        _line(self.mpp_row, self.mpp, self.set_mpp)
-        self.model = ModelPicker()
-        self.wants = _words()
+        self.opener = OpenButton()
+        self.model = ModelPicker(self._session)
+        self.card = SlideCardView()
+        self.surveyor = Surveyor(self._session, self.card)
+        self.scale = ScaleRow()
         self.device = QComboBox()
         self.device.addItems(["auto", "cpu", "cuda", "mps"])
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one")
+        self.batch = QSpinBox()
+        self.batch.setRange(1, 4096)
+        self.batch.setValue(64)
+        self.batch.setPrefix("batch ")
+        self.batch.setToolTip(
+            "Patches at once; halved by itself where the device has too little memory"
+        )
         self.k = QSpinBox()
         self.k.setRange(1, 10_000)
         self.k.setValue(50)
@@ -96,82 +121,164 @@ class PredictWidget(QWidget):
         )
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop after this batch; nothing is left behind, Run goes on later")
         self.progress = ProgressRow(self.work)
-        buttons, numbers = QWidget(), QWidget()
-        _line(buttons, self.run, self.cancel)
-        _line(numbers, self.k, self.weighting)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Slide", self.slides)
-        form.addRow(self.card)
-        form.addRow("Scale", self.mpp_row)
+        form.addRow("Slide", _line(self.slides, self.opener))
         form.addRow("Model", self.model)
-        form.addRow(self.wants)
-        form.addRow("Device", self.device)
-        form.addRow("K, weights", numbers)
-        form.addRow(buttons)
+        form.addRow(self.card)
+        form.addRow("Scale", self.scale)
+        form.addRow("Device", _line(self.device, self.batch))
+        form.addRow("K, weights", _line(self.k, self.weighting))
+        form.addRow(_line(self.run, self.cancel))
         self._form = form
-        layout = QVBoxLayout(self)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
         layout.addLayout(form)
         layout.addWidget(self.progress)
         layout.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
 
     # -- what the form says ---------------------------------------------------------------
 
-    @property
-    def _slide(self) -> Slide | None:
-        return None if self._session.current is None else self._session.current.slide
-
     def _update(self) -> None:
-        slide, busy = self._slide, self.work.running or self.scaling.running
-        self.card.setText(
-            "Drop a slide into the window: a Space Ranger folder, a SpatialData store, a "
-            "whole-slide file or a large picture."
-            if slide is None
-            else slide_words(slide)
-        )
-        unknown = slide is not None and slide.scale.mpp is None
-        self._form.setRowVisible(self.mpp_row, unknown)
-        self.wants.setText(self.model.describe(slide))
-        ready = (
-            slide is not None
-            and not unknown
-            and slide.n_spots > 0
-            and self.model.usable
-            and self.model.takes(slide)
-        )
-        self.run.setEnabled(ready and not busy)
-        self.run.setToolTip("" if ready else "Needs a slide with a known scale, and a model for it")
-        self.cancel.setEnabled(self.work.running)
-        for part in (self.slides, self.model, self.device, self.k, self.weighting, self.mpp_row):
-            part.setEnabled(not busy and (part is not self.slides or bool(self._session.slides)))
-
-    # -- what the buttons do --------------------------------------------------------------
-
-    def _on_set_mpp(self) -> None:
         state = self._session.current
-        if state is None or self.mpp.value() <= 0 or self.scaling.running:
+        card = self._show_card(state)
+        busy = self.work.running or self.scaling.running or self.opening.running
+        self._form.setRowVisible(self.scale, card is not None and card.asks_scale)
+        obstacle = "Open a slide first." if card is None else card.obstacle
+        self.run.setEnabled(not obstacle and not busy)
+        self.run.setToolTip(obstacle or ("Wait for the work under way" if busy else ""))
+        self.cancel.setEnabled(self.work.running)
+        for part in (self.model, self.device, self.batch, self.k, self.weighting, self.scale):
+            part.setEnabled(not busy)
+        self.opener.setEnabled(not self.opening.running)
+
+    def _show_card(self, state: SlideState | None) -> SlideCard | None:
+        model = self.model.look()
+        folder = Path(self.model.value).expanduser() if isinstance(model, ModelPeek) else None
+        survey = self.surveyor.ask(state, folder)
+        if state is None:
+            self.card.say(_NO_SLIDE)
+            return None
+        card = slide_card(state.slide, model, survey)
+        self.card.show_card(card)
+        return card
+
+    # -- opening --------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[str | Path]) -> None:
+        """Open slides with this plugin's reader; the first run record fills the form instead."""
+        record = next((p for p in paths if is_record(p)), None)
+        if record is not None:
+            self._restore_file(record)
+        elif paths and not self.opening.running:
+            self.opening.start(partial(open_steps, list(paths)))
+            self._update()
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take slides and run records."""
+        if event is not None:
+            accept_paths(event)
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open what was dropped."""
+        if event is not None:
+            event.acceptProposedAction()
+            self.open(dropped_paths(event))
+
+    def _on_opened(self, slides: list[Slide]) -> None:
+        self.progress.say(f"Opened {', '.join(slide.name for slide in slides)}.")
+        add_slides(self._viewer, slides)
+
+    # -- a run record ---------------------------------------------------------------------
+
+    def restore(self, record: RunRecord) -> None:
+        """Fill the form as it was for a run, and open its slide where that is not open."""
+        self.model.set_value(record.model)
+        self._reference = None if record.reference is None else (record.model, record.reference)
+        self.k.setValue(record.k)
+        self.weighting.setCurrentIndex(max(0, self.weighting.findData(record.weighting)))
+        self.device.setCurrentIndex(max(0, self.device.findText(record.device.partition(":")[0])))
+        self.batch.setValue(record.batch_size)
+        name = slide_of(self._session, record.slide, record.region)
+        if name is not None:
+            self._session.set_current(name)
+            slide = self._session.slides[name].slide
+            if record.mpp is not None and slide.scale.mpp != record.mpp:
+                self._on_scale(record.mpp)
+            self.progress.say("The form is as it was for that run.")
+        elif not Path(record.slide).exists():
+            self.progress.say(
+                f"The form is as it was for that run, but its slide {record.slide} is not there: "
+                "open it from where it is now."
+            )
+        elif not self.opening.running:
+            options: dict[str, Any] = {"region": record.region, "image": record.image}
+            if record.provenance.get("mpp_source", "user") == "user":
+                options["mpp"] = record.mpp  # the files would not say it
+            self.opening.start(partial(open_steps, [record.slide], **options))
+            self._update()
+
+    def _restore_file(self, path: str | Path) -> None:
+        from napari.utils.notifications import show_error
+
+        from napari_umpire.inference.record import RunRecord
+
+        try:
+            self.restore(RunRecord.read(path))
+        except InputError as error:
+            show_error(str(error))
+            self.progress.say(str(error))
+
+    # -- scale ----------------------------------------------------------------------------
+
+    def _on_scale(self, mpp: float) -> None:
+        state = self._session.current
+        if state is None or self.scaling.running:
             return
-        self._target = state.name
-        self.card.setText("Finding the tissue…")
-        self.scaling.start(partial(rescale_steps, state.slide, self.mpp.value()))
+        self._rescaling = state.slide
+        self.progress.say("Finding the tissue…")
+        self.scaling.start(partial(rescale_steps, state.slide, mpp))
         self._update()
 
     def _on_rescaled(self, slide: Slide) -> None:
-        if self._target in self._session.slides:
-            self._session.replace_slide(self._target, slide)
-        with QSignalBlocker(self.mpp):
-            self.mpp.setValue(0.0)
+        state = self._state_of(self._rescaling)
+        self._rescaling = None
+        self.progress.say("")
+        if state is not None:
+            self._session.replace_slide(state.name, slide)
+        with QSignalBlocker(self.scale.mpp):
+            self.scale.mpp.setValue(0.0)
+
+    # -- running --------------------------------------------------------------------------
+
+    def options(self) -> PredictOptions:
+        """What the form says."""
+        same = self._reference is not None and self._reference[0] == self.model.value
+        return PredictOptions(
+            self.model.value,
+            device=self.device.currentText(),
+            k=self.k.value(),
+            weighting=self.weighting.currentData(),
+            batch_size=self.batch.value(),
+            reference=self._reference[1] if same and self._reference else None,
+            cache=cache_folder(),
+        )
 
     def _on_run(self) -> None:
         state = self._session.current
         if state is None or self.work.running:
             return
-        options = PredictOptions(
-            self.model.value, self.device.currentText(), self.k.value(),
-            self.weighting.currentData(), cache_folder(),
-        )  # fmt: skip
-        self._target = state.name
+        options = self.options()
+        self._running = (state.slide, options)
         self.progress.begin("Starting")
         self.work.start(partial(predict_steps, state.slide, options, self._session.model))
         self._update()
@@ -182,16 +289,21 @@ class PredictWidget(QWidget):
         self.progress.say("Cancelling after this batch…")
 
     def _on_predicted(self, done: Predicted) -> None:
-        self.model.remember()
-        self._session.set_model(done.model)
-        state = self._session.slides.get(self._target or "")
+        assert self._running is not None
+        slide, options = self._running
+        self.model.remember(options.model)
+        # Another model may have been chosen in another widget meanwhile: that choice stands.
+        if self._session.model_path in ("", options.model):
+            self._session.set_model(done.model)
+        state = self._state_of(slide)
         if state is None:
             self.progress.say("Done, but the slide was removed meanwhile.")
             return
         prediction = done.prediction
         similarity = float(prediction.mean_similarity.mean())
+        resumed = f" ({self.progress.resumed})" if self.progress.resumed else ""
         self.progress.say(
-            f"Done: {state.slide.n_spots:,} spots, mean similarity to their "
+            f"Done: {slide.n_spots:,} spots{resumed}, mean similarity to their "
             f"{prediction.indices.shape[1]} reference spots {similarity:.2f}."
         )
         self._session.set_prediction(state.name, prediction)
@@ -201,15 +313,15 @@ class PredictWidget(QWidget):
         self._session.set_view(kind="predicted")
         self._viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps", tabify=True)
 
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    return label
+    def _state_of(self, slide: Slide | None) -> SlideState | None:
+        """Where a slide is now: None once it was removed, or replaced at another scale."""
+        return next((s for s in self._session.slides.values() if s.slide is slide), None)
 
 
-def _line(parent: QWidget, *parts: QWidget) -> None:
-    layout = QHBoxLayout(parent)
+def _line(*parts: QWidget) -> QWidget:
+    line = QWidget()
+    layout = QHBoxLayout(line)
     layout.setContentsMargins(0, 0, 0, 0)
     for part in parts:
         layout.addWidget(part, 1 if part is parts[0] else 0)
+    return line

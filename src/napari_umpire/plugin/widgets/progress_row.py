@@ -51,6 +51,11 @@ class ProgressRow(QWidget):
         """Show how it ended."""
         self.text.setText(text)
 
+    @property
+    def resumed(self) -> str:
+        """What a run before this one had done already, in words; "" for nothing."""
+        return self._meter.resumed
+
     def _on_progress(self, progress: Progress) -> None:
         self.bar.setRange(0, max(0, progress.total))
         self.bar.setValue(progress.done)
