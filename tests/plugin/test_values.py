@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_umpire.errors import InputError
 from napari_umpire.inference.agreement import agreement
 from napari_umpire.inference.gene_table import GeneTable
 from napari_umpire.inference.measured import read_measured
