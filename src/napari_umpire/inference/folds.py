@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fold", "Folds", "make_folds", "spatial_blocks"]
 
-_BLOCKS_PER_FOLD = 4
+_BLOCKS_PER_FOLD = (1, 2, 4)
+"""The fewest that do: large blocks have little edge, across which neighbours tell."""
 _MIN_BLOCK = 12
 
 
@@ -100,8 +101,7 @@ def make_folds(
         said += " Slides of one patient are alike: a new patient is harder."
         group = slides
     else:
-        group = spatial_blocks(yx_um, _n_blocks(len(codes), n_folds), seed=seed)
-        parts = _block_parts(codes, group, n_folds, seed)
+        group, parts = _blocks_for(codes, yx_um, n_folds, seed)
         folds, words = _usable(codes, parts, yx_um, buffer_um)
         n_blocks = len(np.unique(group))
         said = (
@@ -110,7 +110,10 @@ def make_folds(
         )
         if buffer_um > 0:
             said += f" Spots within {buffer_um:.0f} um of a held-out spot are not learned from."
-        said += " Blocks of one slide are still alike: a new slide is harder."
+        said += (
+            " Blocks of one slide are still alike, and what crosses an edge is on both sides: a new "
+            "slide is harder."
+        )
     if not folds:
         where = "slide" if len(present) >= 2 else "part of the slide"
         raise InputError(
@@ -139,9 +142,21 @@ def spatial_blocks(yx: np.ndarray, n_blocks: int, *, seed: int = 0) -> np.ndarra
     return fitted.labels_.astype(np.int64)
 
 
-def _n_blocks(n: int, n_folds: int) -> int:
-    """More blocks than folds, so that each fold draws on several places; none of a few spots."""
-    return int(np.clip(n // _MIN_BLOCK, min(n_folds, max(2, n // 2)), n_folds * _BLOCKS_PER_FOLD))
+def _blocks_for(
+    codes: np.ndarray, yx_um: np.ndarray, n_folds: int, seed: int
+) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
+    """The largest blocks by which each class comes into two folds; the smallest where none do."""
+    most = max(2, len(codes) // _MIN_BLOCK)
+    n_folds = min(n_folds, most)
+    for per_fold in _BLOCKS_PER_FOLD:
+        group = spatial_blocks(yx_um, min(n_folds * per_fold, most), seed=seed)
+        parts = _block_parts(codes, group, n_folds, seed)
+        in_folds = np.zeros(codes.max() + 1, np.int64)
+        for _, rows in parts:
+            in_folds[np.unique(codes[rows])] += 1
+        if in_folds.min() >= 2 or n_folds * per_fold >= most:
+            break
+    return group, parts
 
 
 def _block_parts(
