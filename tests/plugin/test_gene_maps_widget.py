@@ -63,7 +63,7 @@ def test_typing_narrows_the_list_and_shows_the_best_hit(dock, slide, qtbot):
     assert session.current.genes.label(session.gene).upper().startswith("ERB")
     qtbot.keyClicks(widget.search.line, "b2")
     assert session.current.genes.label(session.gene) == "ERBB2"
-    assert session.display.layer("measured").name == f"ERBB2 (measured): {slide.name}"
+    assert session.display.layer("measured").name == f"ERBB2 (measured), log1p(CP10k): {slide.name}"
     widget.search.line.clear()
     assert widget.search.hits.rowCount() == len(session.current.genes)
     assert session.current.genes.label(session.gene) == "ERBB2"

@@ -78,7 +78,7 @@ def test_a_switch_refills_the_same_layer_and_tells_what_it_is(flat_slide):
             np.testing.assert_array_equal(np.unique(shown[index == number]), value)
         assert np.isnan(shown[index < 0]).all()
         assert layer.contrast_limits == [0.0, 6.0]
-        assert layer.name == f"{gene} (measured): flat"
+        assert layer.name == f"{gene} (measured), log1p(CP10k): flat"
         ours = layer.metadata[KEY]
         assert (ours["gene"], ours["unit"], ours["run"]) == (gene, "log1p(CP10k)", "digest")
         assert layer.metadata["sdata"] is flat_slide.sdata

@@ -122,7 +122,7 @@ def test_the_map_shows_the_gene_and_the_kind_asked_for(ready, slide, measured, p
             session.set_view(kind=kind)
             layer = session.display.layer(kind)
             np.testing.assert_array_equal(values_of(layer), values)
-            assert shown(viewer) == [slide.name, f"{symbol} ({kind}): {slide.name}"]
+            assert shown(viewer) == [slide.name, f"{symbol} ({kind}), log1p(CP10k): {slide.name}"]
             assert layer.colorbar.visible
     assert len(viewer.layers) == 4  # one map per kind, refilled
     low, high = session.display.layer("difference").contrast_limits
@@ -208,7 +208,11 @@ def test_side_by_side_shows_two_panes_and_gives_all_back(ready, measured, slide)
     names = [layer.name for layer in viewer.layers]
     label = measured.genes["symbol"].iloc[4] or measured.genes.index[4]
     assert [n for n in names if "(" not in n] == [n for n in before[0] if "(" not in n]
-    assert shown(viewer) == ["synthetic_0", "notes", f"{label} (predicted): {slide.name}"]
+    assert shown(viewer) == [
+        "synthetic_0",
+        "notes",
+        f"{label} (predicted), log1p(CP10k): {slide.name}",
+    ]
 
 
 @pytest.mark.parametrize("pane", range(4))

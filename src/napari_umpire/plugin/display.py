@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from napari_umpire.plugin.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
 from napari_umpire.plugin.drawing import find_region_layer, place_regions
+from napari_umpire.plugin.faded import FadedMap
 from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
 from napari_umpire.plugin.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.ranges import display_range
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneDisplay"]
 
+_SHARED: tuple[Kind, ...] = ("predicted", "measured")
+"""Kinds that get one range where that is wanted."""
+
 
 class GeneDisplay:
     """One map layer per slide and kind; switching the gene refills it in place.
@@ -31,6 +37,8 @@ class GeneDisplay:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._maps: dict[tuple[SlideState, Kind], Image] = {}
+        self._looks: dict[Image, Look] = {}
+        self._faded: FadedMap | None = None
         self._beside = SideBySide()
         self._other: Image | None = None
         self._busy = False
@@ -100,7 +108,10 @@ class GeneDisplay:
         same gene.
         """
         gene = self._session.gene
-        have = {} if gene is None else state.gene_maps(gene)
+        have = {} if gene is None else dict(state.gene_maps(gene))
+        if gene is not None and ("spread" in self._kinds(state) or (state, "spread") in self._maps):
+            spread = state.spread(gene)
+            have |= {} if spread is None else {"spread": spread}
         shown = tuple(kind for kind in self._kinds(state) if kind in have)
         for (owner, kind), layer in self._maps.items():
             if owner is not state or kind not in shown:
@@ -110,7 +121,29 @@ class GeneDisplay:
                 self._show(viewer, state, kind, gene, have)
         for kind in shown:
             set_visible(self._maps[state, kind], True)
+        self._fade(viewer, state, shown)
         return shown
+
+    def _fade(self, viewer: Viewer, state: SlideState, shown: tuple[Kind, ...]) -> None:
+        """Draw the shown map as opaque as its spots are sure, where that is wanted.
+
+        Not what was measured, which needs no model; not two panes, which are to be compared.
+        """
+        similarity = getattr(state.prediction, "mean_similarity", None)
+        wanted = (
+            self._session.look.opacity == "confidence"
+            and similarity is not None
+            and len(shown) == 1
+            and shown[0] != "measured"
+        )
+        base = self._maps[state, shown[0]] if wanted else None
+        if self._faded is not None and self._faded.base is not base:
+            faded, self._faded = self._faded, None
+            faded.remove(viewer)
+        if base is not None and similarity is not None:
+            if self._faded is None:
+                self._faded = FadedMap(viewer, state, base)
+            self._faded.set(opacity_of(similarity)[0])
 
     def _show(
         self,
@@ -120,19 +153,27 @@ class GeneDisplay:
         gene: str,
         have: dict[Kind, np.ndarray],
     ) -> None:
+        signature = self._session.signature
         choice = self._session.range
+        if kind == "spread" or (signature is not None and signature.kind == "z-score"):
+            choice = choice.own()
         pool = [have[kind]]
-        if choice.shared and kind != "difference":
-            pool = [values for other, values in have.items() if other != "difference"]
+        if choice.shared and kind in _SHARED:
+            pool = [have[other] for other in _SHARED if other in have]
         prediction = None if kind == "measured" else state.prediction
+        layer, look = self._map(viewer, state, kind), self._session.look
+        if self._looks.get(layer) != look:  # colours that the user gave this layer stay till then
+            self._looks[layer] = look
+            layer.colormap = gene_colormap(kind, look)
         show_values(
-            self._map(viewer, state, kind),
+            layer,
             have[kind],
             display_range(pool, choice, symmetric=kind == "difference"),
             slide=state.slide,
             gene=gene,
-            label=state.genes.label(gene),
+            label=state.label(gene),
             run=None if prediction is None else prediction.record.provenance.get("model_digest"),
+            unit=state.unit(gene),
         )
 
     def _map(self, viewer: Viewer, state: SlideState, kind: Kind) -> Image:
@@ -208,8 +249,15 @@ class GeneDisplay:
         layer = event.value
         for key in [key for key, value in self._maps.items() if value is layer]:
             del self._maps[key]
+            self._looks.pop(layer, None)
+        faded, viewer = self._faded, self._session.viewer
+        if faded is not None and layer in (faded.base, faded.layer):
+            self._faded = None
+            if viewer is not None:
+                faded.remove(viewer)
+            if layer is faded.layer and not self._busy:
+                self._session.set_view(look=replace(self._session.look, opacity="even"))
         if not self._busy and layer in self._beside.panes:
-            viewer = self._session.viewer
             if viewer is not None:
                 self._leave(viewer)
             self._session.set_view(beside=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
-from napari_umpire.plugin.preferences import preferences
+from napari_umpire.plugin.colours import gene_colormap, palette_colormap
 from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from napari.utils import Colormap
 
     from napari_umpire.plugin.raster import SpotRaster
-    from napari_umpire.plugin.spot_map import Palette
     from napari_umpire.slides.slide import Slide
 
 __all__ = [
@@ -40,8 +39,9 @@ __all__ = [
 KEY = "napari_umpire"
 """Our entry in ``layer.metadata``."""
 
-Kind = Literal["predicted", "measured", "difference"]
+Kind = Literal["predicted", "measured", "difference", "spread"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Of maps of a gene; "spread": weighted standard deviation over the references of a spot."""
 
 
 def world(slide: Slide) -> tuple[float, str]:
@@ -78,80 +78,6 @@ def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
         **placement(slide, slide.pyramid.levels[0].downsample),
     }
     return levels, attributes, "image"
-
-
-def gene_colormap(kind: Kind) -> Colormap:
-    """The colormap of a gene's map: the one of the preferences, or ours, made for pink tissue."""
-    if kind == "difference":
-        return palette_colormap("difference")
-    name = preferences().colormap
-    if name == "umpire":
-        return palette_colormap("expression")
-    from napari.utils.colormaps import ensure_colormap
-
-    return ensure_colormap(name)
-
-
-# Eosin is pink, haematoxylin purple: a map must keep away from both hues, or its low end reads
-# as tissue. Dark blue over teal and green to pale yellow, lightness rising evenly.
-_EXPRESSION = np.array(
-    [
-        (0.050, 0.180, 0.520, 1.0),
-        (0.060, 0.330, 0.590, 1.0),
-        (0.075, 0.470, 0.580, 1.0),
-        (0.125, 0.610, 0.540, 1.0),
-        (0.370, 0.755, 0.470, 1.0),
-        (0.690, 0.870, 0.390, 1.0),
-        (0.992, 0.965, 0.600, 1.0),
-    ]
-)
-# Blue (predicted too low) over near white to orange-brown (predicted too high).
-_DIFFERENCE = np.array(
-    [
-        (0.020, 0.188, 0.480, 1.0),
-        (0.200, 0.480, 0.740, 1.0),
-        (0.620, 0.800, 0.900, 1.0),
-        (0.970, 0.970, 0.970, 1.0),
-        (0.990, 0.780, 0.440, 1.0),
-        (0.870, 0.450, 0.080, 1.0),
-        (0.480, 0.200, 0.010, 1.0),
-    ]
-)
-
-
-# Grey for what nothing is known of, over violet to white: confidence is no expression.
-_CONFIDENCE = np.array(
-    [
-        (0.160, 0.160, 0.180, 1.0),
-        (0.260, 0.220, 0.420, 1.0),
-        (0.380, 0.360, 0.680, 1.0),
-        (0.580, 0.600, 0.860, 1.0),
-        (0.900, 0.920, 1.000, 1.0),
-    ]
-)
-# Black body: what a model looked at glows.
-_ATTENTION = np.array(
-    [
-        (0.050, 0.050, 0.080, 1.0),
-        (0.450, 0.080, 0.050, 1.0),
-        (0.860, 0.330, 0.040, 1.0),
-        (0.990, 0.720, 0.220, 1.0),
-        (1.000, 0.980, 0.800, 1.0),
-    ]
-)
-
-
-def palette_colormap(palette: Palette) -> Colormap:
-    """The colormap of a `SpotMap`."""
-    from napari.utils import Colormap
-
-    colours = {
-        "expression": _EXPRESSION,
-        "difference": _DIFFERENCE,
-        "confidence": _CONFIDENCE,
-        "attention": _ATTENTION,
-    }[palette]
-    return Colormap(colours, name=f"umpire {palette}", interpolation="linear")
 
 
 def spot_layer(
@@ -210,6 +136,7 @@ def show_values(
     gene: str,
     label: str,
     run: str | None,
+    unit: str = UNIT,
 ) -> None:
     """Put the values of a gene into a map of `gene_layer`, in place.
 
@@ -223,6 +150,8 @@ def show_values(
         The gene's key, and how it is called in the layer's name.
     run
         Digest or name of the prediction's run; None for what was measured.
+    unit
+        Of the values; napari's colour bar has no title, so it stands in the layer's.
     """
     ours = layer.metadata[KEY]
     kind = ours["role"]
@@ -234,5 +163,5 @@ def show_values(
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits = limits
     layer.refresh(extent=False, highlight=False)
-    layer.name = f"{label} ({kind}): {slide.name}"  # a narrow pane cuts the end
-    ours |= {"gene": gene, "unit": UNIT, "element": slide.region, "run": run}
+    layer.name = f"{label} ({kind}), {unit}: {slide.name}"  # a narrow pane cuts the end
+    ours |= {"gene": gene, "unit": unit, "element": slide.region, "run": run}

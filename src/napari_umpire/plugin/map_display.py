@@ -112,7 +112,7 @@ def _new_layer(state: SlideState, spot_map: SpotMap) -> Image:
 
 def _fill(layer: Image, spot_map: SpotMap) -> None:
     ours = layer.metadata[KEY]
-    layer.name = spot_map.title
+    layer.name = spot_map.title + (f", {spot_map.unit}" if spot_map.unit else "")
     ours |= {"map_key": spot_map.key, "unit": spot_map.unit}
     if spot_map.is_coloured:
         ours["map"].set(colours(spot_map))

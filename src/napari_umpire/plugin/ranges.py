@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RangeChoice", "display_range"]
+__all__ = ["RangeChoice", "display_range", "range_words"]
 
 _AUTO = (1.0, 99.0)
 
@@ -23,7 +23,8 @@ class RangeChoice:
     ----------
     mode
         "auto": 1st to 99th percentile of the gene; "percentile": `percentiles` of the gene;
-        "absolute": `absolute` for every gene, so that genes can be compared.
+        "absolute": `absolute` for every gene, so that genes can be compared; "locked": the same,
+        where the two values are those that some gene had when the user froze them.
     percentiles
         Lower and upper, 0 to 100.
     absolute
@@ -32,10 +33,19 @@ class RangeChoice:
         Whether the measured and the predicted map of a gene get one range.
     """
 
-    mode: Literal["auto", "percentile", "absolute"] = "auto"
+    mode: Literal["auto", "percentile", "absolute", "locked"] = "auto"
     percentiles: tuple[float, float] = (5.0, 95.0)
     absolute: tuple[float, float] = (0.0, 5.0)
     shared: bool = True
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all genes have one range."""
+        return self.mode in ("absolute", "locked")
+
+    def own(self) -> RangeChoice:
+        """For values that are no expression, such as z-scores: a fixed range says nothing there."""
+        return replace(self, mode="auto") if self.is_fixed else self
 
 
 def display_range(
@@ -52,7 +62,7 @@ def display_range(
     """
     pooled = np.concatenate([np.asarray(v, np.float64).ravel() for v in values])
     pooled = pooled[np.isfinite(pooled)]
-    if choice.mode == "absolute":
+    if choice.is_fixed:
         low, high = choice.absolute
         if symmetric:
             low, high = -(high - low), high - low
@@ -70,3 +80,20 @@ def display_range(
     if not low < high:
         low, high = (low - 0.5, low + 0.5) if symmetric else (low, low + 1.0)
     return low, high
+
+
+def range_words(values: np.ndarray, choice: RangeChoice) -> str:
+    """What must be said of the range of these values, "" where it is what one expects."""
+    finite = values[np.isfinite(values)]
+    if choice.is_fixed or not len(finite):
+        return ""
+    ends = _AUTO if choice.mode == "auto" else choice.percentiles
+    low, high = np.percentile(finite, ends)
+    if low < high:
+        return ""
+    if finite.min() == finite.max():
+        return f"The same value, {float(finite.min()):.2f}, in all spots."
+    return (
+        f"Seen in few spots: percentiles {ends[0]:g} and {ends[1]:g} are both {low:.2f}, so the "
+        "range is smallest to largest."
+    )

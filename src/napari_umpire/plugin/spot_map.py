@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PALETTES", "Palette", "SpotMap"]
 
-Palette = Literal["expression", "difference", "confidence", "attention"]
+Palette = Literal["expression", "difference", "confidence", "spread", "attention"]
 PALETTES: tuple[Palette, ...] = get_args(Palette)
 
 
