@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_umpire.plugin.session import Session
+    from napari_umpire.plugin.widgets.predict import PredictWidget
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["add_slides", "is_record", "open_slide_dialog", "open_steps", "slide_of", "slide_paths"]
+__all__ = [
+    "add_slides",
+    "is_record",
+    "open_folder_dialog",
+    "open_slide_dialog",
+    "open_steps",
+    "slide_of",
+    "slide_paths",
+]
 
 RECORD_SUFFIXES = (".yaml", ".yml")
 
@@ -90,6 +99,15 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 def open_slide_dialog(viewer: Viewer) -> None:
-    """The menu's way to open slides: the Predict widget, which asks for a file or folder."""
-    _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict", tabify=True)
-    widget.opener.ask()
+    """The menu's way to open a file: by the Predict widget, which says how it went."""
+    _predict(viewer).opener.ask()
+
+
+def open_folder_dialog(viewer: Viewer) -> None:
+    """The menu's way to open a folder."""
+    _predict(viewer).opener.ask_folder()
+
+
+def _predict(viewer: Viewer) -> PredictWidget:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict")
+    return widget

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.model_peek import ModelPeek
 from napari_umpire.plugin.opening import add_slides, is_record, open_steps, slide_of
+from napari_umpire.plugin.preferences import DEVICES, preferences
 from napari_umpire.plugin.runs import Predicted, PredictOptions, predict_steps, rescale_steps
 from napari_umpire.plugin.session import session_of
 from napari_umpire.plugin.slide_words import SlideCard, slide_card
@@ -87,11 +88,14 @@ class PredictWidget(QWidget):
         self.cancel.clicked.connect(self._on_cancel)
         self.surveyor.changed.connect(self._update)
         listen(self, self._session.model_changed, self._update)
+        listen(self, self._session.run_restored, self._on_restored)
         listen(self, self._session.slides_changed, self._update)
         listen(self, self._session.current_changed, self._update)
         self._update()
+        self._on_restored()
 
     def _build(self) -> None:
+        chosen = preferences()
         self.slides = SlideCombo(self._session)
         self.opener = OpenButton()
         self.model = ModelPicker(self._session)
@@ -99,18 +103,19 @@ class PredictWidget(QWidget):
         self.surveyor = Surveyor(self._session, self.card)
         self.scale = ScaleRow()
         self.device = QComboBox()
-        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.device.addItems(DEVICES)
+        self.device.setCurrentText(chosen.device)
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one")
         self.batch = QSpinBox()
         self.batch.setRange(1, 4096)
-        self.batch.setValue(64)
+        self.batch.setValue(chosen.batch_size)
         self.batch.setPrefix("batch ")
         self.batch.setToolTip(
             "Patches at once; halved by itself where the device has too little memory"
         )
         self.k = QSpinBox()
         self.k.setRange(1, 10_000)
-        self.k.setValue(50)
+        self.k.setValue(chosen.k)
         self.k.setToolTip("How many reference spots each prediction is averaged over")
         self.weighting = QComboBox()
         self.weighting.addItem("softmax", "softmax")
@@ -202,6 +207,7 @@ class PredictWidget(QWidget):
 
     def restore(self, record: RunRecord) -> None:
         """Fill the form as it was for a run, and open its slide where that is not open."""
+        self._session.restored = None
         self.model.set_value(record.model)
         self._reference = None if record.reference is None else (record.model, record.reference)
         self.k.setValue(record.k)
@@ -226,6 +232,11 @@ class PredictWidget(QWidget):
                 options["mpp"] = record.mpp  # the files would not say it
             self.opening.start(partial(open_steps, [record.slide], **options))
             self._update()
+
+    def _on_restored(self) -> None:
+        """Another widget asked for the form of a run, maybe before this one was opened."""
+        if self._session.restored is not None:
+            self.restore(self._session.restored)
 
     def _restore_file(self, path: str | Path) -> None:
         from napari.utils.notifications import show_error
