@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_umpire.errors import UmpireWarning
 
-__all__ = ["heal"]
+__all__ = ["heal", "is_mended"]
 
 # The schemas must stay registered for as long as torchvision is imported; a torch.library fragment
 # unregisters its operators when it is collected.
@@ -63,3 +63,8 @@ def heal() -> bool:
         stacklevel=2,
     )
     return True
+
+
+def is_mended() -> bool:
+    """Whether `heal` had to mend the torchvision of this process."""
+    return bool(_kept_alive)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from napari_umpire.errors import InputError
 from napari_umpire.models.config_json import to_data
+from napari_umpire.models.local_weights import ENVIRONMENT, find_weights, weights_folder
 from napari_umpire.models.preprocess import Preprocess
 from napari_umpire.models.small_vision import SMALL_ENCODERS
 from napari_umpire.models.vision_config import VisionConfig
@@ -124,10 +125,14 @@ def _weights_path(config: VisionConfig) -> Path | None:
     if config.name in NAMED:
         known = NAMED[config.name]
         if config.weights is None:
+            found = find_weights(known.hub, weights_folder())
+            if found is not None:
+                return found
             raise InputError(
                 f"{known.title} needs its weights, which are not part of this program",
                 fix=f"Give vision.weights: the path of the file downloaded from "
-                f'huggingface.co/{known.hub} ({known.access}), or "hub" to download it now',
+                f'huggingface.co/{known.hub} ({known.access}), or "hub" to download it now; or '
+                f"put the file into the folder that the variable {ENVIRONMENT} names",
             )
         return download_weights(known.hub)
     if config.weights == "hub":
