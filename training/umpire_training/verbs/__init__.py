@@ -11,6 +11,7 @@ VERBS = {
     "reference": "build the reference database inside a model folder from measured slides",
     "predict": "predict gene maps of slides with a model and write them into their stores",
     "evaluate": "leave one section out: train, predict and score each slide, beside control rows",
+    "doctor": "check this computer, a model, a slide: PASS, WARN, FAIL and how to mend",
 }
 """Verb -> what it does, in the order in which the verbs follow each other."""
 
