@@ -13,7 +13,7 @@ from napari_umpire.progress import Progress
 from napari_umpire.slides.crops import crops
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from napari_umpire.progress import Steps
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["MOST_PICTURES", "Evidence", "Pictures", "evidence_of", "open_slide_of", "picture_steps"]
+__all__ = [
+    "MOST_PICTURES",
+    "Evidence",
+    "Pictures",
+    "evidence_of",
+    "find_spot",
+    "open_slide_of",
+    "picture_steps",
+    "read_spots_steps",
+]
 
 MOST_PICTURES = 100
 """Reference spots beyond it weigh next to nothing, and nobody looks at so many pictures."""
@@ -80,11 +89,12 @@ class Evidence:
         """The spot, what its prediction rests on, and the gene's value there, in words."""
         similarity = self.table["similarity"]
         by_slide = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
+        first, last = similarity.iloc[0], similarity.iloc[-1]
         lines = [
             (
-                f"Spot {self.spot}: similarity to its {len(self.table)} references "
-                f"{similarity.iloc[0]:.2f} to {similarity.iloc[-1]:.2f} (cosine). Their weights are "
-                f"those of {self.effective:.1f} equal references; by slide: {by_slide}."
+                f"Spot {self.spot}: similarity to its {len(self.table)} references {first:.2f} to "
+                f"{last:.2f} (cosine). Their weights are those of {self.effective:.1f} equal "
+                f"references; by slide: {by_slide}."
             )
         ]
         if self.gene is None:
@@ -159,8 +169,20 @@ class Pictures:
     field_um: float
 
 
+def read_spots_steps(reference: ReferenceDatabase) -> Steps[ReferenceDatabase]:
+    """Read the names of the reference spots, once: seconds where there are a million."""
+    yield Progress("Reading the reference's spots", 0, reference.n)
+    _ = reference.spots
+    return reference
+
+
 def picture_steps(
-    prediction: Prediction, slide: Slide, row: int, *, field_um: float = 112.0
+    prediction: Prediction,
+    slide: Slide,
+    row: int,
+    *,
+    field_um: float = 112.0,
+    open_slides: Iterable[Slide] = (),
 ) -> Steps[Pictures]:
     """Read the pictures of a spot and its first `MOST_PICTURES` references.
 
@@ -168,7 +190,14 @@ def picture_steps(
     ----------
     field_um
         Used where the reference, which knows the model's field, has no pictures.
+    open_slides
+        Slides that `open_slide_of` may be asked about next; their digests are made here.
     """
+    names = {info.name for info in prediction.reference.info.slides}
+    for other in open_slides:
+        if other.name in names:
+            _ = other.digest
+            yield Progress("Looking for the reference's slides", 0, 0, "")
     stored = prediction.reference.patches
     if stored is not None:
         field_um = stored.field_um
@@ -205,3 +234,24 @@ def open_slide_of(
         got="another image, other spots or another scale",
         fix="Open the slide that the reference was built from, at the same um per px",
     )
+
+
+def find_spot(slide: Slide, text: str) -> int:
+    """The row of the spot called ``text``, or of the one spot whose id begins so.
+
+    Raises
+    ------
+    InputError
+        Where no spot, or more than one, fits.
+    """
+    wanted, spots = text.strip(), slide.spots.index
+    exact = np.flatnonzero(spots == wanted)
+    begins = np.flatnonzero(spots.str.lower().str.startswith(wanted.lower()))
+    begins = exact if len(exact) else begins
+    if len(begins) == 1 and wanted:
+        return int(begins[0])
+    problem = f"No spot of {slide.name} is called {wanted!r}"
+    if wanted and len(begins):
+        problem = f"{len(begins):,} spots of {slide.name} begin with {wanted!r}"
+    near = spots[begins[:3]] if len(begins) else spots[:3]
+    raise InputError(problem, expected="an id such as " + ", ".join(near))
