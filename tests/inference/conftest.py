@@ -134,3 +134,81 @@ def model(model_folder):
     from napari_umpire.inference.model import load_model
 
     return load_model(model_folder, device="cpu")
+
+
+def make_case(slides, folder, *, seed=0, digest="other"):
+    """Slide 0, its measurement without G0-G3, and a prediction that lacks G8-G11.
+
+    Gene G12 was measured by the second reference slide only, G13 by the first only; the first 20
+    spots look at the first reference slide only. G14 is constant in the reference, G15 on the
+    slide, G16 was never seen on it. The first 6 spots hold next to nothing.
+    """
+    from napari_umpire.inference.gene_table import GeneTable
+    from napari_umpire.inference.measured import Measured
+    from napari_umpire.inference.prediction import Prediction
+    from napari_umpire.inference.record import RunRecord, provenance
+    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.inference.reference_build import ReferencePart
+
+    rng = np.random.default_rng(seed)
+    slide, names = slides[0], [f"G{i}" for i in range(130)]
+    n = slide.n_spots
+
+    def part(name, size, without):
+        kept = [g for g in names if g not in without]
+        values = rng.gamma(2.0, 1.0, (size, len(kept))) * (rng.random((size, len(kept))) < 0.5)
+        values[:, kept.index("G14")] = 1.5
+        embeddings = rng.normal(size=(size, 8))
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        spots = pd.DataFrame(0.0, columns=["y", "x", "y_um", "x_um"], index=range(size))
+        return ReferencePart(
+            slide=name,
+            digest=f"{digest if name == 'first' else name}",
+            embeddings=embeddings.astype(np.float32),
+            expression=sp.csr_matrix(values.astype(np.float32)),
+            genes=pd.DataFrame({"id": "", "symbol": kept}, index=kept),
+            spots=spots.set_axis([f"{name}{i}" for i in range(size)]),
+        )
+
+    lacks = [f"G{i}" for i in range(8, 12)]
+    parts = [part("first", 60, [*lacks, "G12"]), part("second", 50, [*lacks, "G13"])]
+    reference = ReferenceDatabase.build(folder / "reference", parts, model_digest="m")
+    indices = np.stack([rng.choice(110, 7, replace=False) for _ in range(n)])
+    indices[:20] = np.stack([rng.choice(60, 7, replace=False) for _ in range(20)])
+    weight = rng.random((n, 7)).astype(np.float32)
+    weight /= weight.sum(axis=1, keepdims=True)
+    similarity = np.sort(rng.random((n, 7)).astype(np.float32), axis=1)[:, ::-1]
+    prediction = Prediction(
+        slide.name,
+        slide.spots,
+        reference,
+        indices,
+        similarity,
+        weight,
+        RunRecord(slide.name, "m", k=7, provenance=provenance(model_digest="m")),
+    )
+    kept = [g for g in names if g not in ("G0", "G1", "G2", "G3")]
+    values = rng.gamma(2.0, 1.0, (n, len(kept))) * (rng.random((n, len(kept))) < 0.97)
+    for number, gene in enumerate(kept[40:60], 40):  # some that agree with the prediction
+        values[:, number] = np.maximum(
+            0, prediction.gene_map(gene) + rng.normal(size=n) * number / 50
+        )
+    values[:, kept.index("G15")], values[:, kept.index("G16")] = 0.75, 0.0
+    values[:6, 5:] = 0.0
+    expression = sp.csc_matrix(values.astype(np.float32))
+    genes = pd.DataFrame({"id": "", "symbol": kept}, index=kept)
+    measured = Measured(expression, genes, np.diff(sp.csr_matrix(expression).indptr))
+    assert ((measured.detected < 100) == (np.arange(n) < 6)).all()
+    return slide, GeneTable.build(prediction.genes, genes), prediction, measured
+
+
+@pytest.fixture
+def case(slides, tmp_path):
+    """Slide, gene table, prediction and measurement of `make_case`."""
+    return make_case(slides, tmp_path)
+
+
+@pytest.fixture
+def case_in_reference(slides, tmp_path):
+    """The same with the slide itself among the references."""
+    return make_case(slides, tmp_path, digest=slides[0].digest)

@@ -6,11 +6,11 @@ import pytest
 import scipy.sparse as sp
 
 from napari_umpire.errors import InputError
+from napari_umpire.inference.reliability import half_expression
 from umpire_training.baselines.colour import N_FEATURES, colour_features
 from umpire_training.baselines.fold import Fold, Section, Skipped
 from umpire_training.baselines.permuted import permuted_ridge
 from umpire_training.baselines.position import nearest_in_position, read_registration
-from umpire_training.baselines.reliability import half_expression
 from umpire_training.baselines.ridge import colour_ridge, fit_ridge
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["Measured", "gene_keys", "read_measured"]
+__all__ = ["Measured", "gene_keys", "keyed_counts", "read_measured"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,23 @@ def gene_keys(genes: pd.DataFrame) -> pd.Index:
     return pd.Index(ids.where(ids != "", symbols.where(symbols != "", names)))
 
 
+def keyed_counts(slide: Slide) -> tuple[sp.csr_matrix, pd.DataFrame]:
+    """Raw counts by gene key, columns of one gene summed, and the genes as `Measured.genes`.
+
+    Raises
+    ------
+    InputError
+        Where the slide has no counts, or they are not counts.
+    """
+    from napari_umpire.genes.columns import sum_columns
+
+    codes, keys = pd.factorize(gene_keys(slide.genes))
+    counts = sum_columns(slide.counts(), codes, len(keys))
+    # Of columns that are one gene, the first one's id and symbol are shown.
+    first = np.unique(codes, return_index=True)[1]
+    return counts, slide.genes.iloc[first].set_axis(keys, axis=0)
+
+
 def read_measured(slide: Slide) -> Steps[Measured]:
     """Read, check and normalise the counts of ``slide``; columns of one gene are summed.
 
@@ -79,17 +96,12 @@ def read_measured(slide: Slide) -> Steps[Measured]:
     """
     import scipy.sparse as sp
 
-    from napari_umpire.genes.columns import sum_columns
     from napari_umpire.genes.normalise import expression
 
     yield Progress("Reading the counts", 0, slide.n_spots)
-    codes, keys = pd.factorize(gene_keys(slide.genes))
-    counts = sum_columns(slide.counts(), codes, len(keys))
+    counts, frame = keyed_counts(slide)
     yield Progress("Normalising the counts", 0, slide.n_spots)
     detected = np.diff(counts.indptr)
-    # Of columns that are one gene, the first one's id and symbol are shown.
-    first = np.unique(codes, return_index=True)[1]
-    frame = slide.genes.iloc[first].set_axis(keys, axis=0)
     result = Measured(sp.csc_matrix(expression(counts)), frame, detected)
     yield Progress("Normalising the counts", slide.n_spots, slide.n_spots)
     return result
