@@ -247,3 +247,14 @@ def test_a_slide_in_memory_is_whole() -> None:
     assert slide.region in slide.sdata.shapes
     assert len(slide.digest) == 16
     assert slide.pyramid.levels[0].downsample == 1
+
+
+def test_more_of_a_region_is_more_of_it_and_nothing_else_moves():
+    from napari_umpire.slides.synthetic import make_tissue
+
+    usual, richer = (
+        make_tissue(4, rows=14, cols=9, mpp=4.0, more=more) for more in (None, {"immune": 1.0})
+    )
+    share = [t.composition["immune"].mean() for t in (usual, richer)]
+    assert share[1] > share[0] + 0.1
+    assert usual.spots.equals(richer.spots)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["CELL_UM", "REGIONS", "Layout", "make_layout"]
 
@@ -43,7 +47,12 @@ class Layout:
     fibre: np.ndarray
 
 
-def make_layout(height_um: float, width_um: float, rng: np.random.Generator) -> Layout:
+def make_layout(
+    height_um: float,
+    width_um: float,
+    rng: np.random.Generator,
+    more: Mapping[str, float] | None = None,
+) -> Layout:
     """Draw an asymmetric outline with a hole, smooth regions and a slow gradient.
 
     Parameters
@@ -52,12 +61,15 @@ def make_layout(height_um: float, width_um: float, rng: np.random.Generator) -> 
         Size of the slide area, um.
     rng
         Source of everything random here.
+    more
+        Regions that there shall be more of than usual, or less where negative; 1 is much.
     """
+    extra = np.array([(more or {}).get(region, 0.0) for region in REGIONS])
     shape = (int(np.ceil(height_um / CELL_UM)), int(np.ceil(width_um / CELL_UM)))
     noise = np.stack(
         [_smooth(rng, shape, _BLOB_UM) + 0.12 * _smooth(rng, shape, 50.0) for _ in REGIONS], axis=-1
     )
-    logits = _SHARPNESS * (noise + _BIAS + rng.normal(0, 0.12, len(REGIONS)))
+    logits = _SHARPNESS * (noise + _BIAS + extra + rng.normal(0, 0.12, len(REGIONS)))
     logits -= logits.max(axis=-1, keepdims=True)
     weights = np.exp(logits)
     weights /= weights.sum(axis=-1, keepdims=True)

@@ -22,6 +22,8 @@ from napari_umpire.slides.synthetic.histology import render
 from napari_umpire.slides.synthetic.layout import CELL_UM, REGIONS, make_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import scipy.sparse as sp
 
     from napari_umpire.slides.slide import Slide
@@ -110,14 +112,26 @@ class SyntheticTissue:
 
 
 def make_slide(
-    seed: int = 0, *, rows: int = 44, cols: int = 28, mpp: float = 1.0, name: str | None = None
+    seed: int = 0,
+    *,
+    rows: int = 44,
+    cols: int = 28,
+    mpp: float = 1.0,
+    name: str | None = None,
+    more: Mapping[str, float] | None = None,
 ) -> Slide:
     """Return a synthetic Visium slide; parameters as `make_tissue`."""
-    return make_tissue(seed, rows=rows, cols=cols, mpp=mpp, name=name).slide()
+    return make_tissue(seed, rows=rows, cols=cols, mpp=mpp, name=name, more=more).slide()
 
 
 def make_tissue(
-    seed: int = 0, *, rows: int = 44, cols: int = 28, mpp: float = 1.0, name: str | None = None
+    seed: int = 0,
+    *,
+    rows: int = 44,
+    cols: int = 28,
+    mpp: float = 1.0,
+    name: str | None = None,
+    more: Mapping[str, float] | None = None,
 ) -> SyntheticTissue:
     """Draw one section: the same seed gives the same section, other seeds other layouts and stain.
 
@@ -132,11 +146,13 @@ def make_tissue(
         Um per pixel of the image.
     name
         Default: "synthetic_<seed>".
+    more
+        Regions that the tissue shall have more of than usual, as `make_layout`.
     """
     rng = np.random.default_rng([seed, 1])
     height_um = (rows - 1) * VISIUM_PITCH_UM * np.sqrt(0.75) + 2 * _MARGIN_UM
     width_um = (cols - 0.5) * VISIUM_PITCH_UM + 2 * _MARGIN_UM
-    layout = make_layout(height_um, width_um, rng)
+    layout = make_layout(height_um, width_um, rng, more)
     height, width = round(height_um / mpp), round(width_um / mpp)
     spots = _capture_area(rows, cols, height, width, mpp, rng)
 

@@ -1,0 +1,220 @@
+"""`umpire-train mil`: a slide-status head (ABMIL) for a model, validated by patient."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from umpire_training.options.mil import MilSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from napari_umpire.inference.model import Model
+    from napari_umpire.models.abmil import Abmil
+    from napari_umpire.models.status_config import StatusConfig, StatusScores
+    from napari_umpire.slides.slide import Slide
+    from umpire_training.corpus.patients import Patients
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(kw_only=True)
+class Options(MilSettings):
+    """A slide-status head: attention over the tiles of a patient, one answer.
+
+    Parameters
+    ----------
+    model
+        Model folder; the head goes to slide_status/<name> in it.
+    slides
+        Slides, measured or plain images.
+    labels
+        CSV with the columns slide, patient, label.
+    output
+        Run folder: tiles/, folds/, predictions.csv, status.md.
+    name
+        Name of the head; one that is there is never replaced.
+    mpp
+        um per full-resolution px of all slides, where the files do not say.
+    cache
+        Folder of image features that other runs share; null: one of its own, cleared in the end.
+    device
+        Where the image encoder computes; the head is trained where trainer.accelerator says.
+    batch_size
+        Patches per step of the image encoder.
+    seed
+        Seed of everything random.
+    resume
+        Continue the run in the output folder.
+    """
+
+    model: str
+    slides: list[str]
+    labels: str
+    output: str
+    name: str = "status"
+    mpp: float | None = None
+    cache: str | None = None
+    device: str = "auto"
+    batch_size: int = 64
+    seed: int = 0
+    resume: bool = False
+
+
+def run(options: Options) -> None:
+    """Validate and train in a run folder."""
+    from napari_umpire.errors import InputError
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.inference.model import load_model
+    from napari_umpire.models.status_config import TileConfig
+    from napari_umpire.models.status_head import head_folder
+    from umpire_training.benchmark.status_table import write_status
+    from umpire_training.console import follow
+    from umpire_training.corpus.patients import read_patients
+    from umpire_training.engine import need_lightning
+    from umpire_training.run_folder import RunFolder, logger
+    from umpire_training.stages.mil import check_settings, cross_validate, fit_head
+    from umpire_training.stages.mil_bags import check_slides, make_bags
+    from umpire_training.stages.mil_folds import check_folds
+
+    need_lightning()
+    check_settings(options)
+    slides = _open(options)
+    patients = read_patients(options.labels, slides)
+    folds = check_folds(patients.codes, patients.classes, options.validation.folds)
+    model = load_model(options.model, device=options.device)
+    target = head_folder(model.path, options.name)
+    tiles = TileConfig(**asdict(options.tiles))
+    check_slides(model, slides, tiles)
+    folder = RunFolder(options.output, verb="mil", options=options, resume=options.resume)
+    if target.exists() and not folder.resumed:
+        raise InputError(f"{target} already exists", fix="Choose another --name")
+    with folder:
+        if folder.finished:
+            logger.info("this run is finished already")
+            return
+        _same_labels(folder.path, patients)
+        own = folder.path / "features"
+        cache = FeatureCache(options.cache or own)
+        bags = follow(
+            make_bags(
+                model, slides, patients, tiles, folder.path / "tiles",
+                batch_size=options.batch_size, cache=cache,
+            )
+        )  # fmt: skip
+        if options.cache is None and own.is_dir():
+            cache.clear()
+            own.rmdir()
+        logger.info(
+            "%d patients (%s), %d slides, %d tiles of %d numbers",
+            len(patients.names),
+            ", ".join(f"{n} {c}" for n, c in zip(patients.counts, patients.classes, strict=True)),
+            len(slides),
+            bags.n_tiles,
+            bags.dim,
+        )
+        scores, probability, fold = cross_validate(
+            bags, patients, folds, options,
+            folder=folder.path, seed=options.seed, resume=folder.resumed,
+        )  # fmt: skip
+        config = _config(options, model, patients, scores, bags.dim)
+        head = fit_head(
+            bags, patients.codes, _all(patients), config.abmil, options,
+            folder=folder.path / "final", seed=options.seed, resume=folder.resumed,
+        )  # fmt: skip
+        _save(model.path, head, config)
+        command = f"umpire-train mil --config {folder.path / 'config.yaml'}"
+        text = write_status(folder.path, config, patients, probability, fold, command=command)
+        logger.info("%s", text)
+        folder.finish(head=str(target))
+
+
+def _open(options: Options) -> dict[str, Slide]:
+    """All slides by name; a name that occurs twice is an `InputError`."""
+    from napari_umpire.errors import InputError
+    from napari_umpire.slides.open import open_slides
+
+    if not options.slides:
+        raise InputError("No slides were given", fix="Name them after the verb")
+    found: dict[str, Slide] = {}
+    for path in options.slides:
+        for slide in open_slides(path, mpp=options.mpp):
+            if slide.name in found:
+                raise InputError(
+                    "Slides must have different names", got=f"more than one {slide.name}"
+                )
+            found[slide.name] = slide
+    return found
+
+
+def _all(patients: Patients) -> np.ndarray:
+    import numpy as np
+
+    return np.arange(len(patients.names))
+
+
+def _same_labels(folder: Path, patients: Patients) -> None:
+    """Keep the labels with the run; a resumed run with other ones is refused."""
+    import pandas as pd
+
+    from napari_umpire.errors import InputError
+
+    path = folder / "patients.csv"
+    frame = patients.to_frame()
+    if path.is_file():
+        before = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if not before.equals(frame):
+            raise InputError(
+                f"The run in {folder} was started with other labels",
+                got=f"a table that differs from {path}",
+                fix="Give the same labels, or choose another --output",
+            )
+    frame.to_csv(path, index=False)
+
+
+def _config(
+    options: Options, model: Model, patients: Patients, scores: StatusScores, dim: int
+) -> StatusConfig:
+    from napari_umpire.inference.spot_labels import class_colours
+    from napari_umpire.models.status_config import AbmilConfig, StatusConfig, TileConfig
+
+    n = len(patients.classes)
+    return StatusConfig(
+        name=options.name,
+        classes=patients.classes,
+        colours=class_colours(n),
+        abmil=AbmilConfig(dim=dim, n_classes=n, **asdict(options.head)),
+        tiles=TileConfig(**asdict(options.tiles)),
+        model_digest=model.digest,
+        scores=scores,
+        training={
+            "optim": {"name": "Adam", **asdict(options.optim)},
+            "trainer": {
+                k: getattr(options.trainer, k)
+                for k in ("epochs", "max_steps", "batch_size", "val_fraction", "patience")
+            },
+            "seed": options.seed,
+        },
+    )
+
+
+def _save(model_folder: Path, head: Abmil, config: StatusConfig) -> None:
+    """Save the head; of a run that was killed after it had saved, keep what is there."""
+    import torch
+
+    from napari_umpire.errors import InputError
+    from napari_umpire.models.status_head import head_folder, load_head, save_head
+
+    folder = head_folder(model_folder, config.name)
+    if folder.exists():
+        there = load_head(folder)
+        mine, state = head.state_dict(), there.module.state_dict()
+        if there.config != config or any(not torch.equal(mine[k], state[k]) for k in mine):
+            raise InputError(
+                f"{folder} was made by another run meanwhile", fix="Choose another --name"
+            )
+        return
+    save_head(model_folder, head, config)
