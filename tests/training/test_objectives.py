@@ -8,7 +8,8 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from umpire_training.objectives.augment import augment, dihedral, stain_jitter
-from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
+from umpire_training.objectives.chunks import in_chunks
+from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
 from umpire_training.objectives.schedule import learning_rate, make_optimizer
 from umpire_training.options import AugmentOptions, OptimOptions
 
@@ -38,6 +39,83 @@ def test_contrastive_loss_against_numpy(soft):
         soft_targets(t(space), 5.0).double() if soft else None,
     )  # fmt: skip
     assert float(found) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_one_side_of_the_contrast_against_numpy():
+    image, gene = unit(7, 5, 0), unit(7, 5, 1)
+    wanted = -np.mean(np.diag(log_softmax(3.0 * image @ gene.T, axis=1)))
+    t = torch.from_numpy
+    scale = torch.tensor(math.log(3.0))
+    found = contrastive_loss(t(image), t(gene), scale, symmetric=False)
+    assert float(found) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("margin", [0.8, 1.3])
+def test_margin_loss_against_numpy(margin):
+    image, gene = unit(6, 4, 0), unit(6, 4, 1)
+    pairs, others = [], []
+    for i in range(6):
+        for j in range(6):
+            d = float(np.linalg.norm(image[i] - gene[j]))
+            if i == j:
+                pairs.append(d**2 / 2)
+            else:
+                others.append(max(0.0, margin - d) ** 2 / 2)
+    found = margin_loss(torch.from_numpy(image), torch.from_numpy(gene), margin)
+    assert float(found) == pytest.approx(np.mean(pairs) + np.mean(others), rel=1e-6)
+
+
+def test_margin_loss_of_equal_embeddings_has_a_slope():
+    x = torch.nn.functional.normalize(torch.randn(3, 4), dim=1).requires_grad_()
+    margin_loss(x, x.detach().clone(), 1.0).backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, None])
+def test_chunks_give_the_gradient_of_the_whole_batch_and_hold_less(size):
+    """Gradients as without chunks, dropout included; what is saved is that of one chunk."""
+    from torch import nn
+
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(5, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU())
+    head, gene = nn.Linear(64, 6), torch.nn.functional.normalize(torch.randn(8, 6), dim=1)
+    inputs = torch.randn(8, 5)
+
+    def step(chunk):
+        saved = []
+        encoder.zero_grad()
+
+        def keep(tensor):
+            saved.append(tensor.nelement())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            features = in_chunks(encoder, inputs, chunk)
+        image = torch.nn.functional.normalize(head(features), dim=1)
+        loss = contrastive_loss(image, gene, torch.tensor(2.0))
+        loss.backward()
+        return float(loss.detach()), [p.grad.clone() for p in encoder.parameters()], sum(saved)
+
+    loss, wanted, whole = step(None)
+    again, found, held = step(size)
+    assert again == pytest.approx(loss, rel=1e-6)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+    if size in (1, 3):
+        assert held < 0.3 * whole
+
+
+def test_chunks_draw_dropout_alike_both_times():
+    from torch import nn
+
+    encoder = nn.Sequential(nn.Linear(5, 5), nn.Dropout(0.5))
+    inputs = torch.randn(6, 5)
+    torch.manual_seed(3)
+    features = in_chunks(encoder, inputs, 2)
+    features.sum().backward()
+    # The gradient of the bias counts the units that were kept, each doubled.
+    kept = (features.detach() != 0).sum(0).float() * 2
+    torch.testing.assert_close(encoder[0].bias.grad, kept)
 
 
 def test_soft_targets_carry_no_gradient():

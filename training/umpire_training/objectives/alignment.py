@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umpire_training.objectives.augment import augment
-from umpire_training.objectives.contrastive import contrastive_loss, soft_targets
+from umpire_training.objectives.chunks import in_chunks
+from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
 from umpire_training.objectives.schedule import make_optimizer
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ __all__ = ["Alignment"]
 class Alignment(LightningModule):
     """Contrastive loss between image and gene embeddings, with an optional reconstruction.
 
-    loss = contrastive_loss(image, gene) + rec.weight * MSE(decoder(image features), expression).
+    loss = contrast(image, gene) + rec.weight * error(decoder(image features), expression).
 
     Parameters
     ----------
@@ -71,27 +72,55 @@ class Alignment(LightningModule):
         return self
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        image = self._image_features(batch)
+        loss = self._contrast(image, batch)
+        if self.decoder is not None:
+            error = F.mse_loss if self.settings.rec.error == "mse" else F.l1_loss
+            loss = loss + self.settings.rec.weight * error(self.decoder(image), batch["rec"])
+        return loss
+
+    def _image_features(self, batch: dict[str, Tensor]) -> Tensor:
         image = batch.get("image_features")
         if image is None:
             pixels = batch["pixels"].permute(0, 3, 1, 2)
             if self.training:
                 pixels = self._augment(pixels)
-            image = self.model.encode_image(pixels)
-        elif self.training and self.settings.input_noise > 0:
+            return in_chunks(self.model.encode_image, pixels, self.settings.contrast.chunk)
+        if self.training and self.settings.input_noise > 0:
             image = image + self.settings.input_noise * torch.randn_like(image)
+        return image
+
+    def _contrast(self, image: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        settings = self.settings
         gene = batch.get("gene_features")
         if gene is None:
-            gene = self.model.encode_gene(batch["genes"])
-        image_embedding = self.model.project_image(image)
-        gene_embedding = self.model.project_gene(gene)
+            gene = in_chunks(self.model.encode_gene, batch["genes"], settings.contrast.chunk)
+        image_embedding = self._of_all(self.model.project_image(image))
+        gene_embedding = self._of_all(self.model.project_gene(gene))
+        if settings.contrast.kind == "margin":
+            return margin_loss(image_embedding, gene_embedding, settings.contrast.margin)
         target = None
-        if self.settings.target.kind == "soft":
-            space = batch.get("space", gene_embedding)
-            target = soft_targets(space, self.settings.target.scale)
-        loss = contrastive_loss(image_embedding, gene_embedding, self.model.scale.log(), target)
-        if self.decoder is not None:
-            loss = loss + self.settings.rec.weight * F.mse_loss(self.decoder(image), batch["rec"])
-        return loss
+        if settings.target.kind == "soft":
+            space = self._of_all(batch["space"]) if "space" in batch else gene_embedding
+            target = soft_targets(space, settings.target.scale)
+        return contrastive_loss(
+            image_embedding,
+            gene_embedding,
+            self.model.scale.log(),
+            target,
+            symmetric=settings.contrast.kind == "symmetric",
+        )
+
+    def _of_all(self, rows: Tensor) -> Tensor:
+        """The rows of all processes where they are candidates, else these.
+
+        Each process then has the loss of the whole batch. The gradient that comes back through
+        the gathering is summed over the processes, and what they average afterwards is the
+        gradient of that loss.
+        """
+        if not self.settings.contrast.across_ranks or self.trainer.world_size == 1:
+            return rows
+        return self.all_gather(rows, sync_grads=True).flatten(0, 1)
 
     def _augment(self, pixels: Tensor) -> Tensor:
         middle = getattr(self.model.visual_backbone, "middle", None)

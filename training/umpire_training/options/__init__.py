@@ -9,11 +9,10 @@ from umpire_training.options.encoders import (
     GeneOptions,
     MaskOptions,
     ProjectionOptions,
-    RecOptions,
-    TargetOptions,
     VisionOptions,
     VisiumformerOptions,
 )
+from umpire_training.options.objectives import ContrastOptions, RecOptions, TargetOptions
 from umpire_training.options.stages import AlignSettings, PretrainSettings
 from umpire_training.options.training import OptimOptions, TrainerOptions
 
@@ -21,6 +20,7 @@ __all__ = [
     "AlignSettings",
     "AugmentOptions",
     "ContextOptions",
+    "ContrastOptions",
     "GeneOptions",
     "MaskOptions",
     "OptimOptions",

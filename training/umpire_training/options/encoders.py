@@ -11,8 +11,6 @@ __all__ = [
     "GeneOptions",
     "MaskOptions",
     "ProjectionOptions",
-    "RecOptions",
-    "TargetOptions",
     "VisionOptions",
     "VisiumformerOptions",
 ]
@@ -176,53 +174,3 @@ class ContextOptions:
 
     neighbours: int = 0
     standardise: bool = False
-
-
-@dataclass(kw_only=True)
-class TargetOptions:
-    """What the contrastive loss pulls towards.
-
-    Parameters
-    ----------
-    kind
-        "one-hot": only a spot's own pair; "soft": softmax(scale * cosine) between spots.
-    space
-        Where the cosine of soft targets is taken: "expression" (z-scored log expression of the
-        most variable genes) or "embedding" (the gene embeddings of the batch, detached). A gene
-        encoder that is trained towards its own embeddings can make all of them alike, which
-        lowers the loss and says nothing.
-    scale
-        The factor before the softmax.
-    genes
-        expression: number of most variable genes, chosen on the training spots.
-    components
-        expression: keep so many principal components; null: none are taken.
-    whiten
-        expression: divide each component by its standard deviation, so that all weigh alike.
-    """
-
-    kind: Literal["one-hot", "soft"] = "one-hot"
-    space: Literal["embedding", "expression"] = "expression"
-    scale: float = 5.0
-    genes: int = 1000
-    components: int | None = None
-    whiten: bool = False
-
-
-@dataclass(kw_only=True)
-class RecOptions:
-    """Reconstruction beside the contrastive loss (UMPIRE-REC).
-
-    Parameters
-    ----------
-    weight
-        Weight of the mean squared error; 0: no reconstruction.
-    genes
-        Number of most variable genes that the image embedding reconstructs.
-    hidden
-        Width of the decoder's hidden layer.
-    """
-
-    weight: float = 0.0
-    genes: int = 1500
-    hidden: int = 512

@@ -9,11 +9,10 @@ from umpire_training.options.encoders import (
     ContextOptions,
     GeneOptions,
     MaskOptions,
-    RecOptions,
-    TargetOptions,
     VisionOptions,
     VisiumformerOptions,
 )
+from umpire_training.options.objectives import ContrastOptions, RecOptions, TargetOptions
 from umpire_training.options.training import OptimOptions, TrainerOptions
 
 __all__ = ["AlignSettings", "PretrainSettings"]
@@ -65,6 +64,8 @@ class AlignSettings:
         Sd of Gaussian noise on the cached image features while training; 0: none.
     context
         Slide context of the image features.
+    contrast
+        The contrastive loss.
     target
         Targets of the contrastive loss.
     rec
@@ -89,6 +90,7 @@ class AlignSettings:
     temperature: float = 1 / 0.07
     input_noise: float = 0.0
     context: ContextOptions = field(default_factory=ContextOptions)
+    contrast: ContrastOptions = field(default_factory=ContrastOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
     rec: RecOptions = field(default_factory=RecOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)

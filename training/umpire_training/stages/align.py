@@ -52,6 +52,17 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "gene.standardise uses the statistics of a frozen encoder's features",
             fix="Set gene.train to false, or gene.standardise to false",
         )
+    contrast = settings.contrast
+    if contrast.kind == "margin" and settings.target.kind == "soft":
+        raise InputError(
+            "A margin knows pairs and others, not soft targets",
+            fix="Set target.kind to one-hot, or contrast.kind to symmetric",
+        )
+    if contrast.margin <= 0 or (contrast.chunk is not None and contrast.chunk < 1):
+        raise InputError(
+            "contrast.margin and contrast.chunk must be above 0",
+            got=f"{contrast.margin:g} and {contrast.chunk}",
+        )
     if settings.input_noise > 0 and settings.vision.train and not _two_phases(settings):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",
@@ -170,6 +181,8 @@ def _fit(
     from umpire_training.stages.align_data import gene_features, image_features
 
     data.image = data.gene = None
+    if settings.contrast.chunk is not None:
+        _check_chunks(model)
     device = pick_device("cpu" if trainer.accelerator == "cpu" else "auto")
     if not _trains(model.visual_backbone):
         data.image = image_features(model, data.pairs, device)
@@ -196,6 +209,18 @@ def _fit(
 
 def _trains(part: Any) -> bool:
     return any(p.requires_grad for p in part.parameters())
+
+
+def _check_chunks(model: Umpire) -> None:
+    """Refuse chunks where a trained encoder looks at the whole batch at once."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for name, part in (("image", model.visual_backbone), ("gene", model.spot_backbone)):
+        if _trains(part) and any(isinstance(m, _BatchNorm) for m in part.modules()):
+            raise InputError(
+                f"The {name} encoder normalises over the batch, so it cannot be cut into chunks",
+                fix="Set contrast.chunk to null, or choose an encoder without batch norm",
+            )
 
 
 def _say(model: Umpire, pairs: PairedSet, plan: Plan, settings: AlignSettings) -> None:
