@@ -111,8 +111,8 @@ def make_folds(
         if buffer_um > 0:
             said += f" Spots within {buffer_um:.0f} um of a held-out spot are not learned from."
         said += (
-            " Blocks of one slide are still alike, and what crosses an edge is on both sides: a new "
-            "slide is harder."
+            " Blocks of one slide are still alike, and what crosses an edge is on both sides: a "
+            "new slide is harder."
         )
     if not folds:
         where = "slide" if len(present) >= 2 else "part of the slide"
