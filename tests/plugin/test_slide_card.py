@@ -23,7 +23,7 @@ def rows(card):
 def test_it_says_size_scale_and_spots(flat_slide):
     card = rows(slide_card(replace(flat_slide, path=Path("/slides/flat.svs"))))
     assert (card["File"].value, card["Size"].value) == ("flat.svs", "520 × 300 px")
-    assert card["Size"].note == "0.3 × 0.1 mm"  # 260 x 150 um
+    assert card["Size"].note == "(0.3 × 0.1 mm)"  # 260 x 150 um
     assert (card["Scale"].value, card["Scale"].note) == ("0.5 µm per px", "from you")
     assert card["Spots"].value == "3"
     assert "would be predicted, 100 µm apart; none measured" in card["Spots"].note
@@ -107,7 +107,7 @@ def test_tissue_and_shared_genes_once_they_are_known(slide):
     assert rows(slide_card(slide))["Tissue"].note == "being looked for"
     survey = Survey(TissueFacts((), 12.345, 0.456), SharedGenes(900, 1200, 850))
     found = rows(slide_card(slide, None, survey))
-    assert (found["Tissue"].value, found["Tissue"].note) == ("12.35 mm²", "46% of the image")
+    assert (found["Tissue"].value, found["Tissue"].note) == ("12.35 mm²", "(46% of the image)")
     assert found["Genes"].value == "850 in common"
     assert found["Genes"].note == "of 900 measured and 1,200 in the model's reference"
     assert not found["Genes"].warn

@@ -109,14 +109,14 @@ def slide_card(
 
 def _origin(slide: Slide) -> tuple[str, str]:
     name = slide.name if slide.path is None else slide.path.name
-    return name, _PLATFORMS[slide.platform]
+    return name, f"({_PLATFORMS[slide.platform]})"
 
 
 def _size(slide: Slide) -> tuple[str, str]:
     height, width = slide.pyramid.extent
     mpp = slide.scale.mpp
     size = f"{width:,.0f} × {height:,.0f} px"
-    return size, "" if mpp is None else f"{width * mpp / 1000:.1f} × {height * mpp / 1000:.1f} mm"
+    return size, "" if mpp is None else f"({width * mpp / 1000:.1f} × {height * mpp / 1000:.1f} mm)"
 
 
 def _scale(slide: Slide) -> CardRow:
@@ -152,7 +152,7 @@ def _tissue(survey: Survey | None) -> CardRow:
     if survey.tissue is None:
         return CardRow("Tissue", "unknown", "the image or the counts cannot be read", warn=True)
     tissue = survey.tissue
-    return CardRow("Tissue", f"{tissue.area_mm2:,.2f} mm²", f"{tissue.share:.0%} of the image")
+    return CardRow("Tissue", f"{tissue.area_mm2:,.2f} mm²", f"({tissue.share:.0%} of the image)")
 
 
 def _genes(survey: Survey) -> CardRow:

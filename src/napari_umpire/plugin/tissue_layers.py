@@ -27,9 +27,9 @@ Part = Literal["tissue", "spots"]
 
 _OUTLINE = "#00a7c4"
 """Away from the pink and the purple of the stain, and from the colours of the maps."""
-_SPOT = (0, 120, 150, 110)
+_SPOT = (0, 120, 150, 95)
 # Of the longer side of the slide: two pixels or so when the slide fills the window.
-_WIDTH = 1 / 500
+_WIDTH = 1 / 350
 
 
 class TissueLayers:

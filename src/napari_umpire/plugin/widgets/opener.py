@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QDropEvent
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_umpire.plugin.opening import is_record, slide_paths
 from napari_umpire.plugin.widgets.places import settings
@@ -24,7 +24,7 @@ _SLIDES = (
 )
 
 
-class OpenButton(QToolButton):
+class OpenButton(QPushButton):
     """Asks for slides; ``chosen(list[Path])`` gives them."""
 
     chosen = Signal(object)
@@ -36,7 +36,6 @@ class OpenButton(QToolButton):
             "Open a slide with this plugin, without napari's question which reader to use.\n"
             "Slides can be dropped on this widget too."
         )
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for text, slot in (
             ("Slide &file…", self.ask),

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -33,6 +32,7 @@ from napari_umpire.plugin.widgets.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.slide_card import ScaleRow, SlideCardView
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.surveyor import Surveyor
+from napari_umpire.plugin.widgets.tall_area import TallArea
 from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
@@ -143,13 +143,9 @@ class PredictWidget(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.progress)
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(TallArea(inside))
 
     # -- what the form says ---------------------------------------------------------------
 
