@@ -10,7 +10,6 @@ from napari_umpire.inference.cluster_scores import group_scores
 from napari_umpire.inference.projection import METHODS, project
 from napari_umpire.progress import run
 
-
 # UMAP compiles itself when first used.
 EACH = [pytest.param(m, marks=[pytest.mark.slow] * (m == "UMAP")) for m in METHODS]
 

@@ -48,7 +48,7 @@ class LabelReading:
 
 def labels_of_values(
     name: str,
-    values: pd.Series | np.ndarray | Sequence[object],
+    values: pd.Series | pd.Categorical | np.ndarray | Sequence[object],
     colours: Sequence[object] | None = None,
 ) -> SpotLabels:
     """Classes of a value per spot.
@@ -102,7 +102,8 @@ def _could_be_classes(column: pd.Series) -> bool:
     values = column.dropna()
     if pd.api.types.is_float_dtype(values.dtype) and not np.equal(np.mod(values, 1), 0).all():
         return False
-    return values.map(type).isin((str, bool, int, float)).all() and values.nunique() <= MAX_CLASSES
+    plain = values.map(type).isin((str, bool, int, float))
+    return bool(plain.all()) and values.nunique() <= MAX_CLASSES
 
 
 def labels_of_column(slide: Slide, column: str) -> LabelReading:
@@ -170,7 +171,7 @@ def labels_of_regions(
             fix="Draw around the spots of a class",
         )
     total = claims.sum(axis=0)
-    filled = claims.any(axis=1)
+    filled = [bool(inside.any()) for inside in claims]
     names = np.array(list(regions), object)
     values = np.full(n_spots, None, object)
     values[total == 1] = names[claims[:, total == 1].argmax(axis=0)]
@@ -179,7 +180,11 @@ def labels_of_regions(
     if colours is not None:
         wanted = tuple(colours.get(n, c) for n, c in zip(left, wanted, strict=True))
     labels = labels_of_values(name, pd.Categorical(values, categories=left), wanted)
-    notes = [f"The region {str(n)!r} holds no spot." for n in names[~filled]]
+    notes = [
+        f"The region {str(n)!r} holds no spot."
+        for n, some in zip(names, filled, strict=True)
+        if not some
+    ]
     if both := int((total > 1).sum()):
         notes.append(f"{both:,} spots lie in two regions and got no class.")
     return LabelReading(labels, (*notes, *_unlabelled_note(labels)))

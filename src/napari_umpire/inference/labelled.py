@@ -132,7 +132,7 @@ def gather(slides: Sequence[LabelledSlide], kind: Literal["image", "genes"]) -> 
     """
     _check_embeddings(slides)
     names = list(dict.fromkeys(name for s in slides for name in _used(s.labels)))
-    colour = {}
+    colour: dict[str, str] = {}
     for s in slides:
         for name, value in zip(s.labels.categories, s.labels.colours, strict=True):
             colour.setdefault(name, value)

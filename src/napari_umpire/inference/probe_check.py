@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cross_validate", "train_probe"]
 
-CS = (0.01, 0.1, 1.0, 10.0)
+CS = (0.001, 0.01, 0.1, 1.0)
 """Among these C is chosen where it is not given."""
 _BUFFER_PITCHES = 1.5
 
@@ -51,7 +51,7 @@ def cross_validate(data: LabelledSpots, options: ProbeOptions | None = None) -> 
         seed=options.seed,
     )
     drawn = options.permutations
-    drawn = (20 if len(data.codes) <= 2000 else 5) if drawn is None else drawn
+    drawn = (20 if len(data.codes) <= 1000 else 5) if drawn is None else drawn
     k, total = len(data.classes), len(folds) * (2 + drawn)
     done = 0
     table = np.zeros((k, k), np.int64)

@@ -228,4 +228,4 @@ def _regression(path: Path, k: int, dim: int) -> Regression:
             f"{path} holds numbers that are not finite, or scales of 0 or less",
             fix="Train the probe again",
         )
-    return Regression(*(numbers[name] for name in _PARTS))
+    return Regression(numbers["mean"], numbers["scale"], numbers["weight"], numbers["bias"])

@@ -32,7 +32,7 @@ class ProbeOptions:
     n_folds
         Of a single slide; several slides are held out one by one.
     permutations
-        How often the control with shuffled labels is drawn; None: 20 up to 2,000 spots, else 5.
+        How often the control with shuffled labels is drawn; None: 20 up to 1,000 spots, else 5.
     seed
         Of blocks and permutations.
     """

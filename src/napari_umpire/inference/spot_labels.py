@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class SpotLabels:
         return np.array([*self.categories, None], object)[self.codes]
 
 
-def class_colours(n: int, wanted: Sequence[object] | None = None) -> tuple[str, ...]:
+def class_colours(n: int, wanted: Sequence[Any] | None = None) -> tuple[str, ...]:
     """One "#rrggbb" per class: those ``wanted`` where they are colours, else of `PALETTE`.
 
     Parameters
@@ -114,7 +114,8 @@ def to_obs(labels: SpotLabels) -> pd.Categorical:
     """The classes as a column of a table, (n_spots,), NaN where a spot has none."""
     import pandas as pd
 
-    return pd.Categorical.from_codes(labels.codes, categories=list(labels.categories))
+    codes = labels.codes.astype(np.int64)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(labels.categories, dtype=str))
 
 
 def classes_table(labels: SpotLabels, spots: pd.Index | None = None) -> pd.DataFrame:
