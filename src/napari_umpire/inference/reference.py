@@ -125,6 +125,11 @@ class ReferenceDatabase:
         spots = _read_table(self.path / "spots.csv", self.n, ["y", "x", "y_um", "x_um"], text=2)
         return spots.astype({"slide": "category"})
 
+    @property
+    def has_read_spots(self) -> bool:
+        """Whether `spots` is there at once; a million of them take seconds to read."""
+        return "spots" in self.__dict__
+
     @cached_property
     def index(self) -> GeneIndex:
         """Search over the genes."""

@@ -99,6 +99,7 @@ class SpotMarks:
                 for role in _ROLES:
                     layer = _new_ring(state, role)
                     layer.metadata[KEY]["pane"] = number
+                    layer.name += (" (left)", " (right)")[number]
                     place = len(panes) + len(self._pane_rings)
                     self._pane_rings.append((role, layer))
                     _add(viewer, layer, place)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
-    QShortcut,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -39,12 +37,13 @@ from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from qtpy.QtGui import QKeyEvent
 
-    from napari_umpire.inference.reference import ReferenceDatabase
     from napari_umpire.plugin.slide_state import SlideState
 
 __all__ = ["EvidenceWidget"]
 
+_WIDTH_PX = 400
 _FORMATS = {"similarity": "{:.3f}", "weight": "{:.3f}"}
 _TOOLTIPS = {
     "slide": "Slide of the reference",
@@ -68,24 +67,20 @@ class EvidenceWidget(QWidget):
         self._session = session_of(napari_viewer)
         self._asked: tuple[str, int] | None = None
         self._went_to: tuple[str, int] | None = None
-        self._ready: ReferenceDatabase | None = None
         self._evidence: Evidence | None = None
         self._pictures: Pictures | None = None
         self._pictured: tuple[object, ...] | None = None
         self.reading = Work(self)
         self.looking = Work(self)
         self._build()
-        self.reading.done.connect(self._on_read)
+        self.reading.ended.connect(self._update)
         self.looking.done.connect(self._on_pictures)
         self.looking.failed.connect(self._say)
         self.looking.ended.connect(self._look)
         self.search.returnPressed.connect(self._on_search)
         self.table.chosen.connect(self._on_row)
         self.table.doubleClicked.connect(self._go)
-        for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            shortcut = QShortcut(QKeySequence(key), self.table)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-            shortcut.activated.connect(self._go)
+        self.table.entered_key.connect(self._go)
         self.gallery.current_changed.connect(self._on_picture)
         self.gallery.activated.connect(self._go)
         self.go.clicked.connect(self._go)
@@ -97,7 +92,12 @@ class EvidenceWidget(QWidget):
         listen(self, session.gene_changed, self._update)
         self._on_spot()
 
+    def sizeHint(self) -> QSize:
+        """Room for the table and three pictures in a row."""
+        return QSize(_WIDTH_PX, 640)
+
     def _build(self) -> None:
+        self.setMinimumWidth(_WIDTH_PX - 50)
         self.slides = SlideCombo(self._session)
         self.search = QLineEdit()
         self.search.setPlaceholderText("barcode of a spot, or click one")
@@ -106,7 +106,7 @@ class EvidenceWidget(QWidget):
         self.words = _words()
         self.pictures = EvidencePictures()
         self.gallery = self.pictures.gallery
-        self.table = FrameView()
+        self.table = _References()
         self.table.setMinimumHeight(90)
         self.go = QPushButton("Show on its slide")
         self.go.setToolTip("Go to the chosen reference spot, where its slide is open (Enter)")
@@ -177,7 +177,7 @@ class EvidenceWidget(QWidget):
                 "This prediction has no evidence: its method computes values directly from the "
                 "image, without reference spots."
             )
-        if state.prediction.reference is not self._ready:
+        if not state.prediction.reference.has_read_spots:
             if not self.reading.running:
                 self.reading.start(partial(read_spots_steps, state.prediction.reference))
             return "Reading the reference's spots…"
@@ -199,13 +199,14 @@ class EvidenceWidget(QWidget):
         found = self._evidence
         if found is None:
             return
-        frame = found.table[["slide", "spot", "similarity", "weight"]]
+        frame = found.table[["slide", "similarity", "weight"]]
         formats, tooltips = dict(_FORMATS), dict(_TOOLTIPS)
         if found.gene is not None:
             frame = frame.assign(**{found.gene: found.table["value"]})
             formats[found.gene] = "{:.2f}"
             tooltips[found.gene] = f"Measured in the reference spot, {UNIT}; –: not measured"
-        self.table.set_frame(frame, formats, tooltips)
+        # The longest last: a barcode must not push the numbers out of a narrow dock.
+        self.table.set_frame(frame.assign(spot=found.table["spot"]), formats, tooltips)
 
     def _fill_pictures(self) -> None:
         fits = self._pictures is not None and self._pictured == self._wanted
@@ -249,10 +250,6 @@ class EvidenceWidget(QWidget):
         said = {} if prediction is None else prediction.record.provenance
         same = model is not None and model.digest == said.get("model_digest")
         return model.patch_spec.field_um if same and model is not None else 112.0
-
-    def _on_read(self, reference: ReferenceDatabase) -> None:
-        self._ready = reference
-        self._update()
 
     def _on_pictures(self, pictures: Pictures) -> None:
         self._pictures = pictures
@@ -315,6 +312,18 @@ class EvidenceWidget(QWidget):
     def _say(self, text: str) -> None:
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+
+
+class _References(FrameView):
+    """A table in which Enter goes to the chosen row, and arrows only choose it."""
+
+    entered_key = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.entered_key.emit()
+            return
+        super().keyPressEvent(event)
 
 
 def _words(text: str = "") -> QLabel:
