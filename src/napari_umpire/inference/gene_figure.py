@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
     from napari_umpire.slides.overview_picture import OverviewPicture
 
@@ -233,7 +234,7 @@ def _colour_bar(
         spine.set_linewidth(0.4)
 
 
-def _ticks() -> object:
+def _ticks() -> Locator:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(4)
