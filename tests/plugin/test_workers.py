@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.plugin.workers import Work
 from napari_umpire.progress import Progress
 
@@ -73,6 +74,20 @@ def test_a_users_mistake_is_shown_as_its_sentence(work, heard, qtbot):
     (note,) = notification_manager.records
     assert (str(note.severity), note.message) == ("error", "This is no slide. Choose another.")
     assert not hasattr(note, "exception")  # napari offers a traceback for those that have one
+
+
+def test_what_the_user_should_know_is_shown_and_what_libraries_grumble_is_not(work, qtbot):
+    def warned():
+        for _ in range(2):
+            warnings.warn("Sources of the scale disagree", UmpireWarning, stacklevel=1)
+        warnings.warn("a keyword is deprecated", DeprecationWarning, stacklevel=1)
+        yield Progress("Opening", 1, 1)
+
+    notification_manager.records.clear()
+    with qtbot.waitSignal(work.done, timeout=5000):
+        work.start(warned)
+    (note,) = notification_manager.records
+    assert (str(note.severity), note.message) == ("warning", "Sources of the scale disagree")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error"), KeyError("x"), MemoryError()])

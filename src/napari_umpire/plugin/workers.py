@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -88,6 +88,7 @@ class Work(QObject):
         super().__init__(parent)
         self._worker: Any = None
         self._stop = threading.Event()
+        self._warned: set[str] = set()
 
     @property
     def running(self) -> bool:
@@ -109,6 +110,8 @@ class Work(QObject):
         # its viewer speaks to nobody.
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_outcome)
+        worker.warned.connect(self._on_warning)
+        self._warned.clear()
         self._worker = worker
         worker.start()
 
@@ -118,6 +121,13 @@ class Work(QObject):
 
     def _on_progress(self, progress: Progress) -> None:
         self.progressed.emit(progress)
+
+    def _on_warning(self, warning: tuple) -> None:
+        """What the user should know, once a run; what libraries tell their developers is not it."""
+        text = str(warning[0])
+        if issubclass(warning[1], UmpireWarning) and text not in self._warned:
+            self._warned.add(text)
+            show_warning(text)
 
     def _on_outcome(self, outcome: _Outcome) -> None:
         self._worker = None
