@@ -38,10 +38,15 @@ def test_pretraining_lowers_the_held_out_loss(pretrained):
     assert (pretrained / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(prepared, tmp_path, monkeypatch):
+@pytest.mark.parametrize("val_fraction", ["0.1", "0"])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
+    prepared, tmp_path, monkeypatch, val_fraction
+):
     from umpire_training.objectives.mlm import MaskedTokens
 
     argv = ["pretrain", "--corpus", str(prepared / "corpus"), *TINY]
+    # Eleven steps: the last round is a short one.
+    argv += ["--trainer.val_fraction", val_fraction, "--trainer.max_steps", "11"]
     assert main([*argv, "--output", str(tmp_path / "whole")]) == 0
 
     step = MaskedTokens.training_step

@@ -175,7 +175,9 @@ def fit(
             devices=options.devices,
             strategy=options.strategy,
             precision=cast("Any", options.precision),
-            max_steps=plan.total_steps,
+            # The sampler ends with the last step. Without held-out rows a bound on steps would make
+            # Lightning take one step too many of the round that a resumed run goes on from.
+            max_steps=plan.total_steps if len(plan.held) else -1,
             max_epochs=plan.rounds,
             callbacks=callbacks,
             plugins=[WholeCheckpoints()],
