@@ -10,12 +10,12 @@ import numpy as np
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_umpire.inference.spot_labels import SpotLabels
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["MIN_PER_CLASS", "LabelledSlide", "LabelledSpots", "gather"]
+__all__ = ["MIN_PER_CLASS", "LabelledSlide", "LabelledSpots", "check_labels", "gather"]
 
 MIN_PER_CLASS = 5
 """A class with fewer labelled spots is not learned."""
@@ -131,25 +131,11 @@ def gather(slides: Sequence[LabelledSlide], kind: Literal["image", "genes"]) -> 
         embeddings of different models, or that are not finite.
     """
     _check_embeddings(slides)
-    names = list(dict.fromkeys(name for s in slides for name in _used(s.labels)))
+    names = check_labels({s.name: s.labels for s in slides})
     colour: dict[str, str] = {}
     for s in slides:
         for name, value in zip(s.labels.categories, s.labels.colours, strict=True):
             colour.setdefault(name, value)
-    if not names:
-        raise InputError(
-            "No spot has a class",
-            got=", ".join(f"{s.name}: {len(s.labels.codes):,} unlabelled" for s in slides)
-            or "no slide",
-            expected="spots of at least two classes",
-            fix="Choose a column or a file that labels spots, or draw or paint classes",
-        )
-    if len(names) == 1:
-        raise InputError(
-            f"All labelled spots are of one class, {names[0]!r}",
-            expected="at least two classes to tell apart",
-            fix="Label spots of another class too",
-        )
     codes, rows, place = [], [], {name: i for i, name in enumerate(names)}
     for s in slides:
         to_all = np.array([*(place.get(c, -1) for c in s.labels.categories), -1], np.int64)
@@ -165,14 +151,6 @@ def gather(slides: Sequence[LabelledSlide], kind: Literal["image", "genes"]) -> 
         for i in np.flatnonzero(counts < MIN_PER_CLASS)
     ]
     kept = np.flatnonzero(counts >= MIN_PER_CLASS)
-    if len(kept) < 2:
-        said = ", ".join(f"{name} {n}" for name, n in zip(names, counts, strict=True))
-        raise InputError(
-            "There are too few labelled spots to learn from",
-            got=said,
-            expected=f"at least {MIN_PER_CLASS} spots in each of two classes",
-            fix="Label more spots",
-        )
     new = np.full(len(names), -1)
     new[kept] = np.arange(len(kept))
     keep = new[every] >= 0
@@ -195,8 +173,41 @@ def gather(slides: Sequence[LabelledSlide], kind: Literal["image", "genes"]) -> 
     )
 
 
-def _used(labels: SpotLabels) -> list[str]:
-    return [name for name, n in zip(labels.categories, labels.counts, strict=True) if n]
+def check_labels(labels: Mapping[str, SpotLabels]) -> list[str]:
+    """Names of all classes that have spots, in the order of the slides.
+
+    Raises
+    ------
+    InputError
+        Where nothing can be learned from these labels: as `gather`.
+    """
+    counts: dict[str, int] = {}
+    for one in labels.values():
+        for name, n in zip(one.categories, one.counts.tolist(), strict=True):
+            if n:
+                counts[name] = counts.get(name, 0) + n
+    if not counts:
+        none = (f"{name}: {len(one.codes):,} spots without a class" for name, one in labels.items())
+        raise InputError(
+            "No spot has a class",
+            got=", ".join(none) or "no slide",
+            expected="spots of at least two classes",
+            fix="Choose a column or a file that labels spots, or draw or paint classes",
+        )
+    if len(counts) == 1:
+        raise InputError(
+            f"All labelled spots are of one class, {next(iter(counts))!r}",
+            expected="at least two classes to tell apart",
+            fix="Label spots of another class too",
+        )
+    if sum(n >= MIN_PER_CLASS for n in counts.values()) < 2:
+        raise InputError(
+            "There are too few labelled spots to learn from",
+            got=", ".join(f"{name} {n}" for name, n in counts.items()),
+            expected=f"at least {MIN_PER_CLASS} spots in each of two classes",
+            fix="Label more spots",
+        )
+    return list(counts)
 
 
 def _check_embeddings(slides: Sequence[LabelledSlide]) -> None:

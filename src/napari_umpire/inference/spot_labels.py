@@ -110,7 +110,7 @@ def class_colours(n: int, wanted: Sequence[Any] | None = None) -> tuple[str, ...
     return tuple(PALETTE[i % len(PALETTE)] for i in range(n))
 
 
-def to_obs(labels: SpotLabels) -> pd.Categorical:
+def to_obs(labels: SpotLabels) -> pd.Categorical[str]:
     """The classes as a column of a table, (n_spots,), NaN where a spot has none."""
     import pandas as pd
 

@@ -1,0 +1,54 @@
+"""Classes of a slide as a map over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_umpire.plugin.spot_map import SpotMap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_umpire.inference.spot_labels import SpotLabels
+    from napari_umpire.plugin.session import Session
+
+__all__ = ["class_map", "class_map_key", "show_classes"]
+
+
+def class_map_key(name: str) -> str:
+    """Key of the map that shows the labels called ``name``."""
+    return f"classes: {name}"
+
+
+def class_map(
+    labels: SpotLabels, shown: Sequence[bool] | None = None, *, by_probability: bool = False
+) -> SpotMap:
+    """The map of some classes.
+
+    Parameters
+    ----------
+    shown
+        Which classes; None: all.
+    by_probability
+        Whether the probability of the class is its opacity, where it was predicted.
+    """
+    sort = "classes" if labels.probability is None else "predicted classes"
+    faint = by_probability and labels.probability is not None
+    return SpotMap(
+        class_map_key(labels.name),
+        f"{labels.name} ({sort}{', opacity = probability' if faint else ''})",
+        labels=labels if shown is None else labels.only(shown),
+        opacity=labels.probability if faint else None,
+    )
+
+
+def show_classes(
+    session: Session,
+    name: str,
+    labels: SpotLabels,
+    shown: Sequence[bool] | None = None,
+    *,
+    by_probability: bool = False,
+) -> None:
+    """Lay classes over the slide called ``name``."""
+    session.set_map(name, class_map(labels, shown, by_probability=by_probability))
