@@ -124,6 +124,47 @@ def test_an_unexpected_failure_is_reported_and_gives_exit_code_1(
     assert len(list(tmp_path.glob("*.zarr"))) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*is itself among the references")
+def test_slides_in_processes_of_their_own_give_the_same(
+    with_reference, slide_paths, tmp_path, capsys
+):
+    from napari_umpire.slides.elements import quiet_libraries
+
+    argv = ["predict", slide_paths[1], slide_paths[2], "--model", str(with_reference)]
+    argv += ["--genes", "ERBB2", "EPCAM", "--device", "cpu"]
+    assert main([*argv, "--output", str(tmp_path / "one")]) == 0
+    argv.insert(1, "nowhere")
+    capsys.readouterr()
+    assert main([*argv, "--output", str(tmp_path / "two"), "--workers", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "1 of 3 slides failed: nowhere" in err
+    assert "Traceback" not in err
+    with quiet_libraries():
+        import spatialdata
+
+        for store in sorted((tmp_path / "one").glob("*.zarr")):
+            tables = [
+                spatialdata.read_zarr(folder / store.name).tables["umpire"]
+                for folder in (tmp_path / "one", tmp_path / "two")
+            ]
+            np.testing.assert_array_equal(tables[0].X, tables[1].X)
+    assert len(list((tmp_path / "two").glob("*.zarr"))) == 2
+
+
+def test_a_scheduler_that_does_not_answer_is_a_sentence(
+    with_reference, slide_paths, capsys, monkeypatch
+):
+    from umpire_training import cluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 1)
+    argv = ["predict", slide_paths[1], "--model", str(with_reference)]
+    assert main([*argv, "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "No dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
+    assert main([*argv, "--workers", "0"]) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
 def test_convert_gives_the_same_slide(slide_paths, tmp_path):
     from napari_umpire.slides.open import open_slide
 

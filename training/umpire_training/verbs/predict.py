@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Options:
         Where to compute.
     batch_size
         Patches per step.
+    workers
+        Slides at a time, each in a process of its own.
+    scheduler
+        Address or scheduler file of a running dask cluster that sees the same files; null: none.
     seed
         Kept in the record; nothing in a prediction is random.
     provenance
@@ -73,6 +78,8 @@ class Options:
     cache: str | None = None
     device: str = "auto"
     batch_size: int = 64
+    workers: int = 1
+    scheduler: str | None = None
     seed: int = 0
     provenance: dict[str, str] = field(default_factory=dict)
 
@@ -90,14 +97,12 @@ def translate_config(tree: dict[str, Any], path: Path) -> dict[str, Any]:
 def run(options: Options) -> int:
     """Predict each slide; 0, or 2 where input was at fault, or 1 where a slide failed otherwise."""
     import traceback
+    from functools import partial
     from pathlib import Path
 
     from napari_umpire.errors import InputError
-    from napari_umpire.inference.cache import FeatureCache
-    from napari_umpire.inference.model import load_model
-    from napari_umpire.inference.reference import ReferenceDatabase
     from napari_umpire.inference.run import check_options
-    from napari_umpire.slides.open import open_slides
+    from umpire_training.cluster import for_each
     from umpire_training.console import say
 
     if not options.slides:
@@ -105,37 +110,71 @@ def run(options: Options) -> int:
     check_options(options.k, options.weighting, options.batch_size)
     if options.output is not None:
         _check_output(Path(options.output))
-    model = load_model(options.model, device=options.device)
-    reference = ReferenceDatabase.open(options.reference) if options.reference else model.reference
+    if options.workers == 1 and options.scheduler is None:
+        _load(options.model, options.reference, options.device)  # a wrong path ends it at once
+    failed, code = [], 0
+    for path, outcome in for_each(
+        partial(_predict_path, options),
+        options.slides,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    ):
+        if not isinstance(outcome, Exception):
+            for line in outcome:
+                say(line)
+            continue
+        if len(options.slides) == 1:
+            raise outcome
+        # A cluster job over many slides must not lose the rest to one of them.
+        failed.append(path)
+        if isinstance(outcome, InputError):
+            say(f"{path}: {outcome}")
+            code = code or 2
+        else:
+            say(f"{path}: failed\n{''.join(traceback.format_exception(outcome))}")
+            code = 1
+    if failed:
+        say(f"{len(failed)} of {len(options.slides)} slides failed: {', '.join(failed)}")
+    return code
+
+
+def _predict_path(options: Options, path: str) -> list[str]:
+    """Predict all sections of one path, in whatever process; a line for each."""
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.slides.open import open_slides
+
+    model, reference = _load(options.model, options.reference, options.device)
     _check_provenance(
         options,
         model_digest=model.digest,
         reference_digest=None if reference is None else reference.digest,
     )
     cache = None if options.cache is None else FeatureCache(options.cache)
-    failed, code = [], 0
-    for path in options.slides:
-        try:
-            for slide in open_slides(
-                path, mpp=options.mpp, image=options.image, region=options.region
-            ):
-                say(_predict(slide, options, model, reference, cache))
-        except InputError as error:
-            if len(options.slides) == 1:
-                raise
-            say(f"{path}: {error}")
-            failed.append(path)
-            code = code or 2
-        except Exception:
-            # A cluster job over many slides must not lose the rest to one of them.
-            if len(options.slides) == 1:
-                raise
-            say(f"{path}: failed\n{traceback.format_exc()}")
-            failed.append(path)
-            code = 1
-    if failed:
-        say(f"{len(failed)} of {len(options.slides)} slides failed: {', '.join(failed)}")
-    return code
+    return [
+        _predict(slide, options, model, reference, cache)
+        for slide in open_slides(path, mpp=options.mpp, image=options.image, region=options.region)
+    ]
+
+
+def _load(model: str, reference: str | None, device: str) -> tuple[Model, ReferenceDatabase | None]:
+    """Model and reference, read once in a process however many slides it predicts."""
+    from pathlib import Path
+
+    folders = [Path(folder) for folder in (model, reference) if folder is not None]
+    # A process of a cluster outlives the model that lay there before.
+    files = sorted(file for folder in folders for file in folder.glob("*.*"))
+    return _read(model, reference, device, tuple(file.stat().st_mtime_ns for file in files))
+
+
+@lru_cache(maxsize=1)
+def _read(
+    model: str, reference: str | None, device: str, stamps: tuple[int, ...]
+) -> tuple[Model, ReferenceDatabase | None]:
+    from napari_umpire.inference.model import load_model
+    from napari_umpire.inference.reference import ReferenceDatabase
+
+    loaded = load_model(model, device=device)
+    return loaded, ReferenceDatabase.open(reference) if reference else loaded.reference
 
 
 def _check_output(path: Path) -> None:
