@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.plugin.session import Session
     from napari_umpire.plugin.slide_state import SlideState
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["LabelSource", "label_sources", "paint", "painted_values", "read_source"]
 
@@ -55,11 +57,17 @@ class LabelSource:
         return f"{said}: {self.name}"
 
 
+_columns: weakref.WeakKeyDictionary[Slide, list[str]] = weakref.WeakKeyDictionary()
+
+
 def label_sources(viewer: Viewer | None, state: SlideState | None) -> list[LabelSource]:
     """What classes of a slide can be read from now."""
     if state is None or viewer is None:
         return []
-    found = [LabelSource("column", name) for name in label_columns(state.slide)]
+    columns = _columns.get(state.slide)
+    if columns is None:  # asked with each layer that comes or goes, so looked at once
+        columns = _columns[state.slide] = label_columns(state.slide)
+    found = [LabelSource("column", name) for name in columns]
     found += [LabelSource("regions", layer.name) for layer in drawn_layers(viewer, state)]
     found += [LabelSource("painted", layer.name) for layer in _painted(viewer, state)]
     return found

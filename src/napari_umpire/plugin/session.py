@@ -53,6 +53,8 @@ class Session(Shown):
         The spot that was asked about.
     selection_changed
         The spots that are selected, on any slide.
+    layers_changed
+        A layer came or went, be it ours or the user's.
     run_restored
         A run record was loaded: the form is to show `restored`.
     """
@@ -210,6 +212,7 @@ class Session(Shown):
             self.slides_changed.emit()
             if self._current != before:
                 self.current_changed.emit()
+        self.layers_changed.emit()
 
     def _take(self, layer: Layer) -> bool:
         ours = layer.metadata.get(KEY)
@@ -234,6 +237,7 @@ class Session(Shown):
                 self._current = next(reversed(self.slides), None)
         if gone:
             self.slides_changed.emit()
+        self.layers_changed.emit()
 
     @cached_property
     def shelf(self) -> GeneShelf:

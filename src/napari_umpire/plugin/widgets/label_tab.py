@@ -79,10 +79,7 @@ class LabelTab(QWidget):
         self.name.returnPressed.connect(self._on_draw)
         listen(self, session.slides_changed, self._update)
         listen(self, session.current_changed, self._update)
-        viewer = session.viewer
-        if viewer is not None:
-            listen(self, viewer.layers.events.inserted, self._update)
-            listen(self, viewer.layers.events.removed, self._update)
+        listen(self, session.layers_changed, self._update)
         self._update()
 
     def _build(self) -> None:
