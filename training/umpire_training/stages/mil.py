@@ -149,7 +149,7 @@ def cross_validate(
         epochs = min(validation.permuted_epochs, settings.trainer.epochs)
         short = replace(settings, trainer=replace(settings.trainer, epochs=epochs))
     for p in range(validation.permutations):
-        mixed = np.random.default_rng([seed, 0x5ECE7, p]).permutation(codes)
+        mixed = _shuffled(codes, np.random.default_rng([seed, 0x5ECE7, p]))
         out, _ = _left_out(
             bags, mixed, patients, folds, short, folder=folder / "permuted" / str(p), **common
         )
@@ -173,6 +173,14 @@ def cross_validate(
         permuted_epochs=short.trainer.epochs if shuffled else None,
     )
     return scores, probability, fold
+
+
+def _shuffled(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The classes in another order; with few patients a shuffle often changes nothing."""
+    mixed = rng.permutation(codes)
+    while np.array_equal(mixed, codes):
+        mixed = rng.permutation(codes)
+    return mixed
 
 
 def _left_out(
