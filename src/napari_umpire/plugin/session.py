@@ -66,6 +66,7 @@ class Session(Shown):
     model_changed = Signal()
     spot_changed = Signal()
     selection_changed = Signal()
+    layers_changed = Signal()
     run_restored = Signal()
 
     def __init__(self, viewer: Viewer) -> None:
