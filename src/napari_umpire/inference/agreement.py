@@ -32,14 +32,14 @@ class Agreement:
     n_spots: int
     n_left_out: int
 
-    def describe(self) -> str:
-        """The number and its protocol."""
+    def describe(self, unit: str = UNIT) -> str:
+        """The number and its protocol; ``unit`` of the values."""
         where = f"{self.n_spots:,} spots of this slide with ≥ {MIN_GENES} genes"
         if self.n_left_out:
             where += f" ({self.n_left_out:,} left out)"
         if np.isnan(self.pcc):
             return f"No correlation: the gene does not vary over {where}."
-        return f"Pearson correlation {self.pcc:.2f} over {where}, {UNIT}."
+        return f"Pearson correlation {self.pcc:.2f} over {where}, {unit}."
 
 
 def agreement(predicted: np.ndarray, measured: np.ndarray, detected: np.ndarray) -> Agreement:

@@ -95,7 +95,7 @@ def fixed_range(
         for a in range(0, len(known), _BLOCK):
             yield Progress("Looking at several genes", a, len(known), "genes")
             some = known[a : a + _BLOCK]
-            values = values_of_genes(source, [str(names[key]) for key in some])  # type: ignore[arg-type]
+            values = values_of_genes(source, [str(names[key]) for key in some])
             for key, column in zip(some, values.T, strict=True):
                 columns[key].append(column)
     if not named:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.genes.normalise import UNIT
+from napari_umpire.inference.gene_lists import resolve
 from napari_umpire.inference.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Signature:
     name
         What it is called.
     genes
-        Keys of genes in the table of the slides (`GeneTable`).
+        Names as the user gave them; each slide finds its own genes by them (`resolve`).
     kind
         "mean": of log1p CP10k; "z-score": each gene standardised over the spots of the slide, then
         the mean.
@@ -75,7 +76,7 @@ class Score:
     n_constant
         Genes left out of a z-score, because they are the same in all spots.
     n_absent
-        Genes of the signature that are not in the prediction, or not in the measurement.
+        Names of the signature without a gene in the prediction, or in the measurement.
     """
 
     values: np.ndarray
@@ -207,14 +208,15 @@ def signature_scores(
     The difference is taken over the genes that both have, so that it is of one thing; the other
     two are over all genes that each has.
     """
-    rows = table.frame.loc[[gene for gene in signature.genes if gene in table]]
+    found = resolve(signature.genes, table.index)
+    rows = table.frame.loc[list(found.keys)]
     blocks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for kind, source in (("predicted", prediction), ("measured", measured)):
         if source is not None:
             there = (rows[kind] != "").to_numpy()
             if there.any():
                 blocks[kind] = there, values_of_genes(source, list(rows[kind][there]))
-    n = len(signature.genes)
+    n = len(found.keys) + len(found.missing) + len(found.ambiguous or ())
     scores = {
         kind: replace(score(values, signature.kind), n_absent=n - int(there.sum()))
         for kind, (there, values) in blocks.items()

@@ -8,11 +8,13 @@ from psygnal import Signal
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.gene_list_file import read_lists, set_aside, write_lists
-from napari_umpire.inference.gene_lists import FAVOURITES, GeneList
+from napari_umpire.inference.gene_lists import FAVOURITES, GeneList, Resolved, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_umpire.inference.gene_table import GeneTable
 
 __all__ = ["GeneShelf", "shelf_file"]
 
@@ -57,6 +59,30 @@ class GeneShelf:
     def favourites(self) -> GeneList:
         """The genes with a star."""
         return self._lists.get(FAVOURITES, GeneList(FAVOURITES, ()))
+
+    def resolve(self, name: str, table: GeneTable) -> Resolved:
+        """The genes of a list among those of a slide; of a list that is gone, none."""
+        return resolve(self.lists.get(name, GeneList(name, ())).genes, table.index)
+
+    def toggle_favourite(self, key: str, table: GeneTable) -> None:
+        """Make a gene of a slide a favourite, or none any more."""
+        names = [n for n in self.favourites.genes if table.index.keys(n) == (key,)]
+        if names:
+            self.keep(self.favourites.without(names))
+            return
+        # By symbol, which other slides know too; where two genes bear it, by id.
+        label = table.label(key)
+        name = label if table.index.keys(label) == (key,) else key
+        self.keep(self.favourites.with_gene(name))
+
+    def keep_new(self, one: GeneList) -> GeneList:
+        """Keep a list under a name that is free, so that no other list is lost; return it."""
+        name, number = one.name, 2
+        while name == FAVOURITES or self.lists.get(name, one).genes != one.genes:
+            name, number = f"{one.name} ({number})", number + 1
+        new = GeneList(name, one.genes)
+        self.keep(new)
+        return new
 
     def keep(self, one: GeneList) -> None:
         """Keep a list, in place of that of the same name.

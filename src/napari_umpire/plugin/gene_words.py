@@ -10,16 +10,21 @@ from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.agreement import agreement
 
 if TYPE_CHECKING:
+    from napari_umpire.plugin.layers import Kind
     from napari_umpire.plugin.slide_state import SlideState
 
 __all__ = ["gene_words"]
 
 
-def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = False) -> str:
+def gene_words(
+    state: SlideState | None, gene: str | None, kind: Kind = "predicted", *, reading: bool = False
+) -> str:
     """Name, unit, how often it was seen, correlation with its protocol, similarity.
 
     Parameters
     ----------
+    kind
+        Which map is shown.
     reading
         Whether the counts of the slide are being read just now.
     """
@@ -35,6 +40,8 @@ def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = Fa
         )
     if gene is None:
         return "\n".join([*lines, "Choose a gene."])
+    if gene in state.signatures:
+        return "\n".join([*lines, *_signature_lines(state, gene, kind)])
     if gene not in state.genes:
         return "\n".join([*lines, "The gene chosen last is not known on this slide."])
     row = state.genes.frame.loc[gene]
@@ -53,8 +60,31 @@ def gene_words(state: SlideState | None, gene: str | None, *, reading: bool = Fa
         lines.append("Not among the reference's genes, so it is not predicted.")
     if predicted is not None and measured is not None and state.measured is not None:
         lines.append(agreement(predicted, measured, state.measured.detected).describe())
+    if kind == "spread" and predicted is not None:
+        spread = state.spread(gene)
+        if spread is not None:
+            lines.append(
+                f"Spread: weighted standard deviation over the references of a spot, median "
+                f"{float(np.nanmedian(spread)):.2f}; the prediction's own over the spots is "
+                f"{float(np.nanstd(predicted)):.2f}."
+            )
     if state.prediction is not None:
         similarity = float(np.mean(state.prediction.mean_similarity))
         k = state.prediction.indices.shape[1]
         lines.append(f"Mean similarity of a spot to its {k} reference spots: {similarity:.2f}.")
     return "\n".join(lines)
+
+
+def _signature_lines(state: SlideState, key: str, kind: Kind) -> list[str]:
+    signature = state.signatures[key]
+    scores, maps = state.scores(key), state.gene_maps(key)
+    lines = [f"{signature.name}: {signature.unit} of {len(signature.genes):,} genes"]
+    if not scores:
+        return [*lines, "None of its genes is known on this slide."]
+    lines += [f"{side.capitalize()}: {found.describe()}." for side, found in scores.items()]
+    if "difference" in maps and state.measured is not None:
+        found = agreement(maps["predicted"], maps["measured"], state.measured.detected)
+        lines.append(found.describe(signature.unit))
+    if kind == "spread":
+        lines.append("A signature has no spread: it is that of a single gene.")
+    return lines

@@ -12,6 +12,7 @@ from napari_umpire.plugin.ranges import RangeChoice
 
 if TYPE_CHECKING:
     from napari_umpire.inference.signature import Signature
+    from napari_umpire.inference.trust import Calibration
     from napari_umpire.plugin.layers import Kind
     from napari_umpire.plugin.slide_state import SlideState
     from napari_umpire.plugin.spot_map import SpotMap
@@ -26,6 +27,8 @@ class Shown:
     ----------
     slides
         By name.
+    calibrations
+        How similar a reference's own spots are to the rest of it, by its digest and K.
     """
 
     maps_changed = Signal(str)
@@ -34,6 +37,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.slides: dict[str, SlideState] = {}
+        self.calibrations: dict[tuple[str, int], Calibration] = {}
         self._gene: str | None = None
         self._kind: Kind = "predicted"
         self._range = RangeChoice(mode=preferences().range_mode)

@@ -1,7 +1,8 @@
-"""The Gene maps widget: which gene, which map of it, which range."""
+"""The Gene maps widget: which gene, which map of it, which range, how sure."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,26 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_umpire.plugin.gene_words import gene_words
 from napari_umpire.plugin.layers import KINDS
+from napari_umpire.plugin.look_words import look_words
+from napari_umpire.plugin.ranges import range_words
 from napari_umpire.plugin.runs import measured_steps
 from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.widgets.fixed_scale import FixedScale
 from napari_umpire.plugin.widgets.gene_search import GeneSearch
+from napari_umpire.plugin.widgets.list_box import ListBox
+from napari_umpire.plugin.widgets.list_choice import ListChoice
 from napari_umpire.plugin.widgets.listening import listen
+from napari_umpire.plugin.widgets.look_box import LookBox
 from napari_umpire.plugin.widgets.range_box import RangeBox
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.trust_box import TrustBox
 from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
@@ -32,14 +41,25 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.gene_table import GeneTable
     from napari_umpire.inference.measured import Measured
+    from napari_umpire.plugin.colours import Look
     from napari_umpire.plugin.layers import Kind
     from napari_umpire.plugin.ranges import RangeChoice
 
 __all__ = ["GeneMapsWidget"]
 
+_TIPS: dict[Kind, str] = {
+    "predicted": "Weighted mean over the reference spots that look most like a spot",
+    "measured": "What was counted on this slide",
+    "difference": "Predicted minus measured",
+    "spread": (
+        "How far the references of a spot disagree about the gene: weighted standard deviation, "
+        "log1p(CP10k); bright is sure"
+    ),
+}
+
 
 class GeneMapsWidget(QWidget):
-    """Shows one gene of a slide: predicted, measured, their difference, or both side by side.
+    """Shows a gene or a signature of a slide, and how far to trust it.
 
     Parameters
     ----------
@@ -57,6 +77,8 @@ class GeneMapsWidget(QWidget):
         self._build()
         self.search.chosen.connect(self._session.set_gene)
         self.range.changed.connect(self._on_range)
+        self.range.lock_wanted.connect(self._on_lock)
+        self.look.changed.connect(self._on_look)
         self.beside.toggled.connect(self._on_beside)
         self.kinds.buttonClicked.connect(self._on_kind)
         self.work.done.connect(self._on_measured)
@@ -70,7 +92,8 @@ class GeneMapsWidget(QWidget):
         self._update()
 
     def _build(self) -> None:
-        self.slides = SlideCombo(self._session)
+        session = self._session
+        self.slides = SlideCombo(session)
         self.search = GeneSearch()
         self.kinds = QButtonGroup(self)
         row = QHBoxLayout()
@@ -79,25 +102,43 @@ class GeneMapsWidget(QWidget):
         for kind in KINDS:
             button = QPushButton(kind.capitalize())
             button.setCheckable(True)
+            button.setToolTip(_TIPS[kind])
             self.kinds.addButton(button)
             self.buttons[kind] = button
             row.addWidget(button)
-        self.buttons["difference"].setToolTip("predicted minus measured")
         self.beside = QCheckBox("measured beside predicted")
         self.beside.setToolTip("Two panes of the same tissue; pan and zoom are linked")
-        self.range = RangeBox(self._session.range)
+        self.range, self.look = RangeBox(session.range), LookBox(session.look)
+        self.lists, self.trust = ListBox(), TrustBox(session)
+        self.choice = ListChoice(session, self.search, self.lists)
+        self.scale = FixedScale(session, self.range, self.choice)
+        self.tabs = QTabWidget()
+        pages = (
+            ("Range", self.range, "What the ends of the colour bar stand for"),
+            ("Look", self.look, "Colormap and opacity"),
+            ("Lists", self.lists, "Favourites, gene lists and signatures"),
+            ("Trust", self.trust, "Where the reference can say little"),
+        )
+        for title, page, tip in pages:
+            inside = QWidget()
+            margins = QVBoxLayout(inside)
+            margins.setContentsMargins(4, 6, 4, 2)
+            margins.addWidget(page)
+            self.tabs.addTab(inside, title)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
         self.words = QLabel()
         self.words.setWordWrap(True)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", self.slides)
         layout = QVBoxLayout(self)
+        layout.setSpacing(4)
         layout.addLayout(form)
         layout.addWidget(self.search, 1)
         layout.addLayout(row)
         layout.addWidget(self.beside)
-        layout.addWidget(self.range)
         layout.addWidget(self.words)
+        layout.addWidget(self.tabs)
 
     # -- following the session ------------------------------------------------------------
 
@@ -109,6 +150,7 @@ class GeneMapsWidget(QWidget):
         if table is not None and table is not self._table:
             self._table = table
             self.search.set_table(table)
+            self.choice.refresh()
         self._open_with_a_gene()
         self._update_gene()
 
@@ -116,19 +158,32 @@ class GeneMapsWidget(QWidget):
         """The gene or the way it is shown changed."""
         session, state = self._session, self._session.current
         kinds = () if state is None else state.kinds
-        shown = session.kind if session.kind in kinds else next(iter(kinds), None)
-        for kind, button in self.buttons.items():
+        kind = session.kind if session.kind in kinds else next(iter(kinds), None)
+        on_gene = not session.beside and (state is None or session.shown_map not in state.maps)
+        # An exclusive group would keep the last button down while another map is shown.
+        self.kinds.setExclusive(False)
+        for one, button in self.buttons.items():
             with QSignalBlocker(button):
-                button.setEnabled(kind in kinds and not session.beside)
-                button.setChecked(kind == shown and not session.beside)
+                button.setEnabled(one in kinds and not session.beside)
+                button.setChecked(one == kind and on_gene)
+        self.kinds.setExclusive(True)
         both = {"predicted", "measured"} <= set(kinds)
         with QSignalBlocker(self.beside):
             self.beside.setEnabled(both)
             self.beside.setChecked(both and session.beside)
         self.range.shared.setEnabled(both)
         self.range.set_choice(session.range)
+        self.look.set_look(session.look)
         self.search.set_gene(session.gene)
-        self.words.setText(gene_words(state, session.gene, reading=self.work.running))
+        self.words.setText(
+            gene_words(state, session.gene, kind or "predicted", reading=self.work.running)
+        )
+        self.look.words.setText(look_words(state, session.look))
+        values = None
+        if state is not None and session.gene is not None and kind is not None:
+            values = state.gene_maps(session.gene).get(kind)
+        said = "" if values is None else range_words(values, session.range)
+        self.range.words.setText(said or self.scale.words)
 
     def _read_counts(self) -> None:
         """Start reading the counts of the current slide, once, in the thread."""
@@ -162,6 +217,23 @@ class GeneMapsWidget(QWidget):
 
     def _on_range(self, choice: RangeChoice) -> None:
         self._session.set_view(range=choice)
+
+    def _on_lock(self) -> None:
+        """Freeze the ends that are seen, also those that the user dragged in the layer's own."""
+        session, state = self._session, self._session.current
+        kinds = () if state is None else state.kinds
+        kind = session.kind if session.kind in kinds else next(iter(kinds), "predicted")
+        layer = session.display.layer("predicted" if session.beside else kind)
+        if layer is None:
+            self.range.set_choice(session.range)
+            return
+        low, high = (float(v) for v in layer.contrast_limits)
+        if kind == "difference":
+            low = 0.0  # a difference's range is drawn symmetric about 0
+        session.set_view(range=replace(session.range, mode="locked", absolute=(low, high)))
+
+    def _on_look(self, look: Look) -> None:
+        self._session.set_view(look=look)
 
     def _on_beside(self, on: bool) -> None:
         self._session.set_view(beside=on)

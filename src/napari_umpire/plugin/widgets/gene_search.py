@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtCore import QModelIndex, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QListView,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_umpire.plugin.widgets.gene_hits import LIMIT, GeneHits
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qtpy.QtGui import QKeyEvent
 
     from napari_umpire.inference.gene_table import GeneTable
 
-__all__ = ["GeneSearch"]
+__all__ = ["ALL_GENES", "PAUSE_MS", "GeneSearch"]
 
-_LIMIT = 200
-
-
-class _Hits(QAbstractListModel):
-    """Rows of (key, label); all genes of the table while nothing is typed."""
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._table: GeneTable | None = None
-        self._found: list[tuple[str, str]] | None = None
-
-    def set_table(self, table: GeneTable) -> None:
-        self._table = table
-
-    def search(self, text: str) -> None:
-        self.beginResetModel()
-        self._found = None
-        if self._table is not None and text.strip():
-            hits = self._table.index.search(text, _LIMIT)
-            self._found = [(hit.key, hit.label) for hit in hits]
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        if parent is not None and parent.isValid():
-            return 0
-        if self._found is not None:
-            return len(self._found)
-        return 0 if self._table is None else len(self._table)
-
-    def key(self, row: int) -> str:
-        if self._found is not None:
-            return self._found[row][0]
-        assert self._table is not None
-        return str(self._table.frame.index[row])
-
-    def row_of(self, key: str) -> int:
-        if self._found is not None:
-            return next((i for i, (found, _) in enumerate(self._found) if found == key), -1)
-        return -1 if self._table is None else self._table.row(key)
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or self._table is None:
-            return None
-        key = self.key(index.row())
-        if role == Qt.ItemDataRole.DisplayRole:
-            if self._found is not None:
-                return self._found[index.row()][1]
-            return self._table.label(key)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            row = self._table.frame.loc[key]
-            have = [kind for kind in ("predicted", "measured") if row[kind]]
-            return f"{row['id'] or key}: {' and '.join(have)}"
-        return None
+ALL_GENES = "all genes"
+PAUSE_MS = 250
+"""So long after the last key the best hit is shown; a map that jumps at each key is no help."""
 
 
 class _Line(QLineEdit):
@@ -98,46 +56,108 @@ class _Line(QLineEdit):
 
 
 class GeneSearch(QWidget):
-    """Choose a gene by typing, by arrow keys or by a click; ``chosen(str)`` gives its key."""
+    """Choose a gene by typing, by arrow keys or by a click.
+
+    Signals
+    -------
+    chosen(str)
+        Key of the gene to show: after a pause in typing, or at once by Enter, an arrow or a click.
+    starred(str)
+        Key of the gene to make a favourite, or to make none.
+    list_chosen(str)
+        Name of the list to search in, or `ALL_GENES`.
+    """
 
     chosen = Signal(str)
+    starred = Signal(str)
+    list_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.line = _Line()
-        self.line.setPlaceholderText("gene symbol or Ensembl id")
+        self.line.setPlaceholderText("symbol, alias or Ensembl id")
         self.line.setClearButtonEnabled(True)
-        self.line.setToolTip("Type a part of a name; ↑ and ↓ step through the genes found")
-        self.hits = _Hits(self)
+        self.line.setToolTip(
+            "Type a part of a name; ↑ and ↓ step through the genes found, Enter shows the first"
+        )
+        self.star = QToolButton()
+        self.star.setText("☆")
+        self.star.setCheckable(True)
+        self.star.setToolTip("Favourite: keep the gene that is shown, or forget it (Ctrl+D)")
+        self.lists = QComboBox()
+        self.lists.addItem(ALL_GENES)
+        self.lists.setToolTip("Search in all genes, in your favourites or in one of your lists")
+        self.lists.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.hits = GeneHits(self)
         self.list = QListView()
         self.list.setModel(self.hits)
         self.list.setUniformItemSizes(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.list.setMinimumHeight(90)
+        self.list.setMinimumHeight(70)
         self.count = QLabel()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.line)
-        layout.addWidget(self.list)
-        layout.addWidget(self.count)
+        self._arrange()
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._show_best)
+        shortcut = QShortcut(QKeySequence("Ctrl+D"), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(self._on_star)
+        self.star.clicked.connect(self._on_star)
+        self.lists.activated.connect(lambda row: self.list_chosen.emit(self.lists.itemText(row)))
         self.line.textEdited.connect(self._on_edited)
         self.line.textChanged.connect(self._on_changed)
         self.line.stepped.connect(self._on_step)
-        self.line.returnPressed.connect(self._on_return)
+        self.line.returnPressed.connect(self._show_best)
         selection = self.list.selectionModel()
         assert selection is not None
         selection.currentChanged.connect(self._on_current)
         self._quiet = False
+        self._gene: str | None = None
+        self._favourites: frozenset[str] = frozenset()
+
+    def _arrange(self) -> None:
+        top, under = QHBoxLayout(), QHBoxLayout()
+        top.addWidget(self.line, 1)
+        top.addWidget(self.star)
+        under.addWidget(self.lists, 1)
+        under.addWidget(self.count)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.list)
+        layout.addLayout(under)
+
+    # -- what is searched -----------------------------------------------------------------
 
     def set_table(self, table: GeneTable) -> None:
         """Search among other genes; what was typed stays."""
         self.hits.set_table(table)
         self._search(self.line.text())
 
+    def set_lists(self, names: Sequence[str], chosen: str) -> None:
+        """Offer these lists beside all genes."""
+        with QSignalBlocker(self.lists):
+            self.lists.clear()
+            self.lists.addItems([ALL_GENES, *names])
+            self.lists.setCurrentText(chosen)
+
+    def set_only(self, keys: Sequence[str] | None) -> None:
+        """Search only among ``keys``; None: among all."""
+        self.hits.set_only(keys)
+        self._search(self.line.text())
+
+    def set_favourites(self, keys: frozenset[str]) -> None:
+        """Mark these with a star."""
+        self._favourites = keys
+        self.hits.set_starred(keys)
+        self._mark_star()
+
     def set_gene(self, key: str | None) -> None:
         """Mark a gene in the list without choosing it anew."""
+        self._gene = key
         row = -1 if key is None else self.hits.row_of(key)
         self._quiet = True
         try:
@@ -147,6 +167,17 @@ class GeneSearch(QWidget):
                 self.list.scrollTo(at, QAbstractItemView.ScrollHint.PositionAtCenter)
         finally:
             self._quiet = False
+        self._mark_star()
+
+    def _mark_star(self) -> None:
+        on = self._gene in self._favourites
+        with QSignalBlocker(self.star):
+            self.star.setChecked(on)
+        self.star.setText("★" if on else "☆")
+        table = self.hits.table
+        self.star.setEnabled(table is not None and self._gene in table)
+
+    # -- what the user does ---------------------------------------------------------------
 
     def _search(self, text: str) -> None:
         self._quiet = True
@@ -155,30 +186,43 @@ class GeneSearch(QWidget):
         finally:
             self._quiet = False
         n = self.hits.rowCount()
-        more = " or more" if text.strip() and n == _LIMIT else ""
+        more = " or more" if text.strip() and n == LIMIT else ""
         self.count.setText(f"{n:,}{more} gene{'' if n == 1 else 's'}" + (" found" if text else ""))
 
     def _on_edited(self, text: str) -> None:
         self._search(text)
-        # The best hit is shown at once: looking is cheap.
         if text.strip() and self.hits.rowCount():
-            self.list.setCurrentIndex(self.hits.index(0))
+            self.list.scrollToTop()
+            self._pause.start()
+        else:
+            self._pause.stop()
 
     def _on_changed(self, text: str) -> None:
         if not text:
+            self._pause.stop()
             self._search("")
+            self.set_gene(self._gene)
 
     def _on_step(self, step: int) -> None:
-        n = self.hits.rowCount()
+        self._pause.stop()
+        n, here = self.hits.rowCount(), self.list.currentIndex()
         if n:
-            here = self.list.currentIndex().row()
-            row = min(max(here + step, 0), n - 1)
+            # The first arrow after typing goes to the best hit, whichever way it points.
+            row = min(max(here.row() + step, 0), n - 1) if here.isValid() else 0
             self.list.setCurrentIndex(self.hits.index(row))
 
-    def _on_return(self) -> None:
+    def _show_best(self) -> None:
+        """Show the first hit, unless the user has stepped to another."""
+        self._pause.stop()
         if self.hits.rowCount() and not self.list.currentIndex().isValid():
             self.list.setCurrentIndex(self.hits.index(0))
 
+    def _on_star(self) -> None:
+        self._mark_star()  # as it is until the session says otherwise
+        if self._gene is not None and self.star.isEnabled():
+            self.starred.emit(self._gene)
+
     def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid() and not self._quiet:
+            self._pause.stop()
             self.chosen.emit(self.hits.key(current.row()))

@@ -1,0 +1,55 @@
+"""Maps of how sure a prediction is: similarity, and spots that are out of the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.inference.spot_labels import UNLABELLED, SpotLabels
+from napari_umpire.plugin.spot_map import SpotMap
+
+if TYPE_CHECKING:
+    from napari_umpire.inference.trust import OutOfReference
+    from napari_umpire.plugin.slide_state import SlideState
+
+__all__ = ["OUT", "SIMILARITY", "in_reference_words", "out_map", "similarity_map"]
+
+SIMILARITY = "similarity"
+OUT = "out of reference"
+_VEIL = "#3c3c42"
+
+
+def similarity_map(state: SlideState) -> SpotMap:
+    """Mean cosine similarity of each spot to its K references."""
+    assert state.prediction is not None
+    return SpotMap(
+        SIMILARITY,
+        f"Similarity to the reference: {state.slide.name}",
+        values=np.asarray(state.prediction.mean_similarity, np.float32),
+        unit=f"cosine, mean of K = {state.prediction.k}",
+        palette="confidence",
+    )
+
+
+def out_map(state: SlideState, out: OutOfReference) -> SpotMap:
+    """A dark veil over the spots that look like nothing in the reference; the others are clear."""
+    codes = np.where(out.mask, 0, UNLABELLED).astype(np.int64)
+    labels = SpotLabels(OUT, codes, ("like nothing in the reference",), (_VEIL,))
+    title = (
+        f"{int(out.mask.sum()):,} of {len(out.mask):,} spots out of the reference: "
+        f"{state.slide.name}"
+    )
+    return SpotMap(OUT, title, labels=labels)
+
+
+def in_reference_words(state: SlideState) -> str:
+    """A warning where the slide is itself in the reference, else ""."""
+    if state.prediction is None:
+        return ""
+    if any(slide.digest == state.slide.digest for slide in state.prediction.reference.info.slides):
+        return (
+            "This slide is itself in the reference: its spots find themselves there, so their "
+            "similarity says nothing about a new slide."
+        )
+    return ""
