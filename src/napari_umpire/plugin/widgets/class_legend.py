@@ -73,7 +73,7 @@ class LegendModel(QAbstractTableModel):
             return _HEADERS[section]
         return None
 
-    def flags(self, index: _Index) -> Qt.ItemFlag:
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """The eye can be checked."""
         flags = super().flags(index)
         return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == _EYE else flags
