@@ -20,7 +20,7 @@ def command(prepared, out, *more):
     words += ["--corpus", str(prepared / "corpus"), "--encoder.dim", "16", "--encoder.heads", "2"]
     words += ["--encoder.feedforward", "32", "--encoder.layers", "1", "--encoder.dropout", "0.1"]
     words += ["--trainer.accelerator", "cpu", "--trainer.batch_size", "16", "--optim.lr", "5e-3"]
-    steps = str(200 * KILLS)  # long enough that each kill meets a training under way
+    steps = str(500 * KILLS)  # long enough that each kill meets a training under way
     return [*words, "--trainer.max_steps", steps, "--trainer.round_steps", "8", *more]
 
 
