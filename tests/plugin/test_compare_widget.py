@@ -322,7 +322,7 @@ def test_half_a_million_spots_are_drawn_as_a_sample_that_says_so(qtbot):
     detected[:7] = 3
     pairs = pair_scatter(p, m, detected, "ERBB2")
     assert "20,000 of 499,993 spots drawn" in pairs.note
-    assert "7 spots with fewer than 100 genes" in pairs.note
+    assert "Left out: 7 with fewer than 100 genes" in pairs.note
     scatter = SpotScatter()
     qtbot.addWidget(scatter)
     scatter.show()

@@ -68,7 +68,7 @@ def pair_scatter(
     shown = sample_rows(len(rows), max_shown)
     notes = []
     if found.n_left_out:
-        notes.append(f"{found.n_left_out:,} spots with fewer than {MIN_GENES} genes left out.")
+        notes.append(f"Left out: {found.n_left_out:,} with fewer than {MIN_GENES} genes.")
     if len(shown) < len(rows):
         notes.append(f"{len(shown):,} of {len(rows):,} spots drawn, at random.")
     m, p = measured[rows].astype(np.float64), predicted[rows].astype(np.float64)

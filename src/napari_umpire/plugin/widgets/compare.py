@@ -109,9 +109,9 @@ class CompareWidget(QWidget):
         for part in (self.run, self.cancel, self.save):
             buttons.addWidget(part)
         self.split = QSplitter(Qt.Orientation.Vertical)
-        for widget, stretch in ((self.words, 0), (self.table, 3), (self.scatter, 4)):
+        for widget in (self.words, self.table, self.scatter):
             self.split.addWidget(widget)
-            self.split.setStretchFactor(self.split.count() - 1, stretch)
+        self.split.setSizes([80, 200, 240])
         self.split.setChildrenCollapsible(False)
         self.table.setMinimumHeight(100)
         layout = QVBoxLayout(self)

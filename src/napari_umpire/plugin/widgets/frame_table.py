@@ -137,7 +137,7 @@ class FrameTable(QAbstractTableModel):
             return None
         name = str(self._frame.columns[section])
         if role == Qt.ItemDataRole.DisplayRole:
-            return name
+            return name.replace(" ", "\n")  # a column as narrow as its longest word
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tooltips.get(name)
         return None

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QGraphicsPathItem,
     QHBoxLayout,
     QLabel,
-    QToolButton,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -136,8 +136,7 @@ class SpotScatter(QWidget):
         row.addWidget(self.title, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for name, tip in _MODES.items():
-            button = QToolButton()
-            button.setText(name)
+            button = QPushButton(name)
             button.setToolTip(tip)
             button.setCheckable(True)
             button.setChecked(name == self.view.tool)
@@ -240,7 +239,7 @@ class SpotScatter(QWidget):
 
     # -- what the user does ---------------------------------------------------------------
 
-    def _on_tool(self, button: QToolButton) -> None:
+    def _on_tool(self, button: QPushButton) -> None:
         self.view.tool = button.text()
 
     def _on_ring(self, ring: np.ndarray, add: bool) -> None:
