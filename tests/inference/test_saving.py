@@ -54,8 +54,10 @@ def files(folder):
 
 def test_table_classes_values_and_record(stored, predicted):
     codes = np.arange(stored.n_spots) % 3 - 1
-    labels = SpotLabels("predicted tissue", codes, ("tumour", "stroma"), ("#ff0000", "#00aa00"))
     ratio = np.linspace(0, 1, stored.n_spots)
+    labels = SpotLabels(
+        "predicted tissue", codes, ("tumour", "stroma"), ("#ff0000", "#00aa00"), ratio
+    )
     record = replace(predicted.record, genes=("ERBB2", "GNAS"), std=True, name="mine")
     steps = save_steps(
         stored, predicted, record, labels=[labels], columns={"top_similarity": ratio}
@@ -71,6 +73,7 @@ def test_table_classes_values_and_record(stored, predicted):
     assert column.cat.categories.tolist() == ["tumour", "stroma"]
     np.testing.assert_array_equal(column.cat.codes, codes)
     assert list(table.uns["predicted_tissue_colors"]) == ["#ff0000", "#00aa00"]
+    np.testing.assert_allclose(table.obs["predicted_tissue_probability"], ratio)
     # A name that the table has already is not overwritten.
     np.testing.assert_allclose(table.obs["top_similarity_2"], ratio)
     np.testing.assert_allclose(table.obs["top_similarity"], predicted.top_similarity)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check_openslide", "check_packages", "check_torch", "check_torchvision"]
 
 _US = "napari-umpire"
-_EXTRAS = {"gui": "the window", "train": "training and the command line"}
+_EXTRAS = {"gui": "window", "train": "training"}
 
 
 def check_packages() -> list[Check]:
@@ -34,7 +34,7 @@ def check_packages() -> list[Check]:
     checks.append(_packages("Packages", [w for w in wanted if "extra ==" not in w], "", "FAIL"))
     for extra, purpose in _EXTRAS.items():
         of_extra = [w for w in wanted if re.search(rf"extra == ['\"]{extra}['\"]", w)]
-        checks.append(_packages(f"Packages for {purpose}", of_extra, f"[{extra}]", "WARN"))
+        checks.append(_packages(f"Packages, {purpose}", of_extra, f"[{extra}]", "WARN"))
     return checks
 
 

@@ -132,6 +132,8 @@ def add_columns(
         name = free(one.name)
         table.obs[name] = to_obs(one)
         table.uns[f"{name}_colors"] = list(one.colours)
+        if one.probability is not None:
+            table.obs[free(f"{name}_probability")] = one.probability.astype(np.float32)
 
 
 def place_of(slide: Slide, store: str | Path | None = None) -> Path:
