@@ -142,6 +142,15 @@ def test_the_words_hold_the_answer_its_caveat_and_its_protocol(model, slides):
         assert said in text, said
 
 
+def test_a_slide_that_the_head_was_trained_on_is_no_test_of_it(model, slides):
+    head = make_head(model)
+    config = replace(head.config, trained_on={"other": "0", "this": slides[0].digest})
+    seen = run(slide_status(model, replace(head, config=config), slides[0]))
+    unseen = run(slide_status(model, replace(head, config=config), slides[1]))
+    assert "no test of it" in describe(seen)
+    assert "no test of it" not in describe(unseen)
+
+
 def test_many_patients_are_not_called_few_and_no_validation_is_said(model):
     many = replace(SCORES, patients=(200, 237))
     assert "Few patients" not in protocol_words(make_head(model, scores=many).config)

@@ -86,6 +86,7 @@ def test_a_head_is_trained_validated_and_asked(model, sections, tmp_path, capsys
     status = run(slide_status(loaded, folder, open_slide(sections[0][0])))
     assert status.probability.sum() == pytest.approx(1)
     assert "4 patients (2 cold, 2 hot" in describe(status)
+    assert "trained on this very slide" in describe(status)
     # One of the run's own caches, cleared in the end; the bags stay.
     assert not (tmp_path / "run" / "features").exists()
     assert len(list((tmp_path / "run" / "tiles").glob("*.npy"))) == 5

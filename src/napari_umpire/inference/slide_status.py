@@ -37,6 +37,8 @@ class SlideStatus:
         (n_classes,) float64, sums to 1, in the order of ``config.classes``.
     attention
         (n_tiles,) float64, the share of each tile in the answer; sums to 1.
+    seen
+        Whether the head was trained on this very slide.
     """
 
     slide_name: str
@@ -45,6 +47,7 @@ class SlideStatus:
     tiles: Slide
     probability: np.ndarray
     attention: np.ndarray
+    seen: bool = False
 
     @property
     def n_tiles(self) -> int:
@@ -185,6 +188,7 @@ def slide_status(
         tiles=tiles,
         probability=torch.softmax(out.logits.double(), dim=-1).cpu().numpy(),
         attention=attention / attention.sum(),
+        seen=slide.digest in head.config.trained_on.values(),
     )
 
 

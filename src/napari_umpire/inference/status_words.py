@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from napari_umpire.inference.slide_status import SlideStatus
     from napari_umpire.models.status_config import StatusConfig, StatusScores, TileConfig
 
-__all__ = ["FEW_PATIENTS", "describe", "input_words", "protocol_words"]
+__all__ = [
+    "FEW_PATIENTS",
+    "answer_words",
+    "describe",
+    "input_words",
+    "protocol_words",
+    "reading_words",
+]
 
 FEW_PATIENTS = 30
 """With fewer patients in the smallest class a score says little about other patients."""
@@ -19,28 +26,38 @@ _CAUSE = (
     "Attention says which tiles the answer rests on. It is no proof that what they show is the "
     "cause, and it does not say for which class a tile speaks."
 )
+_SEEN = (
+    "The head was trained on this very slide, so that it knows the answer: this is no test of it."
+)
 
 
 def describe(status: SlideStatus) -> str:
     """The answer, where it rests, and how far to trust it, in a few sentences."""
-    config = status.config
-    best = status.predicted
-    pairs = [f"{name} {p:.2f}" for name, p in zip(config.classes, status.probability, strict=True)]
+    parts = (answer_words(status), reading_words(status), protocol_words(status.config))
+    return "\n".join(parts)
+
+
+def answer_words(status: SlideStatus) -> str:
+    """The probability of each class."""
+    names, best = status.config.classes, status.predicted
+    pairs = [f"{name} {p:.2f}" for name, p in zip(names, status.probability, strict=True)]
+    return (
+        f"{status.slide_name}: {names[best]} with probability {status.probability[best]:.2f} "
+        f"({', '.join(pairs)})."
+    )
+
+
+def reading_words(status: SlideStatus) -> str:
+    """What was read, where the attention lies, and what that does not say."""
     share = float(status.attention[status.top(max(1, round(0.1 * status.n_tiles)))].sum())
-    lines = [
-        (
-            f"{status.slide_name}: {config.classes[best]} with probability "
-            f"{status.probability[best]:.2f} ({', '.join(pairs)})."
-        ),
-        (
-            f"{status.n_tiles:,} tiles were read ({input_words(config.tiles)}). The tenth of them "
-            f"with the most attention has {share:.0%} of it; it is as concentrated as "
-            f"{status.effective_tiles:,.0f} tiles with equal shares."
-        ),
-        _CAUSE,
-        protocol_words(config),
-    ]
-    return "\n".join(lines)
+    words = (
+        f"{status.n_tiles:,} tiles were read ({input_words(status.config.tiles)}). The tenth of "
+        f"them with the most attention has {share:.0%} of it; it is as concentrated as "
+        f"{status.effective_tiles:,.0f} tiles with equal shares. {_CAUSE}"
+    )
+    if status.seen:
+        words = f"{_SEEN} {words}"
+    return words
 
 
 def input_words(tiles: TileConfig) -> str:

@@ -165,6 +165,8 @@ class StatusConfig:
         How it was validated; None where it was not.
     training
         The settings of the training, for the record.
+    trained_on
+        Digest of each slide that it was trained on, by name: on these it proves nothing.
     """
 
     name: str
@@ -175,6 +177,7 @@ class StatusConfig:
     model_digest: str
     scores: StatusScores | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    trained_on: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.classes)

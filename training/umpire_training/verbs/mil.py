@@ -120,7 +120,7 @@ def run(options: Options) -> None:
             bags, patients, folds, options,
             folder=folder.path, seed=options.seed, resume=folder.resumed,
         )  # fmt: skip
-        config = _config(options, model, patients, scores, bags.dim)
+        config = _config(options, model, slides, patients, scores, bags.dim)
         head = fit_head(
             bags, patients.codes, _all(patients), config.abmil, options,
             folder=folder.path / "final", seed=options.seed, resume=folder.resumed,
@@ -176,7 +176,12 @@ def _same_labels(folder: Path, patients: Patients) -> None:
 
 
 def _config(
-    options: Options, model: Model, patients: Patients, scores: StatusScores, dim: int
+    options: Options,
+    model: Model,
+    slides: dict[str, Slide],
+    patients: Patients,
+    scores: StatusScores,
+    dim: int,
 ) -> StatusConfig:
     from napari_umpire.inference.spot_labels import class_colours
     from napari_umpire.models.status_config import AbmilConfig, StatusConfig, TileConfig
@@ -198,6 +203,7 @@ def _config(
             },
             "seed": options.seed,
         },
+        trained_on={name: slide.digest for name, slide in slides.items()},
     )
 
 
