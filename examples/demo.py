@@ -73,7 +73,7 @@ def train(folder: Path, slides: list[Path]) -> Path:
         "align", *recipe, "--pairs", folder / "prepare" / "pairs", "--output", folder / "align",
         "--gene.pretrained", folder / "pretrain",
     )  # fmt: skip
-    umpire_train("reference", *slides, "--model", model)
+    umpire_train("reference", *slides, "--model", model, "--patches")
     print(f"Trained in {time.perf_counter() - begun:.0f} s", flush=True)
     return model
 

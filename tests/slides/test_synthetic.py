@@ -258,3 +258,10 @@ def test_more_of_a_region_is_more_of_it_and_nothing_else_moves():
     share = [t.composition["immune"].mean() for t in (usual, richer)]
     assert share[1] > share[0] + 0.1
     assert usual.spots.equals(richer.spots)
+
+
+def test_the_tissue_of_each_spot_is_annotated(tmp_path):
+    tissue = make_tissue(3, rows=12, cols=9)
+    folder = write_spaceranger(tissue.slide(), tmp_path / "s")
+    table = pd.read_csv(folder / "tissue_annotation.csv", index_col="barcode")
+    pd.testing.assert_series_equal(table["tissue"], tissue.region, check_names=False)

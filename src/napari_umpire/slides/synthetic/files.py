@@ -95,7 +95,8 @@ def write_spaceranger(
     folder
         Must not exist yet, or be empty. Gets ``filtered_feature_bc_matrix.h5`` (or the folder
         of the same name with a Matrix Market file), ``spatial/`` with positions, scale factors
-        and the two overview images, and ``<slide name>.tif``, the full-resolution image.
+        and the two overview images, ``<slide name>.tif``, the full-resolution image, and, where
+        the table has a column ``tissue``, ``tissue_annotation.csv``.
     version
         Of Space Ranger: 1 writes ``tissue_positions_list.csv`` without a header, 2
         ``tissue_positions.csv`` with one.
@@ -142,6 +143,9 @@ def write_spaceranger(
     (spatial / "scalefactors_json.json").write_text(json.dumps(factors))
     write_counts = _write_h5 if h5 else _write_mtx
     write_counts(slide.counts(), slide.spots.index, slide.genes, folder)
+    if "tissue" in slide.adata.obs:
+        annotation = slide.adata.obs["tissue"].rename_axis("barcode")
+        annotation.to_csv(folder / "tissue_annotation.csv")
     if full_image:
         _write_tiff(pixels, slide.mpp, folder / f"{slide.name}.tif")
     return folder

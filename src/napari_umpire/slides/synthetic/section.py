@@ -86,7 +86,11 @@ class SyntheticTissue:
         )
 
     def slide(self) -> Slide:
-        """Return the section as a `Slide` in memory, as a reader would."""
+        """Return the section as a `Slide` in memory, as a reader would.
+
+        What covers most of each spot stands in the table's column ``tissue``, as the annotation of
+        a pathologist would.
+        """
         from anndata import AnnData
 
         from napari_umpire.slides.build import build_slide
@@ -105,7 +109,9 @@ class SyntheticTissue:
             spot_diameter_um=VISIUM_SPOT_UM,
             adata=AnnData(
                 self.counts.astype(np.float32),
-                obs=self.spots[["array_row", "array_col"]],
+                obs=self.spots[["array_row", "array_col"]].assign(
+                    tissue=pd.Categorical(self.region, categories=REGIONS)
+                ),
                 var=variables,
             ),
         )
