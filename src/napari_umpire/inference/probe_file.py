@@ -124,8 +124,8 @@ def load_probe(folder: str | Path, model_digest: str | None = None) -> LinearPro
             colours=_colours(said["colours"], len(classes)),
             c=float(said["c"]),
             balanced=bool(said["balanced"]),
-            training=tuple(dict(slide) for slide in said["training"]),
-            scores=dict(said["scores"]),
+            training=tuple(_slide(slide) for slide in said["training"]),
+            scores=_scores(said["scores"]),
             protocol=str(said["protocol"]),
         )
     except InputError:
@@ -203,6 +203,18 @@ def _colours(said: list[str], n: int) -> tuple[str, ...]:
     if len(said) != n or not all(re.fullmatch("#[0-9a-f]{6}", c, re.IGNORECASE) for c in said):
         raise ValueError(f"{len(said)} colours for {n} classes, or none of them #rrggbb")
     return tuple(said)
+
+
+def _slide(said: dict[str, Any]) -> dict[str, Any]:
+    spots = {str(name): int(n) for name, n in said["spots"].items()}
+    return {"slide": str(said["slide"]), "digest": str(said["digest"]), "spots": spots}
+
+
+def _scores(said: dict[str, Any]) -> dict[str, Any]:
+    """Scores that can be shown; none of a probe that could not be tested."""
+    from napari_umpire.inference.class_scores import ProbeScores
+
+    return ProbeScores.from_json(said).to_json() if said else {}
 
 
 def _regression(path: Path, k: int, dim: int) -> Regression:

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_umpire.inference.spot_labels import SpotLabels
-    from napari_umpire.plugin.session import Session
 
-__all__ = ["class_map", "class_map_key", "show_classes"]
+__all__ = ["class_map", "class_map_key"]
 
 
 def class_map_key(name: str) -> str:
@@ -21,9 +20,13 @@ def class_map_key(name: str) -> str:
 
 
 def class_map(
-    labels: SpotLabels, shown: Sequence[bool] | None = None, *, by_probability: bool = False
+    slide_name: str,
+    labels: SpotLabels,
+    shown: Sequence[bool] | None = None,
+    *,
+    by_probability: bool = False,
 ) -> SpotMap:
-    """The map of some classes.
+    """The map of some classes of a slide.
 
     Parameters
     ----------
@@ -32,23 +35,11 @@ def class_map(
     by_probability
         Whether the probability of the class is its opacity, where it was predicted.
     """
-    sort = "classes" if labels.probability is None else "predicted classes"
     faint = by_probability and labels.probability is not None
+    what = "classes, by probability" if faint else "classes"
     return SpotMap(
         class_map_key(labels.name),
-        f"{labels.name} ({sort}{', opacity = probability' if faint else ''})",
+        f"{labels.name} ({what}): {slide_name}",
         labels=labels if shown is None else labels.only(shown),
         opacity=labels.probability if faint else None,
     )
-
-
-def show_classes(
-    session: Session,
-    name: str,
-    labels: SpotLabels,
-    shown: Sequence[bool] | None = None,
-    *,
-    by_probability: bool = False,
-) -> None:
-    """Lay classes over the slide called ``name``."""
-    session.set_map(name, class_map(labels, shown, by_probability=by_probability))

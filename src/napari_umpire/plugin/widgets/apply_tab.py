@@ -49,12 +49,15 @@ class ApplyTab(QWidget):
 
     Signals
     -------
+    chosen(LinearProbe or None)
+        Another probe is the chosen one.
     applied(Applied)
         Classes of the current slide by a probe.
     said(str)
         A sentence for the user.
     """
 
+    chosen = Signal(object)
     applied = Signal(object)
     said = Signal(str)
 
@@ -62,6 +65,8 @@ class ApplyTab(QWidget):
         super().__init__(parent)
         self._session = session
         self._trained: LinearProbe | None = None
+        self._shown: LinearProbe | None = None
+        self._read: dict[str, LinearProbe] = {}
         self.work = Work(self)
         self._build()
         self.probes.currentIndexChanged.connect(self._show)
@@ -112,6 +117,7 @@ class ApplyTab(QWidget):
     def _fill(self) -> None:
         before = self.probes.currentText()
         folder = local_folder(self._session)
+        self._read.clear()
         with QSignalBlocker(self.probes):
             self.probes.clear()
             if self._trained is not None:
@@ -122,11 +128,15 @@ class ApplyTab(QWidget):
         self._show()
 
     def _chosen(self) -> LinearProbe | None:
-        """The chosen probe; reading one takes a millisecond. `InputError` for a damaged one."""
+        """The chosen probe, read in a millisecond; `InputError` for a damaged one."""
         if self.probes.currentIndex() < 0:
             return None
         path = self.probes.currentData()
-        return self._trained if path is None else load_probe(path)
+        if path is None:
+            return self._trained
+        if path not in self._read:
+            self._read[path] = load_probe(path)
+        return self._read[path]
 
     def _show(self) -> None:
         try:
@@ -141,6 +151,9 @@ class ApplyTab(QWidget):
             )
         else:
             self.words.setText(probe_words(probe))
+        if probe is not self._shown:
+            self._shown = probe
+            self.chosen.emit(probe)
         idle = not self.work.running
         self.apply.setEnabled(probe is not None and state is not None and idle)
         self.apply.setToolTip(

@@ -28,6 +28,7 @@ from napari_umpire.plugin.widgets.label_tab import LabelTab
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.score_tab import ScoreTab
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.tall_area import TallArea
 from napari_umpire.plugin.widgets.train_tab import TrainTab
@@ -70,6 +71,7 @@ class ClassesWidget(QWidget):
         self.train_tab.trained.connect(self._on_trained)
         self.apply_tab.applied.connect(self._on_applied)
         self.apply_tab.said.connect(self._say)
+        self.apply_tab.chosen.connect(self.score_tab.show_probe)
         self.cancel.clicked.connect(self._on_cancel)
         for tab, row in ((self.train_tab, self.training), (self.apply_tab, self.applying)):
             tab.work.progressed.connect(self._on_working)
@@ -93,10 +95,8 @@ class ClassesWidget(QWidget):
         self.shown = QComboBox()
         self.shown.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.shown.setToolTip("Which classes lie over the slide; they are drawn over its spots")
-        self.faint = QCheckBox("opacity = probability")
-        self.faint.setToolTip(
-            "The less sure the probe is of a spot's class, the clearer its colour"
-        )
+        self.faint = QCheckBox("by probability")
+        self.faint.setToolTip("Opacity is the probability of the predicted class")
         self.legend = ClassLegend()
         self.legend.setMinimumHeight(118)
         self.words = QLabel()
@@ -104,10 +104,13 @@ class ClassesWidget(QWidget):
         self.label_tab = LabelTab(self._session)
         self.train_tab = TrainTab(self._session)
         self.apply_tab = ApplyTab(self._session)
+        self.score_tab = ScoreTab()
         self.tabs = QTabWidget()
         self.tabs.addTab(TallArea(self.label_tab), "Labels")
         self.tabs.addTab(TallArea(self.train_tab), "Train")
-        self.tabs.addTab(TallArea(self.apply_tab), "Apply, keep")
+        self.scores_page = TallArea(self.score_tab)
+        self.tabs.addTab(self.scores_page, "Scores")
+        self.tabs.addTab(TallArea(self.apply_tab), "Apply")
         self.training = ProgressRow(self.train_tab.work)
         self.applying = ProgressRow(self.apply_tab.work)
         self.cancel = QPushButton("Cancel")
@@ -177,9 +180,8 @@ class ClassesWidget(QWidget):
         """Lay the classes of the legend over the current slide."""
         state, labels = self._session.current, self.labels
         if state is not None and labels is not None:
-            spot_map = class_map(
-                labels, self.legend.classes.shown, by_probability=self.faint.isChecked()
-            )
+            shown, faint = self.legend.classes.shown, self.faint.isChecked()
+            spot_map = class_map(state.name, labels, shown, by_probability=faint)
             self._session.set_map(state.name, spot_map)
 
     def _show(self, name: str) -> None:
@@ -217,6 +219,7 @@ class ClassesWidget(QWidget):
 
     def _on_trained(self, done: Applied) -> None:
         self.apply_tab.set_trained(done.probe)
+        self.tabs.setCurrentWidget(self.scores_page)
         self._on_applied(done)
 
     def _on_applied(self, done: Applied) -> None:

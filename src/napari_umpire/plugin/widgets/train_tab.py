@@ -1,4 +1,4 @@
-"""Trains a probe on labelled spots, and shows how it did on spots that it had not seen."""
+"""Trains a probe on labelled spots."""
 
 from __future__ import annotations
 
@@ -10,30 +10,19 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_umpire.inference.class_scores import ProbeScores
-from napari_umpire.inference.class_words import (
-    confusion_frame,
-    folds_frame,
-    score_frame,
-    scores_words,
-)
 from napari_umpire.inference.spot_classes import ProbeOptions
 from napari_umpire.plugin.class_runs import Applied, train_steps
 from napari_umpire.plugin.embedding_runs import keep, request
 from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.places import cache_folder
-from napari_umpire.plugin.widgets.score_tables import SmallTable
 from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
@@ -46,7 +35,7 @@ _CHOSEN = "chosen inside the folds"
 
 
 class TrainTab(QWidget):
-    """A form, Train, and the scores.
+    """Which labels of which slides, by which embeddings; and Train.
 
     Signals
     -------
@@ -89,42 +78,17 @@ class TrainTab(QWidget):
         self.balanced.setChecked(True)
         self.balanced.setToolTip("Otherwise each spot weighs the same, and rare classes little")
         self.train = QPushButton("Train and test")
-        self.headline = QLabel()
-        self.headline.setWordWrap(True)
-        self.headline.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.scores, self.confusion, self.folds = SmallTable(), SmallTable(), SmallTable()
-        self.protocol = QLabel()
-        self.protocol.setWordWrap(True)
-        self.protocol.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.results = QTabWidget()
-        for table, title in (
-            (self.scores, "Scores"),
-            (self.confusion, "Confusion"),
-            (self.folds, "Folds"),
-            (self.protocol, "Protocol"),
-        ):
-            page = QWidget()
-            inside = QVBoxLayout(page)
-            inside.setContentsMargins(0, 4, 0, 0)
-            inside.addWidget(table)
-            inside.addStretch(1)
-            self.results.addTab(page, title)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Classes", self.labels)
         form.addRow("Slides", self.slides)
         form.addRow("Embeddings", self.kind)
-        line = QHBoxLayout()
-        line.addWidget(self.c)
-        line.addWidget(self.balanced)
-        form.addRow("C", line)
+        form.addRow("C", self.c)
+        form.addRow(self.balanced)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.train)
-        layout.addWidget(self.headline)
-        layout.addWidget(self.results)
         layout.addStretch(1)
-        self.results.hide()
 
     # -- what can be learned --------------------------------------------------------------
 
@@ -202,29 +166,9 @@ class TrainTab(QWidget):
         )
         labels = {key: self._session.slides[key].labels[name] for key in ticked}
         options = ProbeOptions(c=self.c.currentData(), balanced=self.balanced.isChecked())
-        self.headline.clear()
-        self.results.hide()
         self.work.start(partial(train_steps, asked, labels, name, options))
         self._update_button()
 
     def _on_trained(self, done: Applied) -> None:
         keep(self._session, done.embedded)
-        self._show(done)
         self.trained.emit(done)
-
-    def _show(self, done: Applied) -> None:
-        self.protocol.setText(done.probe.protocol)
-        tested = bool(done.probe.scores)
-        for number in range(3):
-            self.results.setTabVisible(number, tested)
-        if tested:
-            scores = ProbeScores.from_json(done.probe.scores)
-            self.headline.setText(scores_words(scores))
-            self.scores.show_frame(score_frame(scores), tip="On held-out spots")
-            table, share = confusion_frame(scores)
-            self.confusion.show_frame(table, share, "Rows: given class; columns: predicted class")
-            self.folds.show_frame(folds_frame(scores), tip="Spots, or scores on held-out spots")
-            self.results.setCurrentIndex(0)
-        else:
-            self.headline.setText("Trained, but not tested: see Protocol.")
-        self.results.show()
