@@ -116,6 +116,11 @@ class CacheEntry:
         replace_array(self._folder / "rows.npy", self._rows)
         self._committed = time.monotonic()
 
+    def forget(self) -> None:
+        """Take all rows back."""
+        self._rows[:] = 0
+        self.commit()
+
     def read(self) -> np.ndarray:
         """All features, (n, dim) float32; missing rows are 0."""
         return np.array(self._features)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.errors import InputError
 from napari_umpire.inference.embed import compute_features
 from napari_umpire.inference.run import check_slide
 
@@ -62,20 +63,25 @@ def image_features(
         for batch in iter_patches(slide, spec, spots=rows, batch_size=batch_size):
             yield batch.rows, batch.pixels
 
-    return (
-        yield from compute_features(
-            slide.n_spots,
-            model.module.image_dim,
-            batches,
-            model.module.encode_image,
-            device=model.device,
-            bf16=model.bf16,
-            batch_size=batch_size,
-            entry=entry,
-            stage=f"Image of {slide.name}",
-            name=lambda row: f"spot {slide.spots.index[row]} of {slide.name}",
-        )
+    features = yield from compute_features(
+        slide.n_spots,
+        model.module.image_dim,
+        batches,
+        model.module.encode_image,
+        device=model.device,
+        bf16=model.bf16,
+        batch_size=batch_size,
+        entry=entry,
+        stage=f"Image of {slide.name}",
+        name=lambda row: f"spot {slide.spots.index[row]} of {slide.name}",
     )
+    try:
+        slide.check_source()
+    except InputError:
+        if entry is not None:
+            entry.forget()  # some were read before the change, some after
+        raise
+    return features
 
 
 def image_embeddings(

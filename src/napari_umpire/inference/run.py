@@ -29,8 +29,11 @@ def check_options(k: int, weighting: str, batch_size: int) -> None:
 
 
 def check_slide(slide: Slide) -> None:
-    """Refuse a slide whose image cannot be embedded: without physical scale, or without spots."""
+    """Refuse a slide whose image cannot be embedded: without physical scale, without spots, or
+    changed by another program since it was opened.
+    """
     slide.scale.require(slide.name)
+    slide.check_source()
     if slide.n_spots == 0:
         raise InputError(
             f"Slide {slide.name} has no spots",

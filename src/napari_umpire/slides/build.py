@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.slides.elements import assemble, element_name
 from napari_umpire.slides.slide import Slide
+from napari_umpire.slides.source_stamp import SourceStamp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,4 +65,6 @@ def build_slide(
         region=region,
         table=None if adata is None else "table",
         path=path,
+        # Of a folder only the image is read later on, and which file that is the reader knows.
+        stamp=None if path is None or path.is_dir() else SourceStamp.of(path),
     )

@@ -43,6 +43,8 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
         Where ``path`` exists, its folder does not, or the disk refuses.
     """
     path = Path(path).expanduser()
+    import zarr
+
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} already exists", fix="Choose another name, or remove it first")
     if path.suffix != ".zarr":
@@ -63,7 +65,9 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     record = SlideRecord.of(slide, image=image, table="table" if slide.has_counts else None)
     sdata.attrs[ATTRS_KEY] = record.to_attrs(region)
     try:
-        with scratch_beside(path) as folder, quiet_libraries():
+        # zarr leaves pieces out that are black all over; then a lost one cannot be told from it.
+        every_piece = zarr.config.set({"array.write_empty_chunks": True})
+        with scratch_beside(path) as folder, quiet_libraries(), every_piece:
             sdata.write(folder / path.name)
             os.rename(folder / path.name, path)
     except OSError as error:

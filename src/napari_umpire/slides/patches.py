@@ -9,6 +9,7 @@ which the slide's own background has been made white.
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -242,12 +243,28 @@ def _batches(
         pixels = np.empty((len(batch), size, size, 3), np.uint8)
         for j in range(len(batch)):
             if plan.is_copy:
-                reader.read(i + j, out=pixels[j])
+                with _under(slide, batch[j]):
+                    reader.read(i + j, out=pixels[j])
             else:
-                window = reader.read(i + j)
+                with _under(slide, batch[j]):
+                    window = reader.read(i + j)
                 top, left = start[i + j] - first[i + j]
                 pixels[j] = _resample(window, top, left, plan.window_px, size)
         yield PatchBatch(batch, pixels if table is None else balanced(pixels, table))
+
+
+@contextmanager
+def _under(slide: Slide, row: int) -> Iterator[None]:
+    """Say which spot lies where the image cannot be read."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"The image under spot {slide.spots.index[row]} of {slide.name} cannot be read",
+            got=f"{error.problem}: {error.got}" if error.got is not None else error.problem,
+            expected=error.expected,
+            fix=error.fix,
+        ) from error
 
 
 def _resample(window: np.ndarray, top: float, left: float, edge: float, size: int) -> np.ndarray:

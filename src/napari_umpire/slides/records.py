@@ -21,7 +21,8 @@ class SlideRecord:
     """The facts of a slide that SpatialData has no place for.
 
     ``mpp`` um per full-resolution px with ``mpp_source`` and all ``mpp_candidates``; ``downsample``
-    full-resolution px per px of the stored image's finest scale.
+    full-resolution px per px of the stored image's finest scale; ``complete`` whether every piece
+    of the image was written, black ones too, so that one that is missing was lost.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SlideRecord:
     mpp_source: str | None = None
     mpp_candidates: dict[str, float] = field(default_factory=dict)
     downsample: float = 1.0
+    complete: bool = False
 
     @classmethod
     def of(cls, slide: Slide, *, image: str, table: str | None) -> SlideRecord:
@@ -49,6 +51,7 @@ class SlideRecord:
             mpp_source=slide.scale.source,
             mpp_candidates=dict(slide.scale.candidates),
             downsample=slide.pyramid.levels[0].downsample,
+            complete=True,
         )
 
     @classmethod

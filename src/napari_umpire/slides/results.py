@@ -97,6 +97,8 @@ def write_results(
         _check_unchanged(slide, path)
     else:
         path = store_beside(slide)
+    if is_backing(slide, path):
+        slide.check_source()  # a table about other spots than those that are there now is no result
     with _explained(path):
         path = path.resolve()
         element = None if path.exists() else _create(slide, path, final, name)

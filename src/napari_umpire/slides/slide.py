@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import PhysicalScale
+    from napari_umpire.slides.source_stamp import SourceStamp
 
 __all__ = ["SPOT_COLUMNS", "Slide", "tidy_spots"]
 
@@ -56,6 +57,8 @@ class Slide:
         Name of the table with counts, None where nothing was measured.
     path
         What was opened; None for slides made in memory.
+    stamp
+        What its files were then; None where nobody looked.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Slide:
     region: str
     table: str | None = None
     path: Path | None = None
+    stamp: SourceStamp | None = None
 
     def __repr__(self) -> str:
         height, width = self.pyramid.extent
@@ -174,6 +178,11 @@ class Slide:
         h.update("\n".join(self.spots.index).encode())
         h.update(repr(self.scale.mpp).encode())
         return h.hexdigest()[:16]
+
+    def check_source(self) -> None:
+        """Raise `InputError` where another program has changed the files since they were opened."""
+        if self.stamp is not None:
+            self.stamp.check(self.name)
 
     def with_scale(self, scale: PhysicalScale) -> Slide:
         """The same slide at another physical scale; gridded spots stay where they are."""

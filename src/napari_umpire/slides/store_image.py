@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -73,18 +75,29 @@ def first_scale(element: DataArray | DataTree) -> DataArray:
     return _scales(element)[0]
 
 
-def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyramid:
+def store_pyramid(
+    sdata: SpatialData, name: str, downsample: float = 1.0, *, complete: bool = False
+) -> Pyramid:
     """Return the image element ``name`` as a pyramid.
 
     Parameters
     ----------
     downsample
         Full-resolution px per px of the element's finest scale.
+    complete
+        Whether every piece of the image was written, so that none may be missing.
+
+    Raises
+    ------
+    InputError
+        Where pieces are missing.
     """
     scales = _scales(sdata.images[name])
     if sdata.path is not None:
         _check_chunks(sdata.path / "images" / name)
     arrays = _zarr_arrays(sdata.path, name, len(scales)) if sdata.path is not None else None
+    if complete and arrays is not None and sdata.path is not None:
+        _check_complete(sdata.path / "images" / name, arrays)
     levels: list[Level] = []
     for i, scale in enumerate(scales):
         factor = downsample_between(_size(scales[0]), _size(scale))
@@ -93,11 +106,29 @@ def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyr
     return with_overviews(levels)
 
 
+_DESCRIBED = {"zarr.json", ".zarray", ".zattrs", ".zgroup"}
+
+
+def _check_complete(image: Path, arrays: list[zarr.Array]) -> None:
+    """Refuse an image that has lost pieces."""
+    for array in arrays:
+        pieces = array.shards or array.chunks
+        wanted = math.prod(-(-n // c) for n, c in zip(array.shape, pieces, strict=True))
+        folder = image / array.basename
+        there = sum(len(set(files) - _DESCRIBED) for _, _, files in os.walk(folder))
+        if there < wanted:
+            raise InputError(
+                f"The image {image.name!r} of the store {image.parents[1].name} is not whole",
+                got=f"{there:,} of {wanted:,} pieces of its scale {folder.name}",
+                expected="every piece, since a missing one would be read as black",
+                fix="Copy the store again",
+            )
+
+
 def _check_chunks(image: Path) -> None:
     """Refuse an image of which only the description is there: zarr reads what is absent as 0."""
-    described = {"zarr.json", ".zarray", ".zattrs", ".zgroup"}
     for scale in image.iterdir() if image.is_dir() else ():
-        if scale.is_dir() and not any(p.name not in described for p in scale.iterdir()):
+        if scale.is_dir() and not any(p.name not in _DESCRIBED for p in scale.iterdir()):
             raise InputError(
                 f"Image {image.name!r} of the store {image.parents[1].name} holds no pixels",
                 got=f"no chunk in {scale.name}",

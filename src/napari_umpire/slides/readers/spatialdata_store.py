@@ -12,6 +12,7 @@ import pandas as pd
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.genes.checks import check_sparse
 from napari_umpire.slides.elements import SPOT_COLUMN, quiet_libraries
+from napari_umpire.slides.readers.store_faults import without_transform
 from napari_umpire.slides.readers.store_parts import (
     choose_table,
     choose_view,
@@ -31,6 +32,7 @@ from napari_umpire.slides.scale import (
     resolve_scale,
 )
 from napari_umpire.slides.slide import Slide, tidy_spots
+from napari_umpire.slides.source_stamp import SourceStamp
 from napari_umpire.slides.store_image import store_pyramid
 
 if TYPE_CHECKING:
@@ -101,6 +103,14 @@ def _load(path: Path) -> SpatialData:
         with quiet_libraries():
             sdata = spatialdata.read_zarr(path)
     except problems as error:
+        element = without_transform(path)
+        if element is not None:
+            raise InputError(
+                f"The {element} of {path.name} has no coordinate transformation",
+                expected="one that says where it lies in relation to the others",
+                fix="Set it with spatialdata.transformations.set_transformation, and write the "
+                "store again",
+            ) from error
         raise InputError(
             f"The store {path.name} cannot be read",
             got=error,
@@ -132,7 +142,8 @@ def _read_region(
     # says that this image is a reduced copy.
     downsample = record.downsample if record is not None and view.image == record.image else 1.0
     spots[["x", "y"]] = view.to_pixels(spots[["x", "y"]].to_numpy(), downsample)
-    pyramid = store_pyramid(sdata, view.image, downsample)
+    complete = record is not None and record.complete and view.image == record.image
+    pyramid = store_pyramid(sdata, view.image, downsample, complete=complete)
     check_overlap(pyramid.extent, spots[["y", "x"]].to_numpy(), name=name, image=view.image)
     if record is not None:
         scale = record.scale(mpp)
@@ -141,6 +152,7 @@ def _read_region(
     else:
         radius_px = float(np.median(circles["radius"])) * view.magnification * downsample
         scale, platform, pitch_um, spot_um = _geometry(spots, 2 * radius_px, mpp, name)
+    tables = [] if table is None else [path / "tables" / table]
     return Slide(
         name=name,
         sdata=sdata,
@@ -153,6 +165,7 @@ def _read_region(
         region=region,
         table=table,
         path=path,
+        stamp=SourceStamp.of(path / "images" / view.image, path / "shapes" / region, *tables),
     )
 
 
