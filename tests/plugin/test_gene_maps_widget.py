@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_umpire.plugin.layers import KEY, gene_colormap
 from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.widgets.gene_search import PAUSE_MS
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -56,18 +57,43 @@ def test_a_measured_slide_opens_with_a_gene_that_shows_something(dock, slide, me
     assert "log1p(CP10k)" in widget.words.text()
 
 
-def test_typing_narrows_the_list_and_shows_the_best_hit(dock, slide, qtbot):
+def type_gene(widget, qtbot, text):
+    """Type, and wait as a user who has stopped typing."""
+    qtbot.keyClicks(widget.search.line, text)
+    qtbot.wait(PAUSE_MS + 100)
+
+
+def test_typing_narrows_the_list_and_shows_the_best_hit_after_a_pause(dock, slide, qtbot):
     _, widget, session = dock(slide)
-    qtbot.keyClicks(widget.search.line, "erb")
+    before, heard = session.gene, []
+    session.gene_changed.connect(lambda: heard.append(session.gene))
+    type_gene(widget, qtbot, "erb")
     assert all("erb" in row.lower() for row in rows(widget))
     assert session.current.genes.label(session.gene).upper().startswith("ERB")
-    qtbot.keyClicks(widget.search.line, "b2")
-    assert session.current.genes.label(session.gene) == "ERBB2"
+    heard.clear()
+    widget.search.line.clear()
+    for key in "epcam":
+        qtbot.keyClicks(widget.search.line, key)
+        qtbot.wait(20)
+    assert not heard, "the map must not jump while one types"
+    qtbot.waitUntil(lambda: bool(heard), timeout=2000)
+    assert [session.current.genes.label(key) for key in heard] == ["EPCAM"]
+    widget.search.line.clear()
+    type_gene(widget, qtbot, "erbb2")
     assert session.display.layer("measured").name == f"ERBB2 (measured), log1p(CP10k): {slide.name}"
     widget.search.line.clear()
     assert widget.search.hits.rowCount() == len(session.current.genes)
     assert session.current.genes.label(session.gene) == "ERBB2"
-    qtbot.keyClicks(widget.search.line, "ensg00000141736")
+    assert before != session.gene
+    qtbot.keyClicks(widget.search.line, "ensg00000119888.11"[:15])
+    qtbot.keyClick(widget.search.line, Qt.Key.Key_Return)
+    assert session.current.genes.label(session.gene) == "EPCAM", "Enter does not wait"
+
+
+def test_the_name_of_a_stain_finds_its_gene_and_says_so(dock, slide, qtbot):
+    _, widget, session = dock(slide)
+    type_gene(widget, qtbot, "her2")
+    assert rows(widget)[0] == "HER2 → ERBB2"
     assert session.current.genes.label(session.gene) == "ERBB2"
 
 
@@ -75,12 +101,13 @@ def test_arrow_keys_step_through_the_hits(dock, slide, qtbot):
     _, widget, session = dock(slide)
     qtbot.keyClicks(widget.search.line, "k")
     hits = [widget.search.hits.key(i) for i in range(widget.search.hits.rowCount())]
-    assert session.gene == hits[0]
-    for expected in (hits[1], hits[2]):
+    for expected in hits[:3]:
         qtbot.keyClick(widget.search.line, Qt.Key.Key_Down)
         assert session.gene == expected
     qtbot.keyClick(widget.search.line, Qt.Key.Key_Up)
     assert session.gene == hits[1]
+    qtbot.wait(PAUSE_MS + 100)
+    assert session.gene == hits[1], "who has stepped is not thrown back to the best hit"
     for _ in range(9):
         qtbot.keyClick(widget.search.line, Qt.Key.Key_Up)
     assert session.gene == hits[0]
@@ -109,7 +136,7 @@ def test_buttons_choose_the_map_and_the_words_give_the_score(
     dock, slide, prediction, measured, qtbot
 ):
     viewer, widget, session = dock(slide, predictions=[prediction])
-    for kind in ("predicted", "measured", "difference"):
+    for kind in ("predicted", "measured", "difference", "spread"):
         qtbot.mouseClick(widget.buttons[kind], LEFT)
         assert session.kind == kind
         (shown,) = [v for v in viewer.layers if v.visible and v.metadata[KEY]["role"] != "image"]
@@ -144,7 +171,8 @@ def test_two_widgets_say_the_same(dock, slide, qtbot):
     qtbot.addWidget(other)
     widget.range.mode.setCurrentText("absolute")
     assert other.range.mode.currentText() == "absolute"
-    qtbot.keyClicks(other.search.line, "EPCAM")
+    type_gene(other, qtbot, "EPCAM")
+    assert session.current.genes.label(session.gene) == "EPCAM"
     assert widget.search.hits.key(widget.search.list.currentIndex().row()) == session.gene
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -33,6 +33,9 @@ __all__ = ["ALL_GENES", "PAUSE_MS", "GeneSearch"]
 ALL_GENES = "all genes"
 PAUSE_MS = 250
 """So long after the last key the best hit is shown; a map that jumps at each key is no help."""
+
+
+_STAR_KEY = QKeySequence("Ctrl+B")
 
 
 class _Line(QLineEdit):
@@ -83,7 +86,7 @@ class GeneSearch(QWidget):
         self.star = QToolButton()
         self.star.setText("☆")
         self.star.setCheckable(True)
-        self.star.setToolTip("Favourite: keep the gene that is shown, or forget it (Ctrl+D)")
+        self.star.setToolTip("Favourite: keep the gene that is shown, or forget it (Ctrl+B)")
         self.lists = QComboBox()
         self.lists.addItem(ALL_GENES)
         self.lists.setToolTip("Search in all genes, in your favourites or in one of your lists")
@@ -101,9 +104,6 @@ class GeneSearch(QWidget):
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(self._show_best)
-        shortcut = QShortcut(QKeySequence("Ctrl+D"), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(self._on_star)
         self.star.clicked.connect(self._on_star)
         self.lists.activated.connect(lambda row: self.list_chosen.emit(self.lists.itemText(row)))
         self.line.textEdited.connect(self._on_edited)
@@ -176,6 +176,13 @@ class GeneSearch(QWidget):
         self.star.setText("★" if on else "☆")
         table = self.hits.table
         self.star.setEnabled(table is not None and self._gene in table)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Take the key of favourites, which line and list leave to their parent."""
+        if event is not None and QKeySequence(event.keyCombination()) == _STAR_KEY:
+            self._on_star()
+        else:
+            super().keyPressEvent(event)
 
     # -- what the user does ---------------------------------------------------------------
 
