@@ -23,12 +23,11 @@ from napari_umpire.inference.evidence import (
     Pictures,
     evidence_of,
     find_spot,
-    open_slide_of,
     picture_steps,
     read_spots_steps,
 )
 from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.spot_view import centre_on_spot
+from napari_umpire.plugin.spot_view import go_to_spot, reference_spot
 from napari_umpire.plugin.widgets.evidence_pictures import EvidencePictures
 from napari_umpire.plugin.widgets.frame_table import FrameView
 from napari_umpire.plugin.widgets.listening import listen
@@ -267,10 +266,7 @@ class EvidenceWidget(QWidget):
             self._say(str(error))
             return
         self._say("")
-        self._session.set_spot(row, state.name)
-        viewer = self._session.viewer
-        if viewer is not None:
-            centre_on_spot(viewer, state, row)
+        go_to_spot(self._session, state.name, row)
 
     def _on_row(self, rank: int) -> None:
         self.gallery.set_current(rank - 1 if rank <= len(self.gallery.items) else -1)
@@ -280,34 +276,24 @@ class EvidenceWidget(QWidget):
 
     def _go(self, *_: object) -> None:
         """Go to the chosen reference spot on its own slide."""
-        found, state, viewer = self._evidence, self._state, self._session.viewer
-        if found is None or state is None or state.prediction is None or viewer is None:
+        found, state = self._evidence, self._state
+        if found is None or state is None or state.prediction is None:
             return
-        rank = self.table.key or 1
-        line = found.table.loc[rank]
-        slides = {name: other.slide for name, other in self._session.slides.items()}
+        reference_row = int(found.rows[(self.table.key or 1) - 1])
         try:
-            name = open_slide_of(state.prediction.reference, str(line["slide"]), slides)
-            row = find_spot(slides[name], str(line["spot"]))
+            where = reference_spot(self._session, state.prediction.reference, reference_row)
         except InputError as error:
             self._say(str(error))
             return
         self._say("")
-        self._went_to = (name, row)
-        self._show(name, row)
+        self._went_to = where
+        go_to_spot(self._session, *where)
 
     def _on_back(self) -> None:
         if self._asked is not None and self._state is not None:
             self._went_to = None
-            self._show(*self._asked)
+            go_to_spot(self._session, *self._asked)
             self._update()
-
-    def _show(self, name: str, row: int) -> None:
-        session = self._session
-        session.set_current(name)
-        session.set_spot(row, name)
-        if session.viewer is not None:
-            centre_on_spot(session.viewer, session.slides[name], row)
 
     def _say(self, text: str) -> None:
         self.problem.setText(text)
