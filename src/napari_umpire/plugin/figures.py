@@ -1,4 +1,4 @@
-"""Figures of what a session shows: a grid of genes over the tissue, and the view as it is."""
+"""Figures of what a session shows: a grid of genes over the tissue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.files import replace_file
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.plugin.colours import Look, gene_colormap
 from napari_umpire.plugin.ranges import RangeChoice, display_range
@@ -19,8 +18,6 @@ from napari_umpire.progress import Progress, Steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari import Viewer
-
     from napari_umpire.inference.gene_figure import FigureContent, GeneMaps
     from napari_umpire.inference.gene_table import GeneTable
     from napari_umpire.inference.measured import Measured
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["MOST_GENES", "FigureOrder", "Row", "figure_steps", "order", "save_view"]
+__all__ = ["MOST_GENES", "FigureOrder", "Row", "figure_steps", "order"]
 
 Row = Literal["measured", "predicted"]
 MOST_GENES = 60
@@ -213,25 +210,3 @@ def _range_caption(wanted: FigureOrder) -> str:
     low, high = (1, 99) if choice.mode == "auto" else choice.percentiles
     whose = "all genes together" if wanted.one_range else "each gene, its rows together"
     return f"Colours run from percentile {low:g} to {high:g} of {whose}."
-
-
-def save_view(viewer: Viewer, path: Path, scale: float = 1.0) -> Path:
-    """Write what the canvas shows as PNG, ``scale`` times as many px as on the screen.
-
-    Raises
-    ------
-    InputError
-        For another ending, and where the disk refuses.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"A view cannot be written as {path.name}", expected="a name in .png")
-    try:
-        with replace_file(path) as part:
-            viewer.screenshot(str(part), scale=scale, canvas_only=True, flash=False)
-    except OSError as error:
-        raise InputError(
-            f"The view cannot be written to {path}",
-            got=error,
-            fix="Make room on the disk, or choose another folder",
-        ) from error
-    return path

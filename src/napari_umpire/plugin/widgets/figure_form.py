@@ -22,7 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_umpire.errors import InputError
-from napari_umpire.plugin.figures import FigureOrder, Row, figure_steps, order, save_view
+from napari_umpire.plugin.figures import FigureOrder, Row, figure_steps, order
+from napari_umpire.plugin.view_picture import save_view
 from napari_umpire.plugin.widgets.gene_box import GeneBox
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.progress_row import ProgressRow

@@ -73,13 +73,14 @@ class HelpWidget(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setWordWrap(True)
         self.table.setTabKeyNavigation(False)
+        # A bar that comes and goes changes the width, and with it the lines.
+        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
         if rows is not None and columns is not None:
             rows.setVisible(False)
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-            # Another width, other lines.
-            columns.sectionResized.connect(self.table.resizeRowsToContents)
+            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.mend = _words()
         self.mend.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
@@ -139,7 +140,6 @@ class HelpWidget(QWidget):
             badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
             badge.setStyleSheet(f"background: {_COLOURS[check.status]}; color: white;")
             self.table.setCellWidget(row, 0, badge)
-        self.table.resizeRowsToContents()
         order = [s for s in ("FAIL", "WARN", "PASS") if any(c.status == s for c in self.checks)]
         self.table.selectRow(next(i for i, c in enumerate(self.checks) if c.status == order[0]))
         self.copy.setEnabled(True)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultsWidget"]
 
+_WIDTH_PX = 330
+"""Of a form with napari's style, so that nothing of it has to be scrolled for."""
+
 
 class ResultsWidget(QWidget):
     """Saves tables and figures of the current slide; takes run records by button and by drop.
@@ -59,6 +62,7 @@ class ResultsWidget(QWidget):
             scroll.setWidgetResizable(True)
             scroll.setFrameShape(QScrollArea.Shape.NoFrame)
             scroll.setWidget(form)
+            scroll.setMinimumWidth(_WIDTH_PX)
             self.tabs.addTab(scroll, title)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

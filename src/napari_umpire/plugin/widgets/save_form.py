@@ -133,6 +133,7 @@ class SaveForm(QWidget):
         form.addRow(_line(self.copy, self.copy_record))
         self._form = form
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 6, 2, 2)
         layout.addLayout(form)
         layout.addWidget(self.progress)
         layout.addStretch(1)
