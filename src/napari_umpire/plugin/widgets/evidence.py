@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -28,15 +28,14 @@ from napari_umpire.inference.evidence import (
 )
 from napari_umpire.plugin.session import session_of
 from napari_umpire.plugin.spot_view import go_to_spot, reference_spot
+from napari_umpire.plugin.widgets.enter_table import EnterTable
 from napari_umpire.plugin.widgets.evidence_pictures import EvidencePictures
-from napari_umpire.plugin.widgets.frame_table import FrameView
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.slide_combo import SlideCombo
 from napari_umpire.plugin.workers import Work
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from qtpy.QtGui import QKeyEvent
 
     from napari_umpire.plugin.slide_state import SlideState
 
@@ -78,8 +77,7 @@ class EvidenceWidget(QWidget):
         self.looking.ended.connect(self._look)
         self.search.returnPressed.connect(self._on_search)
         self.table.chosen.connect(self._on_row)
-        self.table.doubleClicked.connect(self._go)
-        self.table.entered_key.connect(self._go)
+        self.table.gone.connect(self._go)
         self.gallery.current_changed.connect(self._on_picture)
         self.gallery.activated.connect(self._go)
         self.go.clicked.connect(self._go)
@@ -105,7 +103,7 @@ class EvidenceWidget(QWidget):
         self.words = _words()
         self.pictures = EvidencePictures()
         self.gallery = self.pictures.gallery
-        self.table = _References()
+        self.table = EnterTable()
         self.table.setMinimumHeight(90)
         self.go = QPushButton("Show on its slide")
         self.go.setToolTip("Go to the chosen reference spot, where its slide is open (Enter)")
@@ -298,18 +296,6 @@ class EvidenceWidget(QWidget):
     def _say(self, text: str) -> None:
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
-
-
-class _References(FrameView):
-    """A table in which Enter goes to the chosen row, and arrows only choose it."""
-
-    entered_key = Signal()
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.entered_key.emit()
-            return
-        super().keyPressEvent(event)
 
 
 def _words(text: str = "") -> QLabel:

@@ -8,7 +8,7 @@ import pandas as pd
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_umpire.plugin.widgets.frame_table import FrameView
+from napari_umpire.plugin.widgets.enter_table import EnterTable
 from napari_umpire.plugin.widgets.gallery import Gallery, GalleryItem
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RetrievedSpots(QWidget):
         super().__init__()
         self.gallery = Gallery(shown_px=72)
         self.gallery.view.setToolTip(tooltip)
-        self.table = FrameView()
+        self.table = EnterTable()
         self.table.setToolTip(tooltip)
         self.words = QLabel()
         self.words.setWordWrap(True)
@@ -43,7 +43,7 @@ class RetrievedSpots(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self.words)
         self.gallery.activated.connect(self.activated)
-        self.table.chosen.connect(self.activated)
+        self.table.gone.connect(self._on_gone)
         self.say("")
         self.table.setVisible(False)
 
@@ -71,6 +71,9 @@ class RetrievedSpots(QWidget):
                 for (slide, spot, cosine), image in zip(spots, pictures or (), strict=False)
             ]
         )
+
+    def _on_gone(self, place: int) -> None:
+        self.activated.emit(place)
 
     def say(self, text: str) -> None:
         """A sentence under the spots; "" for none."""
