@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.measured import Measured
     from napari_umpire.inference.prediction import GenePrediction
 
-__all__ = ["RegionGenes", "column_words", "region_genes"]
+__all__ = ["RegionGenes", "region_genes", "table_words"]
 
 NOT_INDEPENDENT = (
     "n counts spots, not patients: neighbouring spots share tissue, and are not independent. "
@@ -46,7 +46,7 @@ class RegionGenes:
     Attributes
     ----------
     frame
-        Index = key in the slide's `GeneTable`; columns ``symbol``, those of `column_words`, ``id``.
+        Index = key in the slide's `GeneTable`; columns as in `table_words`.
         Largest difference first, of the prediction where there is one.
     a, b
         Names of the two groups of spots.
@@ -155,8 +155,8 @@ def region_genes(
                 found[f"{side} {name}"][here + part.start] = column
             why[side][here + part.start] = reasons
     yield Progress("Comparing genes", n, n, "genes")
-    for side in sources:
-        for name in SIDES:
+    for name in SIDES:
+        for side in sources:
             frame[f"{side} {name}"] = why[side] if name == "why" else found[f"{side} {name}"]
     frame["id"] = genes.frame["id"]
     first = next(iter(sources))
@@ -169,18 +169,25 @@ def region_genes(
     )
 
 
-def column_words(a: str, b: str) -> dict[str, str]:
-    """The columns of each side of `RegionGenes.frame`, and what they mean."""
-    return {
-        "mean A": f"Mean over the spots of {a}, {UNIT}",
-        "mean B": f"Mean over the spots of {b}, {UNIT}",
-        "difference": f"Mean of {a} minus mean of {b}, {UNIT}",
+def table_words(result: RegionGenes) -> dict[str, str]:
+    """The columns of `RegionGenes.frame`, and what they mean."""
+    a, b = result.a, result.b
+    words = {
+        "difference": f"mean of {a} minus mean of {b}, {UNIT}",
         "d": "Cohen's d: the difference over the pooled standard deviation of the spots, no unit",
-        "AUC": f"How often a spot of {a} is above a spot of {b}: 1 always, 0.5 as often as not",
-        "n A": f"Spots of {a} with a value",
-        "n B": f"Spots of {b} with a value",
-        "why": "Why there is no effect size",
+        "AUC": f"how often a spot of {a} is above one of {b}: 1 always, 0.5 as often as not",
+        "mean A": f"mean over the spots of {a}, {UNIT}",
+        "mean B": f"mean over the spots of {b}, {UNIT}",
+        "n A": f"spots of {a} with a value",
+        "n B": f"spots of {b} with a value",
+        "why": "why there is no effect size",
     }
+    sides = {
+        f"{side} {name}": f"{side.capitalize()}: {words[name]}"
+        for name in SIDES
+        for side in result.sizes
+    }
+    return {"symbol": "The gene; type its first letters to go there", **sides, "id": "Ensembl id"}
 
 
 def _check(

@@ -35,8 +35,9 @@ __all__ = [
 COLUMN = "region"
 UNNAMED = "unnamed"
 _ROLE = "regions"
+# Told apart with any colour vision, none of them as stained tissue is, none that of a ring.
 _PALETTE = (
-    "#e8362d", "#1f5fe0", "#f08c00", "#8e3fd0", "#00a3a3", "#8a5a2b", "#c2188b", "#4d4d4d",
+    "#d55e00", "#0072b2", "#1a1a1a", "#009e73", "#e69f00", "#56b4e9", "#7fd34e", "#003f7d",
 )  # fmt: skip
 _FACE_ALPHA = "26"
 

@@ -30,10 +30,11 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Two groups of spots compared, and the measurement they were compared with."""
+    """Two groups of spots compared, and with what."""
 
     result: RegionGenes
     measured: Measured | None
+    prediction: Prediction | None
 
 
 def score_steps(
@@ -61,7 +62,7 @@ def compare_steps(
     measured = yield from _measured(slide, measured)
     genes = _genes(prediction, measured)
     result = yield from region_genes(slide.name, genes, prediction, measured, a, b)
-    return Compared(result, measured)
+    return Compared(result, measured, prediction)
 
 
 def _measured(slide: Slide, measured: Measured | None) -> Steps[Measured | None]:

@@ -303,6 +303,8 @@ def _text(form: str | None, column: pd.Series) -> Callable[[Any], str]:
         form = form or "{:,}"
     elif column.dtype.kind == "f":
         form = form or "{:.3g}"
+    else:
+        form = None  # words
 
     def text(value: Any) -> str:
         if value is None or value != value:  # NaN
