@@ -11,7 +11,12 @@ import torch
 from napari_umpire.errors import InputError
 from napari_umpire.inference.cache import FeatureCache
 from napari_umpire.inference.slide_status import slide_status, tile_inputs, tiles_of
-from napari_umpire.inference.status_words import describe, protocol_words
+from napari_umpire.inference.status_words import (
+    best_words,
+    describe,
+    protocol_words,
+    trust_words,
+)
 from napari_umpire.models.abmil import Abmil
 from napari_umpire.models.status_config import (
     AbmilConfig,
@@ -126,7 +131,13 @@ def test_the_words_hold_the_answer_its_caveat_and_its_protocol(model, slides):
     status = run(slide_status(model, make_head(model), slides[0]))
     text = describe(status)
     name = ("low", "high")[int(status.probability.argmax())]
-    assert f"{name} with probability {status.probability.max():.2f}" in text
+    assert f"{name}, probability {status.probability.max():.2f} (low " in text
+    sure = replace(status, probability=np.array([0.001, 0.999]))
+    assert best_words(sure) == "high, probability above 0.99"
+    assert trust_words(status.config) == (
+        "The head scored AUC 0.81 on 13 left-out patients; with permuted labels 0.48 (up to 0.55 "
+        "in 2 shuffles). Few patients."
+    )
     assert "no proof" in text
     assert f"{status.n_tiles:,} tiles" in text
     for said in (
@@ -154,4 +165,6 @@ def test_a_slide_that_the_head_was_trained_on_is_no_test_of_it(model, slides):
 def test_many_patients_are_not_called_few_and_no_validation_is_said(model):
     many = replace(SCORES, patients=(200, 237))
     assert "Few patients" not in protocol_words(make_head(model, scores=many).config)
-    assert "never validated" in protocol_words(make_head(model, scores=None).config)
+    assert "Few patients" not in trust_words(make_head(model, scores=many).config)
+    for words in (protocol_words, trust_words):
+        assert "never validated" in words(make_head(model, scores=None).config)

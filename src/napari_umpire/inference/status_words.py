@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 __all__ = [
     "FEW_PATIENTS",
     "answer_words",
+    "best_words",
     "describe",
     "input_words",
     "protocol_words",
     "reading_words",
+    "trust_words",
 ]
 
 FEW_PATIENTS = 30
@@ -39,12 +41,29 @@ def describe(status: SlideStatus) -> str:
 
 def answer_words(status: SlideStatus) -> str:
     """The probability of each class."""
-    names, best = status.config.classes, status.predicted
+    names = status.config.classes
     pairs = [f"{name} {p:.2f}" for name, p in zip(names, status.probability, strict=True)]
-    return (
-        f"{status.slide_name}: {names[best]} with probability {status.probability[best]:.2f} "
-        f"({', '.join(pairs)})."
+    return f"{status.slide_name}: {best_words(status)} ({', '.join(pairs)})."
+
+
+def best_words(status: SlideStatus) -> str:
+    """The most probable class; never with certainty."""
+    best = status.predicted
+    p = float(status.probability[best])
+    number = "above 0.99" if p > 0.99 else f"{p:.2f}"
+    return f"{status.config.classes[best]}, probability {number}"
+
+
+def trust_words(config: StatusConfig) -> str:
+    """The one line that must stand beside every answer."""
+    scores = config.scores
+    if scores is None:
+        return "This head was never validated."
+    words = (
+        f"The head scored AUC {_number(scores.auc)} on {scores.n_patients} left-out patients; "
+        f"with permuted labels {_control(scores.auc_permuted)}."
     )
+    return words + (" Few patients." if min(scores.patients) < FEW_PATIENTS else "")
 
 
 def reading_words(status: SlideStatus) -> str:
@@ -98,7 +117,8 @@ def protocol_words(config: StatusConfig) -> str:
     if scores.auc_permuted and scores.permuted_epochs is not None:
         parts.append(f"The permuted runs had {scores.permuted_epochs} epochs at most.")
     parts.append(
-        "This head itself was then trained on all of these patients, so it has no score of its own."
+        "This head itself was then trained on all of these patients, so it has no score of its "
+        "own. Its probabilities were not calibrated."
     )
     if min(scores.patients) < FEW_PATIENTS:
         parts.append(

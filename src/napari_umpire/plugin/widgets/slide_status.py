@@ -21,10 +21,11 @@ from qtpy.QtWidgets import (
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.status_words import (
-    answer_words,
+    best_words,
     input_words,
     protocol_words,
     reading_words,
+    trust_words,
 )
 from napari_umpire.models.status_config import StatusConfig, list_heads, read_status
 from napari_umpire.plugin.preferences import preferences
@@ -98,6 +99,10 @@ class SlideStatusWidget(QWidget):
         self.cancel = QPushButton("Cancel")
         self.progress = ProgressRow(self.work)
         self.answer = _words()
+        bold = self.answer.font()
+        bold.setBold(True)
+        self.answer.setFont(bold)
+        self.trust = _words()
         self.bars = ProbabilityBars()
         self.attention = QPushButton("Show attention on the slide")
         self.attention.setCheckable(True)
@@ -121,6 +126,7 @@ class SlideStatusWidget(QWidget):
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.answer)
         inside.addWidget(self.bars)
+        inside.addWidget(self.trust)
         inside.addWidget(self.attention)
         inside.addWidget(self.gallery, 1)
         layout = QVBoxLayout(self)
@@ -204,7 +210,9 @@ class SlideStatusWidget(QWidget):
         self._shown = answer
         status = answer.status
         config = status.config
-        self.answer.setText(answer_words(status))
+        self.answer.setText(best_words(status))
+        self.trust.setText(trust_words(config))
+        self.trust.setToolTip(protocol_words(config))
         self.bars.show_values(config.classes, config.colours, status.probability.tolist())
         self.protocol.say(f"{reading_words(status)}\n\n{protocol_words(config)}")
         self.gallery.show_items(
