@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from napari_umpire.plugin.embedding_runs import Embedded, EmbedRequest, embed_st
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
+    from napari_umpire.inference.labelled import LabelledSpots
     from napari_umpire.inference.spot_classes import LinearProbe, ProbeOptions
     from napari_umpire.inference.spot_labels import SpotLabels
     from napari_umpire.plugin.session import Session
@@ -45,7 +46,11 @@ def local_folder(session: Session) -> Path | None:
 
 
 def train_steps(
-    asked: EmbedRequest, labels: dict[str, SpotLabels], name: str, options: ProbeOptions
+    asked: EmbedRequest,
+    labels: dict[str, SpotLabels],
+    name: str,
+    options: ProbeOptions,
+    folder: Path | None = None,
 ) -> Steps[Applied]:
     """Embed the slides where needed, test and train a probe, and give all their spots a class.
 
@@ -55,6 +60,8 @@ def train_steps(
         Of each slide that is asked for.
     name
         Of the probe: what the labels are about.
+    folder
+        Of the model, to say which of the slides it knows already.
 
     Raises
     ------
@@ -72,6 +79,7 @@ def train_steps(
     ]
     yield Progress("Bringing the labelled spots together", 0, 0, "")
     data = gather(slides, asked.kind)
+    data = replace(data, notes=(*data.notes, *_known_slides(data, folder)))
     probe = yield from train_probe(data, name, options)
     return Applied(probe, _apply(probe, done), done)
 
@@ -112,6 +120,27 @@ def save_steps(probe: LinearProbe, folder: Path | None, name: str) -> Steps[Save
         )
     yield Progress("Saving the probe", 0, 0, "")
     return Saved(save_probe(probe, folder, name))
+
+
+def _known_slides(data: LabelledSpots, folder: Path | None) -> tuple[str, ...]:
+    """A sentence where slides of the model's own reference are tested on: it learned from them."""
+    from napari_umpire.inference.reference_format import read_info
+
+    if folder is None or not (folder / "reference").is_dir():
+        return ()
+    info = read_info(folder / "reference")
+    if info.model_digest != data.model_digest:
+        return ()
+    digests = {slide.digest for slide in info.slides}
+    known = [
+        name
+        for name, digest in zip(data.slide_names, data.slide_digests, strict=True)
+        if digest in digests
+    ]
+    if not known:
+        return ()
+    said = f"The model has {', '.join(known)} in its reference, and was most likely trained on it: "
+    return (f"{said}held out from the probe, that is not new to the model.",)
 
 
 def _apply(probe: LinearProbe, done: Embedded) -> dict[str, SpotLabels]:

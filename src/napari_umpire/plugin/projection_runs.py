@@ -98,8 +98,10 @@ def gene_colours(session: Session, projection: Projection) -> GeneColours | None
     codes = np.where(there, np.round(scaled * (_LEVELS - 1)), -1).astype(np.int64)
     # Of a difference 0 need not be the middle of these limits, so the plain palette serves all.
     colours = palette_colormap("expression").map(np.linspace(0, 1, _LEVELS))
+    without = [name for name in projection.slide_names if name not in per_slide]
+    grey = f" Grey, as it is not known there: {', '.join(without)}." if without else ""
     words = (
         f"{title} ({' and '.join(sorted(kinds))}): {low:.2f} to {high:.2f} {UNIT}, 1st to 99th "
-        "percentile of the points."
+        f"percentile of the points.{grey}"
     )
     return GeneColours(codes, np.round(colours[:, :3] * 255).astype(np.uint8), (low, high), words)

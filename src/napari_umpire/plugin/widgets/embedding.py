@@ -87,6 +87,7 @@ class EmbeddingWidget(QWidget):
         listen(self, session.view_changed, self._on_gene)
         listen(self, session.values_changed, self._on_gene)
         listen(self, session.selection_changed, self._highlight)
+        listen(self, session.spot_changed, self._highlight)
         self._on_slides()
 
     def sizeHint(self) -> QSize:
@@ -340,7 +341,9 @@ class EmbeddingWidget(QWidget):
             return
         selection = self._session.selection
         points = self.projection.points_of(selection)
-        self.plot.highlight(points)
+        spot = self._session.spot
+        asked = {} if spot is None else {spot[0]: np.array([spot[1]])}
+        self.plot.highlight(points, self.projection.points_of(asked))
         said = ", ".join(f"{len(rows):,} of {name}" for name, rows in selection.items())
         total = sum(map(len, selection.values()))
         hidden = f" {total - len(points):,} of them are not in the picture." * (total > len(points))

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LassoPlot"]
 
-_SELECTED = "#ff2fd0"
-_NONE = (150, 150, 150, 90)
+# Between the lightest and the darkest class, and without hue: every colour reads on it.
+_BACKGROUND = "#a8a4ab"
+_SELECTED, _ASKED = "#ffffff", "#ff2fd0"
+_NONE = (70, 70, 70, 60)
 _FEW = 2_000
 
 
@@ -34,7 +36,7 @@ class LassoPlot(pg.PlotWidget):
     clicked = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, viewBox=_LassoBox(self), background="#22252d")
+        super().__init__(parent, viewBox=_LassoBox(self), background=_BACKGROUND)
         self.hideAxis("left")
         self.hideAxis("bottom")
         self.setAspectLocked(True)
@@ -43,9 +45,11 @@ class LassoPlot(pg.PlotWidget):
         self.selected = pg.ScatterPlotItem(
             pen=pg.mkPen(_SELECTED, width=1.6), brush=None, size=8, pxMode=True
         )
-        self.selected.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
-        self.rope = pg.PlotCurveItem(pen=pg.mkPen(_SELECTED, width=1.5))
-        for item in (self.points, self.selected, self.rope):
+        self.asked = pg.ScatterPlotItem(
+            pen=pg.mkPen(_ASKED, width=2.5), brush=None, size=13, pxMode=True
+        )
+        self.rope = pg.PlotCurveItem(pen=pg.mkPen(_ASKED, width=1.5))
+        for item in (self.points, self.selected, self.asked, self.rope):
             self.addItem(item)
         self.points.sigClicked.connect(self._on_clicked)
         self.xy = np.zeros((0, 2))
@@ -57,8 +61,8 @@ class LassoPlot(pg.PlotWidget):
         self.points.setData(
             x=self.xy[:, 0], y=self.xy[:, 1], size=size, brush=pg.mkBrush(*_NONE), pen=None
         )
-        self.selected.setData([], [])
-        self.rope.setData([], [])
+        for item in (self.selected, self.asked, self.rope):
+            item.setData([], [])
         self.autoRange()
 
     def colour_by(self, codes: np.ndarray, rgb: np.ndarray) -> None:
@@ -78,9 +82,10 @@ class LassoPlot(pg.PlotWidget):
         if len(self.xy):
             self.points.setBrush(brushes[codes].tolist())
 
-    def highlight(self, points: np.ndarray) -> None:
-        """Put rings around some points, (m,) int."""
-        self.selected.setData(x=self.xy[points, 0], y=self.xy[points, 1])
+    def highlight(self, selected: np.ndarray, asked: np.ndarray) -> None:
+        """Put rings around the selected points and the one that was asked about, (m,) int each."""
+        self.selected.setData(x=self.xy[selected, 0], y=self.xy[selected, 1])
+        self.asked.setData(x=self.xy[asked, 0], y=self.xy[asked, 1])
 
     def _on_clicked(self, _item: Any, points: Any, event: Any) -> None:
         if len(points):

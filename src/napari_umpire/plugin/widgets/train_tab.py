@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_umpire.inference.spot_classes import ProbeOptions
-from napari_umpire.plugin.class_runs import Applied, train_steps
+from napari_umpire.plugin.class_runs import Applied, local_folder, train_steps
 from napari_umpire.plugin.embedding_runs import keep, request
 from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.widgets.listening import listen
@@ -166,7 +166,8 @@ class TrainTab(QWidget):
         )
         labels = {key: self._session.slides[key].labels[name] for key in ticked}
         options = ProbeOptions(c=self.c.currentData(), balanced=self.balanced.isChecked())
-        self.work.start(partial(train_steps, asked, labels, name, options))
+        folder = local_folder(self._session)
+        self.work.start(partial(train_steps, asked, labels, name, options, folder))
         self._update_button()
 
     def _on_trained(self, done: Applied) -> None:
