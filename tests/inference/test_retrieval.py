@@ -211,7 +211,8 @@ def test_genes_of_a_patch_against_the_dense_prediction(prediction, parts, agains
         masked = np.where(known, values.astype(float), np.nan)
         mean, sd = np.nanmean(masked, axis=0), np.nanstd(masked, axis=0)
     table = run(genes_of_patch_steps(prediction, 6, run(usual_steps(prediction, against))))
-    expected = pd.Series((maps[6] - mean) / sd, index=names)
+    enough = (mean >= 0.1) | (maps[6] >= 0.5)
+    expected = pd.Series(np.where(enough, (maps[6] - mean) / sd, np.nan), index=names)
     np.testing.assert_allclose(table["z"], expected[table.index], atol=1e-4)
     np.testing.assert_allclose(
         table["predicted"], pd.Series(maps[6], index=names)[table.index], atol=1e-5
@@ -219,6 +220,21 @@ def test_genes_of_a_patch_against_the_dense_prediction(prediction, parts, agains
     z = table["z"].dropna().to_numpy()
     assert (np.diff(z) <= 0).all()
     assert set(table.index) == set(names)
+
+
+def test_a_gene_that_is_hardly_there_has_no_z(tmp_path, prediction):
+    """One count in one reference: two standard deviations, and nothing to see."""
+    part = make_part(0, "F", 210, ["G0", "G1"], density=1.0)
+    values = part.expression.toarray()
+    values[:, 0] = 0
+    values[prediction.indices[6, 0], 0] = 0.3
+    part = dataclasses.replace(part, expression=sp.csr_matrix(values))
+    faint = ReferenceDatabase.build(tmp_path / "r", [part], model_digest="m")
+    changed = dataclasses.replace(prediction, reference=faint)
+    table = run(genes_of_patch_steps(changed, 6, run(usual_steps(changed, "slide"))))
+    assert 0 < table.loc["G0", "predicted"] < 0.5
+    assert np.isnan(table.loc["G0", "z"])
+    assert np.isfinite(table.loc["G1", "z"])
 
 
 def test_a_gene_that_does_not_vary_has_no_z(prediction):

@@ -15,13 +15,23 @@ if TYPE_CHECKING:
     from napari_umpire.inference.prediction import Prediction
     from napari_umpire.progress import Steps
 
-__all__ = ["USUAL", "Against", "Usual", "genes_of_patch_steps", "usual_steps"]
+__all__ = [
+    "LEAST_HERE",
+    "LEAST_USUAL",
+    "USUAL",
+    "Against",
+    "Usual",
+    "genes_of_patch_steps",
+    "usual_steps",
+]
 
 Against = Literal["slide", "reference"]
 USUAL: dict[Against, str] = {
     "slide": "mean and standard deviation of the predicted values over this slide's spots",
     "reference": "mean and standard deviation of the measured values over the reference spots",
 }
+LEAST_USUAL, LEAST_HERE = 0.1, 0.5
+"""log1p CP10k: of a gene that is below both, one count in one reference would make the z."""
 _CONSTANT = 1e-6
 
 
@@ -77,7 +87,8 @@ def genes_of_patch_steps(prediction: Prediction, row: int, usual: Usual) -> Step
     Returns
     -------
     Index = the prediction's gene key; columns ``gene``, ``z``: (predicted - mean) / sd, NaN for a
-    gene that does not vary or is not predicted there; ``predicted``, ``usual``: log1p CP10k.
+    gene that does not vary, is not predicted there, or is below `LEAST_USUAL` as a rule and below
+    `LEAST_HERE` here; ``predicted``, ``usual``: log1p CP10k.
     """
     keys = list(prediction.genes.index)
     value = np.empty(len(keys))
@@ -86,8 +97,9 @@ def genes_of_patch_steps(prediction: Prediction, row: int, usual: Usual) -> Step
         yield Progress("Reading the genes of the patch", part.start, len(keys), "genes")
         value[part] = predicted.block(keys[part])[0]
     varies = usual.sd > _CONSTANT * np.maximum(1.0, np.abs(usual.mean))
+    enough = (usual.mean >= LEAST_USUAL) | (value >= LEAST_HERE)
     z = np.full(len(keys), np.nan)
-    np.divide(value - usual.mean, usual.sd, out=z, where=varies)
+    np.divide(value - usual.mean, usual.sd, out=z, where=varies & enough)
     symbols = prediction.genes["symbol"].astype(str).to_numpy()
     frame = pd.DataFrame(
         {

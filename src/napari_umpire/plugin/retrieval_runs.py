@@ -79,12 +79,12 @@ class Found:
     measured: Measured | None
 
     def describe(self) -> str:
-        """What was asked, how close the closest are, whether it means anything."""
-        parts = [self.ask.said, self.retrieved.describe()]
-        if self.control is not None:
-            parts.append(self.control.describe())
-        elif self.ask.genes:
-            parts.append("Control: none, because this slide has no measured counts of it.")
+        """Whether it means anything, what was asked, how close the closest are."""
+        control = "" if self.control is None else self.control.describe()
+        if self.ask.genes and not control:
+            control = "Control: none, because this slide has no measured counts of it."
+        # Whether it means anything comes first; how it was made can be scrolled to.
+        parts = [control, self.ask.said, self.retrieved.describe()]
         return "\n".join(part for part in parts if part)
 
 
@@ -216,7 +216,7 @@ def found_map(found: Found, slide_name: str) -> SpotMap:
     """The heat map of an answer."""
     return SpotMap(
         MAP_KEY,
-        f"close to {found.retrieved.query.title}, cosine: {slide_name}",
+        f"close to {found.retrieved.query.title}: {slide_name}",
         values=found.retrieved.similarity,
         unit="cosine",
         palette="attention",

@@ -47,6 +47,7 @@ class SpotMarks:
             session.values_changed,
             session.gene_changed,
             session.view_changed,
+            session.maps_changed,
         ):
             signal.connect(self.refresh)
         if session.viewer is not None:
@@ -83,6 +84,8 @@ class SpotMarks:
             _add(viewer, layer)
         elif layer is not None:
             _place(layer, state, role, rows)
+            if len(rows) and not self._pane_rings:
+                _raise(viewer, layer)
 
     # -- two panes ------------------------------------------------------------------------
 
@@ -165,6 +168,15 @@ def _add(viewer: Viewer, layer: Points, place: int | None = None) -> None:
     if place is not None and viewer.layers.index(layer) != place:
         viewer.layers.move(viewer.layers.index(layer), place)
     viewer.layers.selection.active = active
+
+
+def _raise(viewer: Viewer, layer: Points) -> None:
+    """Put a ring above the maps that were added after it; the user's own layers may cover it."""
+    above = viewer.layers[viewer.layers.index(layer) + 1 :]
+    if any(KEY in other.metadata and other.metadata[KEY]["role"] not in _ROLES for other in above):
+        active = viewer.layers.selection.active
+        viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+        viewer.layers.selection.active = active
 
 
 def _place(layer: Points, state: SlideState | None, role: str, rows: np.ndarray) -> None:

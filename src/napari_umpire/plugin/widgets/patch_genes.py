@@ -6,10 +6,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_umpire.genes.normalise import UNIT
-from napari_umpire.inference.patch_genes import USUAL, Usual, genes_of_patch_steps, usual_steps
+from napari_umpire.inference.patch_genes import (
+    LEAST_HERE,
+    LEAST_USUAL,
+    USUAL,
+    Usual,
+    genes_of_patch_steps,
+    usual_steps,
+)
 from napari_umpire.plugin.widgets.frame_table import FrameView
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.progress_row import ProgressRow
@@ -43,6 +58,7 @@ class PatchGenes(QWidget):
             last = self.against.count() - 1
             self.against.setItemData(last, words, Qt.ItemDataRole.ToolTipRole)
         self.against.setToolTip("What the predicted value is compared with")
+        self.against.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.ask = QPushButton("Find its genes")
         self.words = QLabel()
         self.words.setWordWrap(True)
@@ -110,7 +126,8 @@ class PatchGenes(QWidget):
         self._usual = (prediction, usual)
         spot = prediction.spots.index[row]
         self.words.setText(
-            f"Spot {spot}: z = (predicted - mean) / sd, {UNIT}, against {USUAL[usual.against]}."
+            f"Spot {spot}: z = (predicted - mean) / sd, {UNIT}, against {USUAL[usual.against]}. "
+            f"Genes below {LEAST_USUAL:g} as a rule and below {LEAST_HERE:g} here have no z."
         )
         tips = {
             "z": "How far the predicted value lies above what is usual, in standard deviations",

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QSizePolicy,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -89,6 +90,7 @@ class RetrieveWidget(QWidget):
         for kind, words in ASKS.items():
             self.kind.addItem(words, kind)
         self.kind.setToolTip("What the patches are to lie close to")
+        self.kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.line = GeneLine()
         self.list = QPlainTextEdit()
         self.list.setPlaceholderText("paste genes: symbols, aliases or Ensembl ids")
@@ -98,14 +100,14 @@ class RetrieveWidget(QWidget):
         self.subject.setWordWrap(True)
         self.run, self.cancel = QPushButton("Run"), QPushButton("Cancel")
         self.progress = ProgressRow(self.work)
-        self.words = LongWords(5)
+        self.words = LongWords(7)
         self.here = RetrievedSpots("Go to the spot: double click or Enter")
         self.there = RetrievedSpots("Go to the spot where its slide is open: double click or Enter")
         self.genes = PatchGenes(self._session)
         search = QWidget()
         self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.addRow("Close to", self.kind)
+        self._form.addRow("Like", self.kind)
         self._form.addRow("Gene", self.line)
         self._form.addRow("Genes", self.list)
         self._form.addRow(self.subject)
