@@ -222,3 +222,11 @@ def test_a_map_of_five_thousand_spots_takes_a_few_ms(tmp_path):
         big.gene_map("G1")
         times.append(time.perf_counter() - start)
     assert min(times) < 0.02  # the least of ten; on a quiet machine 0.5 ms
+
+
+def test_it_says_what_it_is_in_one_line(prediction):
+    similarity = f"{prediction.similarity.mean():.2f}"
+    assert repr(prediction) == (
+        f"<Prediction of {prediction.slide_name!r}: {prediction.n_spots} spots, "
+        f"{len(prediction.genes)} genes, K={prediction.k}, mean similarity {similarity}>"
+    )

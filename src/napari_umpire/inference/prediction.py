@@ -104,7 +104,7 @@ class GenePrediction(ABC):
         return to_table(self, genes, std=std)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction(GenePrediction):
     """Each spot as a weighted mean of its K most similar references.
 
@@ -137,6 +137,12 @@ class Prediction(GenePrediction):
             raise ValueError(f"indices {shape} do not fit {len(self.spots)} spots")
         if self.similarity.shape != shape or self.weight.shape != shape:
             raise ValueError(f"{self.similarity.shape}, {self.weight.shape} and {shape} differ")
+
+    def __repr__(self) -> str:
+        return (
+            f"<Prediction of {self.slide_name!r}: {self.n_spots:,} spots, {len(self.genes):,} "
+            f"genes, K={self.k}, mean similarity {float(self.similarity.mean()):.2f}>"
+        )
 
     @property
     def genes(self) -> pd.DataFrame:
