@@ -247,3 +247,17 @@ def test_left_out_patients_are_told_apart_and_shuffled_labels_are_not(tmp_path):
 def test_settings_that_cannot_be_are_refused(change, said):
     with pytest.raises(InputError, match=said):
         check_settings(settings(**change))
+
+
+def test_the_recipe_is_what_the_paper_says():
+    from umpire_training.cli import parse
+
+    given = ["--model", "m", "--slides", "a", "--labels", "l.csv", "--output", "o"]
+    options = parse("mil", ["--config", "mil", *given])
+    # Section 4.5 and appendix B.2: 256 px at 20x, Adam 5e-4, 50 epochs, patience 5, five folds.
+    assert (options.tiles.field_um, options.tiles.pitch_um) == (128, 128)
+    assert (options.optim.lr, options.trainer.epochs, options.trainer.patience) == (5e-4, 50, 5)
+    assert (options.validation.folds, options.trainer.batch_size) == (5, 1)
+    # The verb does the same without its recipe.
+    assert options == parse("mil", given)
+    check_settings(options)
