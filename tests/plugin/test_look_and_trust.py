@@ -357,14 +357,14 @@ def test_spots_out_of_the_reference_are_veiled_and_counted(dock, slide, predicti
     qtbot.waitUntil(lambda: session.shown_map == OUT, timeout=20_000)
     (calibration,) = session.calibrations.values()
     low = prediction.mean_similarity < np.quantile(calibration.similarity, 0.05)
-    np.testing.assert_array_equal(values_of(shown_layer(viewer))[:, 3] > 0, low)
+    np.testing.assert_array_equal(values_of(shown_layer(viewer))[:, 3] == 255, low)
     said = widget.trust.words.text()
     assert said.startswith(f"{low.sum():,} of {slide.n_spots:,} spots look")
     assert "images against genes, of other slides only, mean of K = 20" in said
     widget.trust.quantile.setValue(40.0)
     more = prediction.mean_similarity < np.quantile(calibration.similarity, 0.4)
     assert 0 < more.sum() < slide.n_spots
-    np.testing.assert_array_equal(values_of(shown_layer(viewer))[:, 3] > 0, more)
+    np.testing.assert_array_equal(values_of(shown_layer(viewer))[:, 3] == 255, more)
     assert f"{more.sum():,} of" in shown_layer(viewer).name
     session.set_prediction(slide.name, prediction)
     assert OUT in session.current.maps, "the same prediction"

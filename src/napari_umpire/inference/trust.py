@@ -78,6 +78,11 @@ class Calibration:
                 "One slide resembles itself more than another would: spots of a new slide fall "
                 "below the bound more easily."
             )
+        if self.left_out == "slide":
+            said.append(
+                "A spot of a new slide may choose among all slides, these could not choose their "
+                "own: the bound is a little low."
+            )
         said.append(
             "Where the model was trained on these slides they lie closer than new ones do: some "
             "more than that share is no alarm."

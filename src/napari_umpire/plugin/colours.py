@@ -47,14 +47,15 @@ _DIFFERENCE = np.array(
     ]
 )
 
-# Grey for what nothing is known of, over violet to white: confidence is no expression.
+# Dark grey for what nothing is known of, over cyan, the opposite of eosin, to white: confidence is
+# no expression.
 _CONFIDENCE = np.array(
     [
-        (0.160, 0.160, 0.180, 1.0),
-        (0.260, 0.220, 0.420, 1.0),
-        (0.380, 0.360, 0.680, 1.0),
-        (0.580, 0.600, 0.860, 1.0),
-        (0.900, 0.920, 1.000, 1.0),
+        (0.130, 0.130, 0.140, 1.0),
+        (0.160, 0.270, 0.290, 1.0),
+        (0.240, 0.460, 0.490, 1.0),
+        (0.480, 0.710, 0.730, 1.0),
+        (0.920, 1.000, 1.000, 1.0),
     ]
 )
 # Black body: what a model looked at glows.

@@ -34,7 +34,10 @@ class FadedMap:
         self.layer = spot_layer(state.slide, state.raster, picture, role="faded", colormap=None)
         self.layer.name_overlay.visible = False
         self.layer.visible = base.visible
+        active = viewer.layers.selection.active
         viewer.layers.insert(viewer.layers.index(base) + 1, self.layer)
+        # The controls that the user sees stay those of the layer with the colour bar.
+        viewer.layers.selection.active = active
         base.opacity = 0.0
         for event in ("contrast_limits", "colormap", "gamma"):
             getattr(base.events, event).connect(self._draw)

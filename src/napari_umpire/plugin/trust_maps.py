@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.inference.spot_labels import UNLABELLED, SpotLabels
+from napari_umpire.inference.spot_labels import SpotLabels
 from napari_umpire.plugin.spot_map import SpotMap
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ __all__ = ["OUT", "SIMILARITY", "in_reference_words", "out_map", "similarity_map
 
 SIMILARITY = "similarity"
 OUT = "out of reference"
-_VEIL = "#3c3c42"
+_COLOURS = ("#ff7a00", "#f4f4f4")
+"""Orange, which H&E has nowhere; a breath of white over the others: they were asked too."""
+_FAINT = 0.3
 
 
 def similarity_map(state: SlideState) -> SpotMap:
@@ -33,14 +35,14 @@ def similarity_map(state: SlideState) -> SpotMap:
 
 
 def out_map(state: SlideState, out: OutOfReference) -> SpotMap:
-    """A dark veil over the spots that look like nothing in the reference; the others are clear."""
-    codes = np.where(out.mask, 0, UNLABELLED).astype(np.int64)
-    labels = SpotLabels(OUT, codes, ("like nothing in the reference",), (_VEIL,))
+    """Spots that look like nothing in the reference; the others are nearly clear."""
+    codes = np.where(out.mask, 0, 1).astype(np.int64)
+    labels = SpotLabels(OUT, codes, ("like nothing in the reference", "like some of it"), _COLOURS)
     title = (
         f"{int(out.mask.sum()):,} of {len(out.mask):,} spots out of the reference: "
         f"{state.slide.name}"
     )
-    return SpotMap(OUT, title, labels=labels)
+    return SpotMap(OUT, title, labels=labels, opacity=np.where(out.mask, 1.0, _FAINT))
 
 
 def in_reference_words(state: SlideState) -> str:

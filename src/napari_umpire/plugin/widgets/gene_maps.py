@@ -6,14 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QFormLayout,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.ranges import RangeChoice
 
 __all__ = ["GeneMapsWidget"]
+
+_TABS_PX = 225
 
 _TIPS: dict[Kind, str] = {
     "predicted": "Weighted mean over the reference spots that look most like a spot",
@@ -120,12 +124,15 @@ class GeneMapsWidget(QWidget):
             ("Trust", self.trust, "Where the reference can say little"),
         )
         for title, page, tip in pages:
-            inside = QWidget()
-            margins = QVBoxLayout(inside)
-            margins.setContentsMargins(4, 6, 4, 2)
-            margins.addWidget(page)
+            inside = QScrollArea()
+            inside.setWidget(page)
+            inside.setWidgetResizable(True)
+            inside.setFrameShape(QFrame.Shape.NoFrame)
+            inside.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             self.tabs.addTab(inside, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        # Of one height: the list of genes must not jump with the words of a page.
+        self.tabs.setFixedHeight(_TABS_PX)
         self.words = QLabel()
         self.words.setWordWrap(True)
         form = QFormLayout()
@@ -175,9 +182,10 @@ class GeneMapsWidget(QWidget):
         self.range.set_choice(session.range)
         self.look.set_look(session.look)
         self.search.set_gene(session.gene)
-        self.words.setText(
-            gene_words(state, session.gene, kind or "predicted", reading=self.work.running)
-        )
+        words = gene_words(state, session.gene, kind or "predicted", reading=self.work.running)
+        if state is not None and session.shown_map in state.maps:
+            words = "Another map is shown now; a gene or one of these buttons shows the gene again."
+        self.words.setText(words)
         self.look.words.setText(look_words(state, session.look))
         values = None
         if state is not None and session.gene is not None and kind is not None:

@@ -82,7 +82,7 @@ class ListBox(QWidget):
         under.addWidget(self.show_score)
         under.addWidget(self.drop)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(4, 6, 4, 2)
         layout.setSpacing(4)
         layout.addWidget(self.text)
         layout.addLayout(top)

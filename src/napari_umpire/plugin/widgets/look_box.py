@@ -34,7 +34,7 @@ class LookBox(QWidget):
         self.words = QLabel()
         self.words.setWordWrap(True)
         form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
+        form.setContentsMargins(4, 6, 4, 2)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Colormap", self.colormap)
         form.addRow("Opacity", self.opacity)

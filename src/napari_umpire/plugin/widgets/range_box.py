@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -84,13 +85,14 @@ class RangeBox(QWidget):
         line.addWidget(self.high)
         self.held = QLabel()
         self.stack = QStackedWidget()
+        self.stack.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for page in (QWidget(), self.percentiles, absolute, self.held):
             self.stack.addWidget(page)
         top = QHBoxLayout()
         top.addWidget(self.mode)
         top.addWidget(self.stack, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(4, 6, 4, 2)
         layout.setSpacing(4)
         buttons = QHBoxLayout()
         for button in (self.variable, self.fixed, self.lock):

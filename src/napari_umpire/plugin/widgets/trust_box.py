@@ -58,6 +58,7 @@ class TrustBox(QWidget):
         self.cancel.setVisible(False)
         self.progress = ProgressRow(self.work)
         self.progress.text.setMinimumHeight(0)
+        self.progress.setVisible(False)
         self.words = QLabel()
         self.words.setWordWrap(True)
         top, under = QHBoxLayout(), QHBoxLayout()
@@ -68,7 +69,7 @@ class TrustBox(QWidget):
         under.addStretch()
         under.addWidget(self.cancel)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(4, 6, 4, 2)
         layout.setSpacing(4)
         layout.addLayout(top)
         layout.addLayout(under)
@@ -135,9 +136,8 @@ class TrustBox(QWidget):
                 found,
                 self.quantile.value() / 100,
             )
-            self.words.setToolTip(found.describe())
-            said = f"{out.describe()} {found.describe()} {said}"
-        self.words.setText(said.strip())
+            said = "\n\n".join(part for part in (out.describe(), said, found.describe()) if part)
+        self.words.setText(said)
 
     # -- what the controls do -------------------------------------------------------------
 
@@ -158,6 +158,7 @@ class TrustBox(QWidget):
         elif found is not None and not self.work.running:
             self._asked = (found.reference.digest, found.k)
             self.cancel.setVisible(True)
+            self.progress.setVisible(True)
             self.progress.begin("Asking the reference about its own spots…")
             self.work.start(partial(calibrate, found.reference, found.k))
         self._update()
@@ -177,7 +178,7 @@ class TrustBox(QWidget):
     def _on_calibrated(self, calibration: Calibration) -> None:
         assert self._asked is not None
         self._session.calibrations[self._asked] = calibration
-        self.progress.say("")
+        self.progress.setVisible(False)
         self._show_out()
 
     def _on_cancelled(self) -> None:
