@@ -126,3 +126,17 @@ def test_regions_stay_on_the_tissue_when_the_scale_becomes_known(open_viewer, sl
     np.testing.assert_allclose(layer.data_to_world(quarter[0]), quarter[0] * slide.mpp)
     np.testing.assert_array_equal(region_rows(session.current, layer)["A"], before)
     np.testing.assert_array_equal(before, in_box(slide.yx, quarter))
+
+
+def test_a_map_made_later_lies_under_what_was_drawn(open_viewer, slide, measured):
+    viewer = open_viewer(slide, show=False)
+    session = session_of(viewer)
+    layer = region_layer(session, ["A"])
+    viewer.layers.selection.active = layer
+    draw(layer, "A")
+    session.set_measured(slide.name, measured)
+    session.set_gene(measured.genes.index[0])
+    map_layer = session.display.layer("measured")
+    order = list(viewer.layers)
+    assert order.index(session.current.image) < order.index(map_layer) < order.index(layer)
+    assert viewer.layers.selection.active is layer, "it is being drawn on"

@@ -69,30 +69,33 @@ class RegionGenes:
     def describe(self) -> str:
         """What was compared, and what the numbers do not say, a line each."""
         lines = [f"{self.a} against {self.b} on {self.slide}, {len(self.frame):,} genes, {UNIT}."]
-        for side, (n_a, n_b) in self.sizes.items():
-            line = f"{side.capitalize()}: {n_a:,} spots of {self.a}, {n_b:,} of {self.b}"
-            if side == "measured" and any(self.left_out):
-                line += (
-                    f"; {self.left_out[0]:,} and {self.left_out[1]:,} more have fewer than "
-                    f"{MIN_GENES} genes and are left out"
-                )
-            lines.append(line + ".")
+        lines += [self._sizes(side) for side in self.sizes]
         if "measured" not in self.sizes:
             lines.append("Nothing was measured on this slide.")
         if "predicted" not in self.sizes:
             lines.append("Nothing was predicted for this slide yet.")
         if self.shared:
             lines.append(f"{self.shared:,} spots lie in both, and count in both.")
-        for side in self.sizes:
-            none = int((self.frame[f"{side} why"] != "").sum())
-            reasons = self.frame.loc[self.frame[f"{side} why"] != "", f"{side} why"]
-            if none:
-                said = ", ".join(f"{c:,} {r}" for r, c in reasons.value_counts().items())
-                lines.append(f"{side.capitalize()}, without effect size: {said}.")
         lines.append(NOT_INDEPENDENT)
         if "predicted" in self.sizes:
             lines.append(SMOOTH)
+        for side in self.sizes:
+            why = self.frame[f"{side} why"]
+            reasons = why[why != ""].value_counts()
+            if len(reasons):
+                said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+                lines.append(f"{side.capitalize()}, genes without effect size: {said}.")
         return "\n".join(lines)
+
+    def _sizes(self, side: str) -> str:
+        n_a, n_b = self.sizes[side]
+        line = f"{side.capitalize()}: {n_a:,} spots of {self.a}, {n_b:,} of {self.b}"
+        if side == "measured" and any(self.left_out):
+            line += (
+                f"; {self.left_out[0]:,} and {self.left_out[1]:,} more have fewer than "
+                f"{MIN_GENES} genes and are left out"
+            )
+        return f"{line}."
 
 
 def region_genes(

@@ -9,7 +9,7 @@ from napari_umpire.plugin.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
 from napari_umpire.plugin.drawing import find_region_layer, place_regions
 from napari_umpire.plugin.faded import FadedMap
-from napari_umpire.plugin.layers import Kind, gene_layer, placement, show_values
+from napari_umpire.plugin.layers import Kind, add_below_marks, gene_layer, placement, show_values
 from napari_umpire.plugin.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.ranges import display_range
 
@@ -25,6 +25,8 @@ __all__ = ["GeneDisplay"]
 
 _SHARED: tuple[Kind, ...] = ("predicted", "measured")
 """Kinds that get one range where that is wanted."""
+_TITLE_PT = (12, 8)
+"""Of one pane, of two: the unit must not be cut off."""
 
 
 class GeneDisplay:
@@ -162,6 +164,7 @@ class GeneDisplay:
             pool = [have[other] for other in _SHARED if other in have]
         prediction = None if kind == "measured" else state.prediction
         layer, look = self._map(viewer, state, kind), self._session.look
+        layer.name_overlay.font_size = _TITLE_PT[self._wants_beside(state)]
         if self._looks.get(layer) != look:  # colours that the user gave this layer stay till then
             self._looks[layer] = look
             layer.colormap = gene_colormap(kind, look)
@@ -182,7 +185,7 @@ class GeneDisplay:
             layer = gene_layer(state.slide, state.raster, kind)
             layer.visible = False
             self._maps[state, kind] = layer
-            viewer.add_layer(layer)
+            add_below_marks(viewer, layer)
         return layer
 
     def _show_slide(self, state: SlideState | None) -> None:

@@ -164,7 +164,7 @@ def _new_layer(state: SlideState) -> Shapes:
         ndim=2,
         features=pd.DataFrame({COLUMN: pd.Series([], dtype=object)}),
         feature_defaults={COLUMN: "A"},
-        edge_width=max(1.0, state.raster.diameter * 0.12),
+        edge_width=max(1.0, state.raster.diameter * 0.2),
         opacity=1.0,
         name=f"Regions: {state.name}",
         text={"string": "{region}", "size": 16, "color": "black", "anchor": "upper_left"},

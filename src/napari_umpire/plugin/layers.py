@@ -16,6 +16,7 @@ from napari_umpire.plugin.colours import gene_colormap, palette_colormap
 from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
+    from napari import Viewer
     from napari.layers import Image
     from napari.utils import Colormap
 
@@ -26,6 +27,7 @@ __all__ = [
     "KEY",
     "KINDS",
     "Kind",
+    "add_below_marks",
     "gene_colormap",
     "gene_layer",
     "palette_colormap",
@@ -120,6 +122,23 @@ def spot_layer(
     layer.name_overlay.box = True
     layer.name_overlay.font_size = 12
     return layer
+
+
+def add_below_marks(viewer: Viewer, layer: Image) -> None:
+    """Add a map under what is drawn over the slide: outlines and rings must stay in sight.
+
+    A layer that is being drawn on stays the active one.
+    """
+    from napari.layers import Points, Shapes
+
+    active = viewer.layers.selection.active
+    busy = active is not None and str(getattr(active, "mode", "pan_zoom")) != "pan_zoom"
+    place = next((i for i, v in enumerate(viewer.layers) if isinstance(v, Points | Shapes)), None)
+    viewer.add_layer(layer)
+    if place is not None:
+        viewer.layers.move(len(viewer.layers) - 1, place)
+    if busy:
+        viewer.layers.selection.active = active
 
 
 def gene_layer(slide: Slide, raster: SpotRaster, kind: Kind) -> Image:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_umpire.plugin.layers import KEY, palette_colormap, spot_layer
+from napari_umpire.plugin.layers import KEY, add_below_marks, palette_colormap, spot_layer
 from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class MapDisplay:
         if before is None:
             layer = _new_layer(state, spot_map)
             self._layers[state, shown] = (spot_map, layer)
-            viewer.add_layer(layer)
+            add_below_marks(viewer, layer)
         elif before[0] is not spot_map:
             layer = before[1]
             self._layers[state, shown] = (spot_map, layer)

@@ -199,6 +199,7 @@ class FrameView(QTableView):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # or Qt asks every row
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         columns.setResizeContentsPrecision(60)
+        columns.setStyleSheet("QHeaderView::section { padding: 2px 4px; }")  # napari's is wide
         columns.setHighlightSections(False)
         columns.setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)

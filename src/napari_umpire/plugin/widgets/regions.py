@@ -128,7 +128,7 @@ class RegionsWidget(QWidget):
             self.tools.addButton(button)
             tools.addWidget(button)
         self.counts = LongWords(2)
-        self.counts.setMaximumHeight(5 * self.fontMetrics().lineSpacing())
+        self.counts.setFixedHeight(int(3.4 * self.fontMetrics().lineSpacing()))
         self.run = QPushButton("Compare A with B")
         self.cancel = QPushButton("Cancel")
         self.save = QPushButton("Save CSV…")
