@@ -42,7 +42,8 @@ def pixels(figure, tmp_path):
     from PIL import Image
 
     (path,) = write_figure(figure, [tmp_path / "figure.png"], DPI)
-    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
 
 
 def axes_of(figure, label):
