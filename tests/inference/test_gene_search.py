@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -78,6 +79,30 @@ def test_the_limit_and_empty_text(index):
 def test_a_gene_is_listed_once(index):
     keys = [hit.key for hit in index.search("e")]
     assert len(keys) == len(set(keys))
+
+
+def test_hits_are_those_of_a_loop_over_all_names():
+    rng = np.random.default_rng(4)
+    symbols = ["".join(rng.choice(list("ABC1"), rng.integers(1, 6))) for _ in range(300)]
+    genes = pd.DataFrame(
+        {"symbol": symbols, "id": [f"ENSG{i:03d}" for i in range(300)]},
+        index=[f"key{i}" for i in range(300)],
+    )
+    index = GeneIndex(genes)
+    names = [
+        (name.lower(), order, name, key)
+        for key, symbol, gene_id in zip(genes.index, symbols, genes["id"], strict=True)
+        for order, name in enumerate((symbol, gene_id, key))
+    ]
+    for text in ("a", "ab", "abc", "1", "1a", "ensg", "key1", "b1b", "nothing", "c\nc", "c"):
+        found = {}
+        for rank in range(3):
+            for low, _, _, key in sorted(names, key=lambda n: (len(n[0]), *n)):
+                place = 2 if not low.startswith(text) else int(low != text)
+                if text in low and place == rank:
+                    found.setdefault(key, None)
+        for limit in (3, 50, 1000):
+            assert [hit.key for hit in index.search(text, limit)] == list(found)[:limit]
 
 
 def test_the_order_does_not_depend_on_the_order_of_the_genes(index):

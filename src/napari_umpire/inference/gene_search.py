@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
@@ -68,6 +70,9 @@ class GeneIndex:
             if key in self._genes:
                 names.append((alias.lower(), 3, alias, key))
         self._names = sorted(names, key=lambda n: (len(n[0]), *n))
+        # One text of a line per name, which C searches a hundred times faster than a loop does.
+        self._text = "\n" + "".join(f"{low}\n" for low, *_ in self._names)
+        self._starts = [1, *(1 + n for n in accumulate(len(low) + 1 for low, *_ in self._names))]
         # Every spelling that `find` tries, each with the keys it may mean.
         self._by_name: dict[str, list[str]] = {}
         for low, _, name, key in names:
@@ -86,20 +91,20 @@ class GeneIndex:
         empty text fits nothing.
         """
         wanted = text.strip().lower()
-        if not wanted or limit <= 0:
+        if not wanted or limit <= 0 or "\n" in wanted:
             return []
-        ranks: tuple[list[tuple[str, str]], ...] = ([], [], [])
-        for low, _, name, key in self._names:
-            if wanted in low:
-                place = 2 if not low.startswith(wanted) else int(low != wanted)
-                ranks[place].append((name, key))
         hits: dict[str, GeneHit] = {}
-        for rank in ranks:
-            for name, key in rank:
+        # Equal names, beginnings, any part; a name found again is a gene that is there already.
+        for pattern in (f"\n{wanted}\n", f"\n{wanted}", wanted):
+            at = self._text.find(pattern)
+            while at >= 0 and len(hits) < limit:
+                row = bisect_right(self._starts, at) - 1
+                if pattern[0] == "\n":
+                    row += 1  # the line end before a name belongs to the one before it
+                _, _, name, key = self._names[row]
                 if key not in hits:
                     hits[key] = GeneHit(key, *self._genes[key], name)
-                    if len(hits) == limit:
-                        return list(hits.values())
+                at = self._text.find(pattern, self._starts[row] + len(self._names[row][0]))
         return list(hits.values())
 
     def keys(self, text: str) -> tuple[str, ...]:
