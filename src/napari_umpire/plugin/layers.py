@@ -133,7 +133,16 @@ def add_below_marks(viewer: Viewer, layer: Image) -> None:
 
     active = viewer.layers.selection.active
     busy = active is not None and str(getattr(active, "mode", "pan_zoom")) != "pan_zoom"
-    place = next((i for i, v in enumerate(viewer.layers) if isinstance(v, Points | Shapes)), None)
+    # Marks of another slide may lie lower than this one's image.
+    slide = layer.metadata[KEY]["slide"]
+    images = [
+        i
+        for i, v in enumerate(viewer.layers)
+        if v.metadata.get(KEY, {}).get("role") == "image" and v.metadata[KEY]["slide"] is slide
+    ]
+    first = images[0] + 1 if images else 0
+    marks = (i for i, v in enumerate(viewer.layers) if isinstance(v, Points | Shapes))
+    place = next((i for i in marks if i >= first), None)
     viewer.add_layer(layer)
     if place is not None:
         viewer.layers.move(len(viewer.layers) - 1, place)

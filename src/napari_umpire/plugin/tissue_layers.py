@@ -115,6 +115,7 @@ class TissueLayers:
             return
         active = viewer.layers.selection.active
         viewer.layers.insert(viewer.layers.index(state.image) + 1, layer)
+        layer.editable = False  # the viewer makes a layer editable when it takes it
         # The user goes on with what was active: this is for looking at.
         viewer.layers.selection.active = active
 
@@ -141,5 +142,4 @@ def _outline(slide: Slide, tissue: TissueFacts) -> Shapes:
         units=(name, name),
         metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": "tissue"}},
     )
-    layer.editable = False
     return layer
