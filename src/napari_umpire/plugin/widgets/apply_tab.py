@@ -49,6 +49,8 @@ class ApplyTab(QWidget):
 
     Signals
     -------
+    started()
+        Work is under way.
     chosen(LinearProbe or None)
         Another probe is the chosen one.
     applied(Applied)
@@ -57,6 +59,7 @@ class ApplyTab(QWidget):
         A sentence for the user.
     """
 
+    started = Signal()
     chosen = Signal(object)
     applied = Signal(object)
     said = Signal(str)
@@ -185,6 +188,7 @@ class ApplyTab(QWidget):
             cache=cache_folder(),
         )
         self.work.start(partial(apply_steps, asked, probe))
+        self.started.emit()
         self._show()
 
     def _on_save(self) -> None:
@@ -193,6 +197,7 @@ class ApplyTab(QWidget):
         folder = local_folder(self._session)
         name = self.name.text().strip() or self._trained.name
         self.work.start(partial(save_steps, self._trained, folder, name))
+        self.started.emit()
         self._show()
 
     def _on_done(self, result: Applied | Saved) -> None:

@@ -74,8 +74,10 @@ class ClassesWidget(QWidget):
         self.apply_tab.chosen.connect(self.score_tab.show_probe)
         self.cancel.clicked.connect(self._on_cancel)
         for tab, row in ((self.train_tab, self.training), (self.apply_tab, self.applying)):
-            tab.work.progressed.connect(self._on_working)
-            tab.work.cancelled.connect(partial(row.say, "Cancelled. Nothing was changed."))
+            tab.started.connect(partial(row.begin, "Starting"))
+            tab.started.connect(self._on_working)
+            tab.work.cancelled.connect(partial(self._say, "Cancelled. Nothing was changed."))
+            tab.work.failed.connect(self._say)
             tab.work.ended.connect(self._on_working)
         session = self._session
         listen(self, session.slides_changed, self._update)
@@ -243,7 +245,7 @@ class ClassesWidget(QWidget):
             tab.work.cancel()
         self.cancel.setEnabled(False)
 
-    def _on_working(self, *_: object) -> None:
+    def _on_working(self) -> None:
         self.training.setVisible(self.train_tab.work.running)
         self.applying.setVisible(self.apply_tab.work.running)
         running = self.train_tab.work.running or self.apply_tab.work.running

@@ -209,7 +209,8 @@ class EmbeddingWidget(QWidget):
         running = self.work.running
         self.run.setEnabled(bool(self.ticked) and not running)
         self.cancel.setEnabled(running)
-        self.progress.setVisible(running)
+        # A sentence on how it ended stays; the room of an idle bar is the plot's.
+        self.progress.setVisible(running or bool(self.progress.text.text()))
         self.clear.setEnabled(self._shown is not None)
         if not self._session.slides:
             self.words.setText("Open one or more slides, choose a model, and lay their spots out.")
@@ -246,6 +247,7 @@ class EmbeddingWidget(QWidget):
             self.words.setText("Done, but a slide was removed or changed meanwhile.")
             return
         self._shown = done
+        self.progress.say("")
         self.plot.set_points(done.projection.xy)
         self.words.setText(done.projection.words)
         self._colour()

@@ -39,10 +39,13 @@ class TrainTab(QWidget):
 
     Signals
     -------
+    started()
+        Work is under way.
     trained(Applied)
         The probe, and the classes it gives to the slides that it learned from.
     """
 
+    started = Signal()
     trained = Signal(object)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -168,6 +171,7 @@ class TrainTab(QWidget):
         options = ProbeOptions(c=self.c.currentData(), balanced=self.balanced.isChecked())
         folder = local_folder(self._session)
         self.work.start(partial(train_steps, asked, labels, name, options, folder))
+        self.started.emit()
         self._update_button()
 
     def _on_trained(self, done: Applied) -> None:
