@@ -84,13 +84,7 @@ def test_a_gene_gives_a_heat_map_and_its_closest_patches(window, qtbot, slides, 
     np.testing.assert_allclose(shown.values, heat, atol=1e-5)
     assert session.shown_map == "retrieval"
     # The window shows it, in its colours.
-    layer = (
-        session.display.map_layer("retrieval")
-        if hasattr(session.display, "map_layer")
-        else (
-            next(v for v in viewer.layers if v.metadata.get(KEY, {}).get("map_key") == "retrieval")
-        )
-    )
+    layer = next(v for v in viewer.layers if v.metadata[KEY].get("map_key") == "retrieval")
     np.testing.assert_allclose(layer.metadata[KEY]["map"].values, heat, atol=1e-5)
     best = int(heat.argmax())
     seen = canvas(viewer).at(*(slides[0].yx[best] * slides[0].mpp))

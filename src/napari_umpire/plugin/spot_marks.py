@@ -120,8 +120,9 @@ class SpotMarks:
         yield
         moved = 0.0
         while event.type == "mouse_move":
-            moved = max(moved, float(np.abs(np.asarray(event.pos, float) - start).max()))
+            moved = max(moved, _apart(event, start))
             yield
+        moved = max(moved, _apart(event, start))  # a busy window drops moves, never the release
         if moved > _CLICK_PX or event.button != 1 or event.modifiers:
             return
         active = viewer.layers.selection.active
@@ -143,6 +144,11 @@ class SpotMarks:
         viewer = self._session.viewer
         if viewer is not None and any(layer is event.value for _, layer in self._pane_rings):
             self._drop_pane_rings(viewer)  # the rest would no longer fill a whole turn
+
+
+def _apart(event: Any, start: np.ndarray) -> float:
+    """How far the mouse is from where it was pressed, screen px."""
+    return float(np.abs(np.asarray(event.pos, float) - start).max())
 
 
 def _new_ring(state: SlideState, role: str) -> Points:

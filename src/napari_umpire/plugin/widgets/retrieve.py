@@ -62,6 +62,7 @@ class RetrieveWidget(QWidget):
         self._session = session_of(napari_viewer)
         self._asked: tuple[str, Prediction | None] | None = None
         self._found: Found | None = None
+        self._problem = ""
         self.work = Work(self)
         self._build()
         self.kind.currentIndexChanged.connect(self._update)
@@ -69,6 +70,7 @@ class RetrieveWidget(QWidget):
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self.work.cancel)
         self.work.done.connect(self._on_found)
+        self.work.failed.connect(self._on_failed)
         self.work.ended.connect(self._update)
         self.here.activated.connect(self._on_here)
         self.there.activated.connect(self._on_there)
@@ -157,7 +159,7 @@ class RetrieveWidget(QWidget):
             self._found = None
             self.here.show_spots([], None)
             self.there.show_spots([], None)
-            self.words.say(self._why_not())
+            self.words.say(self._why_not() or self._problem)
 
     def _still_there(self) -> bool:
         """Whether what was found is of a slide and a prediction that are still there."""
@@ -196,8 +198,10 @@ class RetrieveWidget(QWidget):
         try:
             ask = ask_of(state, kind, text=text, gene=session.gene, row=self._row)
         except InputError as error:
-            self.words.say(str(error))
+            self._found, self._problem = None, str(error)
+            self._update()
             return
+        self._problem = ""
         prediction = state.prediction
         assert prediction is not None  # `ask_of` saw to it
         self._asked, self._found = (state.name, prediction), None
@@ -237,6 +241,9 @@ class RetrieveWidget(QWidget):
             found.reference_pictures, found.field_um,
         )  # fmt: skip
         self._session.set_map(name, found_map(found, name))
+
+    def _on_failed(self, sentence: str) -> None:
+        self._problem = sentence
 
     def _on_here(self, place: int) -> None:
         if self._found is not None and self._asked is not None and self._still_there():
