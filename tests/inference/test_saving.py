@@ -168,8 +168,10 @@ def test_a_record_that_finds_no_room_keeps_the_table_and_says_so(stored, predict
 def test_a_store_that_another_program_changed(stored, predicted, tmp_path):
     record = replace(predicted.record, genes=("ERBB2",))
     (stored.path / "labels" / "Umpire").mkdir(parents=True)  # an element appeared: the next name
-    shutil.rmtree(stored.path / "tables" / stored.table)  # the counts have gone: not ours to need
     assert run(save_steps(stored, predicted, record)).element == "umpire_2"
+    shutil.rmtree(stored.path / "tables" / stored.table)  # the counts have gone
+    with pytest.raises(InputError, match=r"changed by another program.*Save elsewhere"):
+        run(save_steps(stored, predicted, record))
     shapes = stored.path / "shapes" / stored.region
     shutil.move(shapes, tmp_path / "shapes")
     with pytest.raises(InputError, match=r"has lost the spots.*Save elsewhere"):

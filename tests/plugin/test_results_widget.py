@@ -81,13 +81,13 @@ def test_it_opens_alone_and_says_what_it_needs(dock, slide, open_viewer):
     from napari_umpire.plugin.opening import add_slides
 
     viewer, session, widget = dock()
-    assert "Open a slide" in widget.save.size.text()
+    assert "Open a slide" in widget.save.size_words.text()
     for button in (widget.save.save, widget.save.copy, widget.figures.draw):
         assert not button.isEnabled()
     add_slides(viewer, [slide])
-    assert "Predict its genes first" in widget.save.size.text()
+    assert "Predict its genes first" in widget.save.size_words.text()
     viewer.layers.clear()
-    assert "Open a slide" in widget.save.size.text()
+    assert "Open a slide" in widget.save.size_words.text()
 
 
 def test_the_table_has_genes_spread_classes_and_maps(ready, stored, qtbot):
@@ -95,9 +95,9 @@ def test_the_table_has_genes_spread_classes_and_maps(ready, stored, qtbot):
     form = widget.save
     choose(form, "listed")
     qtbot.keyClicks(form.genes.text, "ERBB2, gnas NOPE")
-    assert "2 of 3 names found" in form.size.text()
-    assert "NOPE" in form.size.text()
-    assert f"{stored.n_spots} spots x 2 genes" in form.size.text()
+    assert "2 of 3 names found" in form.size_words.text()
+    assert "NOPE" in form.size_words.text()
+    assert f"{stored.n_spots} spots x 2 genes" in form.size_words.text()
     form.std.setChecked(True)
     form.name.clear()
     qtbot.keyClicks(form.name, "mine")

@@ -98,7 +98,7 @@ def write_results(
     else:
         path = store_beside(slide)
     if is_backing(slide, path):
-        slide.check_source()  # a table about other spots than those that are there now is no result
+        _check_same(slide)
     with _explained(path):
         path = path.resolve()
         element = None if path.exists() else _create(slide, path, final, name)
@@ -120,6 +120,19 @@ def _check_unchanged(slide: Slide, path: Path) -> None:
             expected=f"the shapes {slide.region!r}",
             fix=elsewhere,
         )
+
+
+def _check_same(slide: Slide) -> None:
+    """Refuse a store that has changed: a table about other spots than its own is no result."""
+    try:
+        slide.check_source()
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            got=error.got,
+            expected=error.expected,
+            fix="Save elsewhere, or open the slide again and predict anew",
+        ) from error
 
 
 def _annotated(slide: Slide, table: AnnData) -> AnnData:

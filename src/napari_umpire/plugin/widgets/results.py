@@ -57,11 +57,11 @@ class ResultsWidget(QWidget):
             "Fill the Predict form as it was for a saved run; a record can be dropped here too"
         )
         self.tabs = QTabWidget()
-        for form, title in ((self.save, "&Table"), (self.figures, "&Figures")):
+        for part, title in ((self.save, "&Table"), (self.figures, "&Figures")):
             scroll = QScrollArea()
             scroll.setWidgetResizable(True)
             scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-            scroll.setWidget(form)
+            scroll.setWidget(part)
             scroll.setMinimumWidth(_WIDTH_PX)
             self.tabs.addTab(scroll, title)
         form = QFormLayout()

@@ -99,8 +99,8 @@ class SaveForm(QWidget):
         self.name.setToolTip("Name of the table; a number is added where it is taken")
         self.place = QLabel()
         self.place.setWordWrap(True)
-        self.size = QLabel()
-        self.size.setWordWrap(True)
+        self.size_words = QLabel()
+        self.size_words.setWordWrap(True)
         self.save = QPushButton("Save table")
         self.elsewhere = QPushButton("Elsewhere…")
         self.elsewhere.setToolTip(
@@ -128,7 +128,7 @@ class SaveForm(QWidget):
         form.addRow("Name", self.name)
         form.addRow("Place", self.place)
         form.addRow("", _line(self.elsewhere, self.own_place))
-        form.addRow("Size", self.size)
+        form.addRow("Size", self.size_words)
         form.addRow(_line(self.save, self.cancel))
         form.addRow(_line(self.copy, self.copy_record))
         self._form = form
@@ -160,18 +160,18 @@ class SaveForm(QWidget):
         self.cancel.setEnabled(busy)
         if state is None or not ready:
             said = "Open a slide first." if state is None else "Predict its genes first."
-            self.size.setText(said)
+            self.size_words.setText(said)
             self.save.setToolTip(said)
             return
         self.save.setToolTip("Write the table and its run record, and read them back")
         try:
             genes, left_out = self._genes(state)
         except InputError as error:
-            self.size.setText(str(error))
+            self.size_words.setText(str(error))
             return
         count = len(genes) if choice != "all" else None
         size = size_words(state, count, std=self.std.isChecked(), store=self._store)
-        self.size.setText("\n".join(filter(None, (left_out, size))))
+        self.size_words.setText("\n".join(filter(None, (left_out, size))))
 
     def _genes(self, state: SlideState) -> tuple[tuple[str, ...], str]:
         shown = self._session.gene
@@ -184,7 +184,7 @@ class SaveForm(QWidget):
     def _fill_extras(self) -> None:
         state = self._session.current
         items = {} if state is None else extras_of(state)
-        old = {self._key(i): self.extras.item(i).checkState() for i in range(self.extras.count())}
+        old = {self._key(item): item.checkState() for item in self._items()}
         with QSignalBlocker(self.extras):
             self.extras.clear()
             for key, title in items.items():
@@ -194,17 +194,19 @@ class SaveForm(QWidget):
                 item.setCheckState(old.get(key, Qt.CheckState.Checked))
         self._form.setRowVisible(self.extras, bool(items))
 
-    def _key(self, number: int) -> str:
-        return str(self.extras.item(number).data(Qt.ItemDataRole.UserRole))
+    def _items(self) -> list[QListWidgetItem]:
+        items = (self.extras.item(i) for i in range(self.extras.count()))
+        return [item for item in items if item is not None]
+
+    @staticmethod
+    def _key(item: QListWidgetItem) -> str:
+        return str(item.data(Qt.ItemDataRole.UserRole))
 
     @property
     def chosen_extras(self) -> list[str]:
         """Keys of the columns that are ticked."""
-        return [
-            self._key(i)
-            for i in range(self.extras.count())
-            if self.extras.item(i).checkState() == Qt.CheckState.Checked
-        ]
+        ticked = Qt.CheckState.Checked
+        return [self._key(item) for item in self._items() if item.checkState() == ticked]
 
     def record(self) -> RunRecord:
         """The run with what the form says of it; `InputError` where that cannot be."""
