@@ -179,6 +179,32 @@ def test_other_tools_draw_other_shapes(dock, slide, measured, qtbot, settled, to
     assert widget.rows["A"].combo.currentText() == f"A, drawn ({inside.sum()} spots)"
 
 
+def test_a_lasso_is_dragged_round_the_spots(dock, slide, measured, qtbot, settled):
+    viewer, widget, session = dock(slide, measured=measured, show=True)
+    qtbot.mouseClick(next(b for b in widget.tools.buttons() if b.text() == "Lasso"), LEFT)
+    qtbot.mouseClick(widget.rows["B"].button, LEFT)
+    qtbot.wait(150)
+    ring = corners(slide, 0.15, 0.1, 0.8, 0.7)
+    path = [a + (b - a) * t for a, b in zip(ring, np.roll(ring, -1, 0), strict=True)
+            for t in np.linspace(0, 1, 8)]  # fmt: skip
+    places = [on_canvas(viewer, *(corner * slide.mpp)) for corner in path]
+    native = places[0][0]
+    qtbot.mouseMove(native, places[0][1])
+    qtbot.mousePress(native, LEFT, pos=places[0][1])
+    for _, at in places:
+        qtbot.mouseMove(native, at)
+        qtbot.wait(10)
+    qtbot.mouseRelease(native, LEFT, pos=places[-1][1])
+    settled(widget)
+    layer = viewer.layers.selection.active
+    assert list(layer.shape_type) == ["polygon"]
+    got = spots_within(slide.yx, [layer.data[0]])
+    wanted = spots_within(slide.yx, [ring])
+    assert wanted.sum() > 10
+    assert (got != wanted).sum() <= 0.1 * wanted.sum(), "but for spots on its line"
+    assert widget.rows["B"].combo.currentText() == f"B, drawn ({got.sum()} spots)"
+
+
 def test_a_against_the_rest(dock, slide, prediction, measured, qtbot, settled):
     _, widget, session = dock(slide, predictions=[prediction], measured=measured)
     ring = corners(slide, 0, 0, 0.5, 1)

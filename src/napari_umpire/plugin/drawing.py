@@ -39,7 +39,7 @@ _ROLE = "regions"
 _PALETTE = (
     "#d55e00", "#0072b2", "#1a1a1a", "#009e73", "#e69f00", "#56b4e9", "#7fd34e", "#003f7d",
 )  # fmt: skip
-_FACE_ALPHA = "26"
+_FACE_ALPHA = "00"  # a tint would change the colours of the map below
 
 
 def region_layer(session: Session, names: Sequence[str]) -> Shapes:

@@ -116,11 +116,14 @@ def pair_words(a: SpotGroup | None, b: SpotGroup | None) -> str:
         both = f", {_spots(shared)} in both" if shared else ""
         if shared == len(a.rows) == len(b.rows):
             both += ": they are the same; choose another group"
-        problems = [
-            f"A, {a.name}: {_spots(len(a.rows))}. B, {b.name}: {_spots(len(b.rows))}{both}."
-        ]
+        problems = [f"{_size('A', a)}. {_size('B', b)}{both}."]
     notes = dict.fromkeys(group.note for group in (a, b) if group is not None)
     return "\n".join(line for line in (*problems, *notes) if line)
+
+
+def _size(side: str, group: SpotGroup) -> str:
+    name = side if group.name == side else f"{side}, {group.name}"
+    return f"{name}: {_spots(len(group.rows))}"
 
 
 def _spots(n: int) -> str:

@@ -20,7 +20,8 @@ __all__ = ["FrameTable", "FrameView"]
 
 _Index = QModelIndex | QPersistentModelIndex
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_WIDEST_PX = 170
+_WIDEST_PX, _MARGIN_PX, _ARROW_PX = 170, 14, 10
+_TRIED_ROWS = 100
 
 
 class FrameTable(QAbstractTableModel):
@@ -198,7 +199,6 @@ class FrameView(QTableView):
         rows.setVisible(False)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # or Qt asks every row
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
-        columns.setResizeContentsPrecision(60)
         columns.setStyleSheet("QHeaderView::section { padding: 2px 4px; }")  # napari's is wide
         columns.setHighlightSections(False)
         columns.setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
@@ -261,9 +261,13 @@ class FrameView(QTableView):
         return text
 
     def _fit_columns(self) -> None:
-        self.resizeColumnsToContents()
-        for column in range(self.table.columnCount()):
-            self.setColumnWidth(column, min(self.columnWidth(column), _WIDEST_PX))
+        """As wide as their words and first cells; Qt's own answer counts a style's wide margins."""
+        measure = self.fontMetrics().horizontalAdvance
+        rows = range(min(self.table.rowCount(), _TRIED_ROWS))
+        for column, name in enumerate(self.table.frame.columns):
+            heads = [measure(word) + _ARROW_PX for word in str(name).split()]
+            cells = [measure(self.table.data(self.table.index(row, column))) for row in rows]
+            self.setColumnWidth(column, min(max([*heads, *cells, 0]) + _MARGIN_PX, _WIDEST_PX))
 
     # -- what the user does ---------------------------------------------------------------
 

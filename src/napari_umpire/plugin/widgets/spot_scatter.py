@@ -212,7 +212,7 @@ class SpotScatter(QWidget):
     def highlight(self, rows: np.ndarray) -> None:
         """Mark the selected spots, also those that were not drawn."""
         self._selection = np.asarray(rows, np.int64)
-        part = self._xy[np.isin(self._rows, self._selection)]
+        part = self._xy[_among(self._rows, self._selection)]
         self._chosen.setData(x=part[:, 0], y=part[:, 1])
 
     def mark(self, row: int | None) -> None:
@@ -257,3 +257,12 @@ class SpotScatter(QWidget):
             self.selected.emit(np.empty(0, np.int64))
         else:
             super().keyPressEvent(event)
+
+
+def _among(rows: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Which of the rows, numbers from 0, are among ``some``, (n,) bool."""
+    if not len(rows) or not len(some):
+        return np.zeros(len(rows), bool)
+    table = np.zeros(max(rows.max(), some.max()) + 1, bool)
+    table[some] = True
+    return table[rows]
