@@ -94,3 +94,22 @@ def test_they_are_shown_in_naparis_own_dialog(settings, open_viewer, qtbot):
     assert spins
     spins[0].setValue(21)
     assert preferences().k == 21
+
+
+def test_predict_starts_with_device_batch_k_and_offers_the_models_of_the_folder(
+    settings, open_viewer, model_folder, tmp_path
+):
+    import shutil
+
+    models = tmp_path / "models"
+    shutil.copytree(model_folder, models / "mine")
+    (models / "other").mkdir()
+    settings.run.device, settings.run.batch_size, settings.run.k = "cpu", 8, 31
+    settings.folders.weights = str(models)
+    viewer = open_viewer(show=False)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict")
+    assert (widget.device.currentText(), widget.batch.value(), widget.k.value()) == ("cpu", 8, 31)
+    combo = widget.model.combo
+    assert [combo.itemText(i) for i in range(combo.count())] == [str(models / "mine")]
+    options = widget.options()
+    assert (options.device, options.batch_size, options.k) == ("cpu", 8, 31)

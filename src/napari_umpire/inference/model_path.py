@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_umpire.errors import InputError
 
-__all__ = ["is_hub_name", "model_folder"]
+__all__ = ["is_hub_name", "model_folder", "models_in"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # No code, no pickle: only what a model folder is made of.
@@ -46,3 +46,14 @@ def is_hub_name(name: str | Path) -> bool:
     if not _HUB_NAME.fullmatch(text) or Path(text).exists():
         return False
     return not Path(text.partition("/")[0]).exists()
+
+
+def models_in(folder: Path | None) -> list[Path]:
+    """The model folders that lie in a folder of models, by name; none where there is none."""
+    if folder is None or not folder.is_dir():
+        return []
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:  # a drive that has gone; whoever needs a model is told by its own path
+        return []
+    return [p for p in inside if all((p / file).is_file() for file in _FILES[:3])]

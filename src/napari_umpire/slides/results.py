@@ -265,5 +265,5 @@ def _explained(path: Path) -> Iterator[None]:
             f"The result cannot be written to {path}",
             got=cause,
             expected=f"a folder that can be written to, with room, at {path.parent}",
-            fix="Free space there, or name another place with store=",
+            fix="Free space there, or save elsewhere",
         ) from cause

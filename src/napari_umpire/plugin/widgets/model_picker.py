@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.model_path import is_hub_name
+from napari_umpire.inference.model_path import is_hub_name, models_in
 from napari_umpire.plugin.model_peek import HubModel, ModelPeek, peek
+from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.widgets.listening import listen
 from napari_umpire.plugin.widgets.places import settings
 
@@ -52,7 +53,8 @@ class ModelPicker(QWidget):
         layout.addWidget(self.combo, 1)
         layout.addWidget(self.browse)
         recent = self._recent()
-        self.combo.addItems(recent)
+        offered = (str(path) for path in models_in(preferences().weights))
+        self.combo.addItems([*recent, *(path for path in offered if path not in recent)])
         if not session.model_path and recent:
             session.choose_model(recent[0])
         self._show()
