@@ -162,6 +162,18 @@ def test_a_slide_that_the_head_was_trained_on_is_no_test_of_it(model, slides):
     assert "no test of it" not in describe(unseen)
 
 
+def test_a_slide_unlike_all_of_the_training_is_called_so(model, slides):
+    head = make_head(model)
+    x = run(tile_inputs(model, tiles_of(slides[0], TileConfig()), TileConfig()))
+    wanted = float(np.square(x).mean())  # the head's statistics are 0 and 1
+    for farthest, foreign in ((wanted / 2, True), (wanted * 2, False), (None, False)):
+        config = replace(head.config, farthest=farthest)
+        status = run(slide_status(model, replace(head, config=config), slides[0]))
+        assert status.is_foreign is foreign
+        assert ("unlike every patient" in describe(status)) is foreign
+        assert status.distance == (None if farthest is None else pytest.approx(wanted, rel=1e-4))
+
+
 def test_many_patients_are_not_called_few_and_no_validation_is_said(model):
     many = replace(SCORES, patients=(200, 237))
     assert "Few patients" not in protocol_words(make_head(model, scores=many).config)

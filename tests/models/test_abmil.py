@@ -15,6 +15,8 @@ def by_hand(x, module):
     """Eq. 9, eq. 7 and the classifier in numpy, tile by tile."""
     p = {k: v.detach().numpy().astype(np.float64) for k, v in module.state_dict().items()}
     x = (x - p["mean"]) / p["std"]
+    if module.config.clip is not None:
+        x = np.clip(x, -module.config.clip, module.config.clip)
     scores, hidden = [], []
     for row in x:
         h = row
@@ -30,9 +32,10 @@ def by_hand(x, module):
     return p["classifier.weight"] @ pooled + p["classifier.bias"], weight
 
 
-@pytest.mark.parametrize("hidden", [0, 7])
-def test_it_is_the_formula_of_the_paper(hidden):
-    module = Abmil(AbmilConfig(dim=5, n_classes=3, hidden=hidden, attention=4)).eval()
+@pytest.mark.parametrize(("hidden", "clip"), [(0, None), (7, None), (0, 0.5)])
+def test_it_is_the_formula_of_the_paper(hidden, clip):
+    shape = AbmilConfig(dim=5, n_classes=3, hidden=hidden, attention=4, clip=clip)
+    module = Abmil(shape).eval()
     module.set_statistics(torch.randn(5), torch.rand(5) + 0.5)
     x = torch.randn(9, 5)
     logits, attention = module(x)
@@ -84,10 +87,12 @@ def test_a_feature_that_never_varied_has_no_say():
     other = x.clone()
     other[:, 1] += 100
     torch.testing.assert_close(module(x).logits, module(other).logits)
+    assert module.distance(other) == pytest.approx(float(x[:, [0, 2]].square().mean()))
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dim": 0}, {"n_classes": 1}, {"attention": 0}, {"hidden": -1}, {"dropout": 1.0}]
+    "wrong",
+    [{"dim": 0}, {"n_classes": 1}, {"attention": 0}, {"hidden": -1}, {"dropout": 1.0}, {"clip": 0}],
 )
 def test_impossible_shapes_are_refused(wrong):
     with pytest.raises(InputError):

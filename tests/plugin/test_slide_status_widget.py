@@ -53,6 +53,7 @@ def with_heads(model_folder, tmp_path_factory):
         config = StatusConfig(
             name, classes, colours, module.config,
             TileConfig(kind, FIELD_UM, FIELD_UM), model.digest, scores,
+            farthest=1e9 if name == "grade" else 1e-9,
         )  # fmt: skip
         save_head(folder, module, config)
     (folder / "slide_status" / "broken").mkdir()
@@ -121,6 +122,7 @@ def test_run_shows_probabilities_attention_and_tiles(asked, slide, with_heads, q
     assert widget.answer.text().startswith(name)
     assert f"{status.probability.max():.2f}" in widget.answer.text()
     assert "AUC 0.71 on 10 left-out patients" in widget.trust.text()
+    assert not widget.warning.isVisibleTo(widget)
     assert "no proof" in widget.protocol.text()
     # The bars, by their pixels: each filled to its probability in its class's colour.
     qtbot.wait(100)
@@ -197,6 +199,8 @@ def test_a_head_of_three_classes_that_reads_spots(asked, slide, with_heads):
     assert "A " in widget.bars.accessibleDescription()
     assert widget.bars.accessibleDescription().count(",") == 2
     assert "own spots" in widget.words.text()
+    assert "unlike every patient" in widget.warning.text()
+    assert widget.warning.isVisibleTo(widget)
 
 
 def test_each_slide_has_its_own_answer(asked, slides, qtbot):

@@ -74,6 +74,9 @@ def test_a_head_is_trained_validated_and_asked(model, sections, tmp_path, capsys
     assert "leaving one of 4 patients out" in scores.scheme
     assert len(scores.f1_permuted) == 1
     assert scores.auc_interval is None
+    assert config.abmil.clip == 10
+    assert config.farthest > 0
+    assert set(config.trained_on) == {"A1", "A2", "B1", "C1", "D1"}
     predictions = pd.read_csv(tmp_path / "run" / "predictions.csv")
     assert predictions["patient"].tolist() == list("ABCD")
     np.testing.assert_allclose(

@@ -39,6 +39,9 @@ class SlideStatus:
         (n_tiles,) float64, the share of each tile in the answer; sums to 1.
     seen
         Whether the head was trained on this very slide.
+    distance
+        How far the tiles lie from the mean tile of the training, as ``config.farthest``; None where
+        the head does not tell.
     """
 
     slide_name: str
@@ -48,6 +51,13 @@ class SlideStatus:
     probability: np.ndarray
     attention: np.ndarray
     seen: bool = False
+    distance: float | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the tiles lie farther out than those of any training patient."""
+        farthest = self.config.farthest
+        return farthest is not None and self.distance is not None and self.distance > farthest
 
     @property
     def n_tiles(self) -> int:
@@ -179,7 +189,9 @@ def slide_status(
     yield Progress("Asking the slide-status head", 0, 0, "")
     module = head.module.to(model.device)
     with torch.inference_mode():
-        out = module(torch.from_numpy(x).to(model.device))
+        tensor = torch.from_numpy(x).to(model.device)
+        out = module(tensor)
+        distance = module.distance(tensor)
     attention = out.attention.double().cpu().numpy()
     return SlideStatus(
         slide_name=slide.name,
@@ -189,6 +201,7 @@ def slide_status(
         probability=torch.softmax(out.logits.double(), dim=-1).cpu().numpy(),
         attention=attention / attention.sum(),
         seen=slide.digest in head.config.trained_on.values(),
+        distance=distance if head.config.farthest is not None else None,
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "protocol_words",
     "reading_words",
     "trust_words",
+    "warning_words",
 ]
 
 FEW_PATIENTS = 30
@@ -35,8 +36,13 @@ _SEEN = (
 
 def describe(status: SlideStatus) -> str:
     """The answer, where it rests, and how far to trust it, in a few sentences."""
-    parts = (answer_words(status), reading_words(status), protocol_words(status.config))
-    return "\n".join(parts)
+    parts = (
+        answer_words(status),
+        warning_words(status),
+        reading_words(status),
+        protocol_words(status.config),
+    )
+    return "\n".join(part for part in parts if part)
 
 
 def answer_words(status: SlideStatus) -> str:
@@ -69,14 +75,24 @@ def trust_words(config: StatusConfig) -> str:
 def reading_words(status: SlideStatus) -> str:
     """What was read, where the attention lies, and what that does not say."""
     share = float(status.attention[status.top(max(1, round(0.1 * status.n_tiles)))].sum())
-    words = (
+    return (
         f"{status.n_tiles:,} tiles were read ({input_words(status.config.tiles)}). The tenth of "
         f"them with the most attention has {share:.0%} of it; it is as concentrated as "
         f"{status.effective_tiles:,.0f} tiles with equal shares. {_CAUSE}"
     )
+
+
+def warning_words(status: SlideStatus) -> str:
+    """Why this answer in particular may mean nothing; "" where nothing is known against it."""
     if status.seen:
-        words = f"{_SEEN} {words}"
-    return words
+        return _SEEN
+    if status.is_foreign:
+        return (
+            "This slide looks unlike every patient that the head was trained on: its tiles lie "
+            f"farther from the mean tile (mean squared z-score {status.distance:.1f}) than those "
+            f"of any of them ({status.config.farthest:.1f} at most). The answer may mean nothing."
+        )
+    return ""
 
 
 def input_words(tiles: TileConfig) -> str:

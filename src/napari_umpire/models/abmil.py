@@ -49,8 +49,8 @@ class GatedAttention(nn.Module):
 class Abmil(nn.Module):
     """Bag of tiles -> class.
 
-    x_k -> z-score by stored statistics -> h_k (a ReLU layer where ``hidden`` is not 0) ->
-    a = softmax over k of s_k (eq. 9) -> z = sum_k a_k h_k (eq. 7) -> logits = C z + c.
+    x_k -> z-score by stored statistics, within ``clip`` -> h_k (a ReLU layer where ``hidden`` is
+    not 0) -> a = softmax over k of s_k (eq. 9) -> z = sum_k a_k h_k (eq. 7) -> logits = C z + c.
     The order of tiles does not matter. Before `set_statistics` the z-score changes nothing.
     """
 
@@ -76,6 +76,17 @@ class Abmil(nn.Module):
             self.mean.copy_(mean)
             self.std.copy_(torch.where(std > 1e-6, std, torch.inf))
 
+    def scaled(self, tiles: Tensor) -> Tensor:
+        """The input as z-scores, within ``clip``; (..., dim) -> (..., dim)."""
+        z = (tiles - self.mean) / self.std
+        clip = self.config.clip
+        return z if clip is None else z.clamp(-clip, clip)
+
+    def distance(self, tiles: Tensor) -> float:
+        """Mean of squared z-scores of the features that vary, over all tiles (n, dim)."""
+        varies = torch.isfinite(self.std)
+        return float(self.scaled(tiles)[..., varies].square().mean())
+
     def forward(self, tiles: Tensor, mask: Tensor | None = None) -> BagOutput:
         """Classify one bag, or a padded batch of bags.
 
@@ -90,7 +101,7 @@ class Abmil(nn.Module):
         if mask is not None:
             # 0 * NaN is NaN: what is not there must not come near the sum.
             tiles = tiles.masked_fill(~mask.unsqueeze(-1), 0.0)
-        h = self.dropout(self.embed((tiles - self.mean) / self.std))
+        h = self.dropout(self.embed(self.scaled(tiles)))
         scores = self.attention(h)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)

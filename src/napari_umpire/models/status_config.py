@@ -46,6 +46,9 @@ class AbmilConfig:
         Units of the attention, D in Ilse et al.
     dropout
         Of what is pooled, in training; 0: none.
+    clip
+        Bound of z-scores: a feature that hardly varied in training must not outweigh all others
+        where it does; None: none, for input that is not z-scored.
     """
 
     dim: int
@@ -53,6 +56,7 @@ class AbmilConfig:
     hidden: int = 0
     attention: int = 128
     dropout: float = 0.0
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.attention < 1 or self.hidden < 0 or not 0 <= self.dropout < 1:
@@ -62,6 +66,8 @@ class AbmilConfig:
                 f"dropout {self.dropout}",
                 expected="positive sizes (hidden may be 0), dropout from 0 to below 1",
             )
+        if self.clip is not None and not self.clip > 0:
+            raise InputError("The bound of z-scores must be positive", got=self.clip)
         if self.n_classes < 2:
             raise InputError(
                 "A slide-status head needs at least two classes", got=f"{self.n_classes}"
@@ -167,6 +173,9 @@ class StatusConfig:
         The settings of the training, for the record.
     trained_on
         Digest of each slide that it was trained on, by name: on these it proves nothing.
+    farthest
+        How far from the mean tile of the training the tiles of a training patient lie, at most:
+        mean of squared z-scores, 1 over all training tiles; None where the input is not z-scored.
     """
 
     name: str
@@ -178,6 +187,7 @@ class StatusConfig:
     scores: StatusScores | None = None
     training: dict[str, Any] = field(default_factory=dict)
     trained_on: dict[str, str] = field(default_factory=dict)
+    farthest: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.classes)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from umpire_training.options.mil import MilSettings
     from umpire_training.stages.mil_bags import Bags
 
-__all__ = ["abmil_config", "check_settings", "cross_validate", "fit_head"]
+__all__ = ["abmil_config", "check_settings", "cross_validate", "farthest", "fit_head"]
+
+_CLIP = 10.0
+"""Bound of z-scores; of training tiles hardly any lies beyond it."""
 
 
 def check_settings(settings: MilSettings) -> None:
@@ -66,7 +69,21 @@ def abmil_config(bags: Bags, patients: Patients, settings: MilSettings) -> Abmil
     """The shape of the head for these bags and classes."""
     from napari_umpire.models.status_config import AbmilConfig
 
-    return AbmilConfig(dim=bags.dim, n_classes=len(patients.classes), **asdict(settings.head))
+    return AbmilConfig(
+        dim=bags.dim,
+        n_classes=len(patients.classes),
+        clip=_CLIP if settings.tiles.standardise else None,
+        **asdict(settings.head),
+    )
+
+
+def farthest(head: Abmil, bags: Bags) -> float | None:
+    """See `StatusConfig.farthest`; None where the input is not z-scored."""
+    import torch
+
+    if head.config.clip is None:
+        return None
+    return max(head.distance(torch.from_numpy(bags.bag(i))) for i in range(len(bags)))
 
 
 def fit_head(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from umpire_training.options.mil import MilSettings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.model import Model
     from napari_umpire.models.abmil import Abmil
-    from napari_umpire.models.status_config import StatusConfig, StatusScores
+    from napari_umpire.models.status_config import AbmilConfig, StatusConfig, StatusScores
     from napari_umpire.slides.slide import Slide
     from umpire_training.corpus.patients import Patients
 
@@ -76,7 +76,13 @@ def run(options: Options) -> None:
     from umpire_training.corpus.patients import read_patients
     from umpire_training.engine import need_lightning
     from umpire_training.run_folder import RunFolder, logger
-    from umpire_training.stages.mil import check_settings, cross_validate, fit_head
+    from umpire_training.stages.mil import (
+        abmil_config,
+        check_settings,
+        cross_validate,
+        farthest,
+        fit_head,
+    )
     from umpire_training.stages.mil_bags import check_slides, make_bags
     from umpire_training.stages.mil_folds import check_folds
 
@@ -120,11 +126,14 @@ def run(options: Options) -> None:
             bags, patients, folds, options,
             folder=folder.path, seed=options.seed, resume=folder.resumed,
         )  # fmt: skip
-        config = _config(options, model, slides, patients, scores, bags.dim)
         head = fit_head(
-            bags, patients.codes, _all(patients), config.abmil, options,
+            bags, patients.codes, _all(patients), abmil_config(bags, patients, options), options,
             folder=folder.path / "final", seed=options.seed, resume=folder.resumed,
         )  # fmt: skip
+        config = replace(
+            _config(options, model, slides, patients, scores, head.config),
+            farthest=farthest(head, bags),
+        )
         _save(model.path, head, config)
         command = f"umpire-train mil --config {folder.path / 'config.yaml'}"
         text = write_status(folder.path, config, patients, probability, fold, command=command)
@@ -181,17 +190,16 @@ def _config(
     slides: dict[str, Slide],
     patients: Patients,
     scores: StatusScores,
-    dim: int,
+    shape: AbmilConfig,
 ) -> StatusConfig:
     from napari_umpire.inference.spot_labels import class_colours
-    from napari_umpire.models.status_config import AbmilConfig, StatusConfig, TileConfig
+    from napari_umpire.models.status_config import StatusConfig, TileConfig
 
-    n = len(patients.classes)
     return StatusConfig(
         name=options.name,
         classes=patients.classes,
-        colours=class_colours(n),
-        abmil=AbmilConfig(dim=dim, n_classes=n, **asdict(options.head)),
+        colours=class_colours(len(patients.classes)),
+        abmil=shape,
         tiles=TileConfig(**asdict(options.tiles)),
         model_digest=model.digest,
         scores=scores,

@@ -26,6 +26,7 @@ from napari_umpire.inference.status_words import (
     protocol_words,
     reading_words,
     trust_words,
+    warning_words,
 )
 from napari_umpire.models.status_config import StatusConfig, list_heads, read_status
 from napari_umpire.plugin.preferences import preferences
@@ -102,6 +103,8 @@ class SlideStatusWidget(QWidget):
         bold = self.answer.font()
         bold.setBold(True)
         self.answer.setFont(bold)
+        self.warning = _words()
+        self.warning.setStyleSheet("color: #e69f00")
         self.trust = _words()
         self.bars = ProbabilityBars()
         self.attention = QPushButton("Show attention on the slide")
@@ -126,6 +129,7 @@ class SlideStatusWidget(QWidget):
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.answer)
         inside.addWidget(self.bars)
+        inside.addWidget(self.warning)
         inside.addWidget(self.trust)
         inside.addWidget(self.attention)
         inside.addWidget(self.gallery, 1)
@@ -211,6 +215,8 @@ class SlideStatusWidget(QWidget):
         status = answer.status
         config = status.config
         self.answer.setText(best_words(status))
+        self.warning.setText(warning_words(status))
+        self.warning.setVisible(bool(self.warning.text()))
         self.trust.setText(trust_words(config))
         self.trust.setToolTip(protocol_words(config))
         self.bars.show_values(config.classes, config.colours, status.probability.tolist())
