@@ -36,7 +36,7 @@ lint: setup
 
 bench: setup
 	$(PY) -m pip install --quiet --constraint constraints.txt --group bench
-	env -u QT_QPA_PLATFORM $(XVFB) $(PY) -m benchmarks tokens patches genemap overlay widgets
+	env -u QT_QPA_PLATFORM $(XVFB) $(PY) -m benchmarks tokens patches genemap overlay typeahead widgets
 
 clean:
 	rm -rf $(VENV) demo runs build dist

@@ -27,7 +27,8 @@ def dock(open_viewer, qtbot):
         for prediction in predictions:
             session.set_prediction(prediction.slide_name, prediction)
         _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
-        qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
+        busy = (widget.work, widget.naming)
+        qtbot.waitUntil(lambda: not any(work.running for work in busy), timeout=20_000)
         return viewer, widget, session
 
     return open_

@@ -30,7 +30,8 @@ def dock(open_viewer, qtbot):
         for prediction in predictions:
             session.set_prediction(prediction.slide_name, prediction)
         _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
-        qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
+        busy = (widget.work, widget.naming)
+        qtbot.waitUntil(lambda: not any(work.running for work in busy), timeout=20_000)
         return viewer, widget, session
 
     return open_
@@ -283,6 +284,7 @@ def test_low_values_are_clear_where_opacity_follows_the_value(
     assert "Low values are clear" in widget.look.words.text()
 
 
+@pytest.mark.slow
 def test_opacity_by_confidence_keeps_the_colour_bar_and_shows_in_pixels(
     dock, slide, prediction, qtbot, canvas
 ):

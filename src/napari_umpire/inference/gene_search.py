@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,20 @@ class GeneIndex:
         # One text of a line per name, which C searches a hundred times faster than a loop does.
         self._text = "\n" + "".join(f"{low}\n" for low, *_ in self._names)
         self._starts = [1, *(1 + n for n in accumulate(len(low) + 1 for low, *_ in self._names))]
-        # Every spelling that `find` tries, each with the keys it may mean.
-        self._by_name: dict[str, list[str]] = {}
-        for low, _, name, key in names:
-            for spelling in {name, low, _unversioned(name)}:
-                keys = self._by_name.setdefault(spelling, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """Every spelling that `keys` tries, each with the keys it may mean."""
+        found: dict[str, list[str]] = {}
+        for low, _, name, key in self._names:
+            spellings = (name, low) if name != low else (name,)
+            if low.startswith("ens"):
+                spellings = (*spellings, _unversioned(name))
+            for spelling in spellings:
+                keys = found.setdefault(spelling, [])
                 if key not in keys:
                     keys.append(key)
+        return found
 
     def __len__(self) -> int:
         return len(self._genes)
@@ -161,15 +169,18 @@ def other_names(genes: pd.DataFrame, *sources: GeneAliases) -> dict[str, str]:
     sources
         Earlier ones go first.
     """
-    keys, symbols = genes.index.astype(str), genes["symbol"].astype(str)
-    taken = {name.lower() for names in (keys, symbols, genes["id"].astype(str)) for name in names}
+    keys, symbols = genes.index.astype(str).tolist(), genes["symbol"].astype(str).tolist()
+    lists = (keys, symbols, genes["id"].astype(str).tolist())
+    taken = {name.lower() for names in lists for name in names}
     found: dict[str, str] = {}
     for source in sources:
+        known = {*source.targets, *source.targets.values()}
         means: dict[str, set[str]] = {}
         for key, symbol in zip(keys, symbols, strict=True):
-            # By either name: a table may bear the retired symbol, and the user type the new one.
-            for name in {key, symbol, source.canonical(symbol)} - {""}:
-                means.setdefault(name, set()).add(key)
+            if symbol in known or key in known:
+                # By either name: a table may bear the retired symbol, the user type the new one.
+                for name in {key, symbol, source.canonical(symbol)} - {""}:
+                    means.setdefault(name, set()).add(key)
         names = {**source.targets, **{name: name for name in means}}
         for name, target in names.items():
             owners = means.get(target, set())

@@ -62,7 +62,8 @@ class GeneShelf:
 
     def resolve(self, name: str, table: GeneTable) -> Resolved:
         """The genes of a list among those of a slide; of a list that is gone, none."""
-        return resolve(self.lists.get(name, GeneList(name, ())).genes, table.index)
+        genes = self.lists.get(name, GeneList(name, ())).genes
+        return resolve(genes, table.index) if genes else Resolved(())
 
     def toggle_favourite(self, key: str, table: GeneTable) -> None:
         """Make a gene of a slide a favourite, or none any more."""

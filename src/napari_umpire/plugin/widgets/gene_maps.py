@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_umpire.inference.gene_table import index_steps
 from napari_umpire.plugin.gene_words import gene_words
 from napari_umpire.plugin.layers import KINDS
 from napari_umpire.plugin.look_words import look_words
@@ -77,7 +78,7 @@ class GeneMapsWidget(QWidget):
         self._reading: str | None = None
         self._unreadable: set[str] = set()
         self._table: GeneTable | None = None
-        self.work = Work(self)
+        self.work, self.naming = Work(self), Work(self)
         self._build()
         self.search.chosen.connect(self._session.set_gene)
         self.range.changed.connect(self._on_range)
@@ -88,6 +89,7 @@ class GeneMapsWidget(QWidget):
         self.work.done.connect(self._on_measured)
         self.work.failed.connect(self._on_failed)
         self.work.ended.connect(self._update)
+        self.naming.done.connect(self._on_named)
         session = self._session
         for signal in (session.slides_changed, session.current_changed, session.values_changed):
             listen(self, signal, self._update)
@@ -157,7 +159,7 @@ class GeneMapsWidget(QWidget):
         if table is not None and table is not self._table:
             self._table = table
             self.search.set_table(table)
-            self.choice.refresh()
+            self._read_names()
         self._open_with_a_gene()
         self._update_gene()
 
@@ -207,6 +209,11 @@ class GeneMapsWidget(QWidget):
         self._reading = state.name
         self.work.start(partial(measured_steps, state.slide))
 
+    def _read_names(self) -> None:
+        """Make the search ready in the thread; lists are looked up once it is."""
+        if self._table is not None and not self.naming.running:
+            self.naming.start(partial(index_steps, self._table))
+
     def _open_with_a_gene(self) -> None:
         """Where no gene was chosen yet, begin with one that shows something."""
         state = self._session.current
@@ -214,6 +221,12 @@ class GeneMapsWidget(QWidget):
             self._session.set_gene(state.genes.key_of_measured(state.measured.most_variable()))
 
     # -- what the controls do -------------------------------------------------------------
+
+    def _on_named(self, table: GeneTable) -> None:
+        if table is self._table:
+            self.choice.refresh()
+        else:
+            self._read_names()
 
     def _on_measured(self, measured: Measured) -> None:
         if self._reading in self._session.slides:

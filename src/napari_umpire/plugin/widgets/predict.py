@@ -315,7 +315,7 @@ class PredictWidget(QWidget):
         )
         self._session.set_prediction(state.name, prediction)
         self._session.set_current(state.name)
-        if self._session.gene is None or self._session.gene not in state.genes:
+        if self._session.gene is None or not state.knows(self._session.gene):
             self._session.set_gene(state.genes.key_of_predicted(done.opening_gene))
         self._session.set_view(kind="predicted")
         self._viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps", tabify=True)
