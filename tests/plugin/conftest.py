@@ -28,9 +28,8 @@ def qapp_cls():
 @pytest.fixture(autouse=True)
 def private_places(tmp_path, monkeypatch):
     """Settings and caches of a test go to its own folder."""
-    from qtpy.QtCore import QSettings
-
     from napari import settings
+    from qtpy.QtCore import QSettings
 
     # As napari's own fixture does, which however hides the installed plugins.
     monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings" / "settings.yaml"))
@@ -102,6 +101,18 @@ def prediction(slides, model_folder):
     from napari_umpire.progress import run
 
     return run(load_model(model_folder, "cpu").predict(slides[0], k=20))
+
+
+@pytest.fixture(scope="session")
+def pictured(slides, model_folder, tmp_path_factory):
+    """A prediction of the first slide from a reference that has pictures of its spots."""
+    from napari_umpire.inference.model import load_model
+    from napari_umpire.progress import run
+
+    model = load_model(model_folder, "cpu")
+    folder = tmp_path_factory.mktemp("pictured") / "reference"
+    reference = run(model.build_reference(slides[1:], folder, patches=True))
+    return run(model.predict(slides[0], reference=reference, k=20))
 
 
 @pytest.fixture(scope="session")

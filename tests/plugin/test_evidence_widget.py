@@ -19,18 +19,6 @@ from napari_umpire.slides.crops import crops
 K = 20
 
 
-@pytest.fixture(scope="session")
-def pictured(slides, model_folder, tmp_path_factory):
-    """The prediction of the first slide from a reference that has pictures."""
-    from napari_umpire.inference.model import load_model
-    from napari_umpire.progress import run
-
-    model = load_model(model_folder, "cpu")
-    folder = tmp_path_factory.mktemp("pictured") / "reference"
-    reference = run(model.build_reference(slides[1:], folder, patches=True))
-    return run(model.predict(slides[0], reference=reference, k=K))
-
-
 @pytest.fixture
 def window(open_viewer, qtbot, slides, pictured, measured):
     """The widget beside three slides; the first is current, predicted and measured."""

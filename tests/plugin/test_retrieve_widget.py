@@ -18,23 +18,18 @@ N_TOP = 24
 
 
 @pytest.fixture(scope="session")
-def pictured(slides, model_folder, tmp_path_factory):
-    """A model, and its prediction of the first slide from a reference that has pictures."""
+def model(model_folder):
     from napari_umpire.inference.model import load_model
-    from napari_umpire.progress import run
 
-    model = load_model(model_folder, "cpu")
-    folder = tmp_path_factory.mktemp("pictured") / "reference"
-    reference = run(model.build_reference(slides[1:], folder, patches=True))
-    return model, run(model.predict(slides[0], reference=reference, k=20))
+    return load_model(model_folder, "cpu")
 
 
 @pytest.fixture
-def window(open_viewer, qtbot, slides, pictured, measured):
-    def open_(prediction=pictured[1], with_measured=True):
+def window(open_viewer, qtbot, slides, model, pictured, measured):
+    def open_(prediction=pictured, with_measured=True):
         viewer = open_viewer(*slides)
         session = session_of(viewer)
-        session.set_model(pictured[0])
+        session.set_model(model)
         session.set_current(slides[0].name)
         session.set_prediction(slides[0].name, prediction)
         if with_measured:
@@ -135,7 +130,7 @@ def test_pictures_lead_to_their_spots(window, qtbot, slides):
     assert "is not open" in widget.there.words.text()
 
 
-def test_a_measured_spot_and_a_spots_image(window, qtbot, slides, pictured):
+def test_a_measured_spot_and_a_spots_image(window, qtbot, slides, model, pictured):
     from napari_umpire.progress import run
 
     _, session, widget = window()
@@ -145,17 +140,16 @@ def test_a_measured_spot_and_a_spots_image(window, qtbot, slides, pictured):
     session.set_spot(11)
     widget.run.click()
     finish(qtbot, widget.work)
-    model, prediction = pictured
     vector = run(model.embed_genes(slides[0]))[11]
     np.testing.assert_allclose(
-        session.current.maps["retrieval"].values, prediction.embeddings @ vector, atol=1e-4
+        session.current.maps["retrieval"].values, pictured.embeddings @ vector, atol=1e-4
     )
     assert "The spot's own image is number" in widget.words.text()
     choose(widget, "image")
     widget.run.click()
     finish(qtbot, widget.work)
     heat = session.current.maps["retrieval"].values
-    np.testing.assert_allclose(heat, prediction.embeddings @ prediction.embeddings[11], atol=1e-5)
+    np.testing.assert_allclose(heat, pictured.embeddings @ pictured.embeddings[11], atol=1e-5)
     assert 11 not in widget._found.retrieved.rows
 
 
@@ -187,7 +181,7 @@ def test_a_reference_without_pictures_gives_a_table(window, qtbot, prediction):
 
 def test_a_patch_to_its_genes(window, qtbot, pictured):
     _, session, widget = window()
-    prediction = pictured[1]
+    prediction = pictured
     widget.tabs.setCurrentIndex(1)
     assert not widget.genes.ask.isEnabled()
     session.set_spot(21)

@@ -177,9 +177,11 @@ def _add(viewer: Viewer, layer: Points, place: int | None = None) -> None:
 
 
 def _raise(viewer: Viewer, layer: Points) -> None:
-    """Put a ring above the maps that were added after it; the user's own layers may cover it."""
+    """Put a ring above our pictures, such as a slide opened later; what is drawn may cover it."""
+    from napari.layers import Image
+
     above = viewer.layers[viewer.layers.index(layer) + 1 :]
-    if any(KEY in other.metadata and other.metadata[KEY]["role"] not in _ROLES for other in above):
+    if any(isinstance(other, Image) and KEY in other.metadata for other in above):
         active = viewer.layers.selection.active
         viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
         viewer.layers.selection.active = active
