@@ -104,11 +104,12 @@ def test_damaged_parts_are_named(tmp_path, counts, genes):
     vocabulary = make_vocabulary(source, VocabularyOptions(), QC)
     folder = tmp_path / "corpus"
     run(build_corpus(source, vocabulary, folder, tokens=TokenOptions(length=8), qc=QC))
-    np.save(folder / "tokens.npy", np.zeros((3, 8), np.uint16))
-    with pytest.raises(InputError, match="do not belong together"):
+    shard = folder / "tokens" / "shard-00000.npy"
+    np.save(shard, np.zeros((3, 8), np.uint16))
+    with pytest.raises(InputError, match=r"shard-00000\.npy is damaged"):
         TokenCorpus.open(folder)
-    (folder / "tokens.npy").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"tokens\.npy is damaged"):
+    shard.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"shard-00000\.npy is damaged"):
         TokenCorpus.open(folder)
     (folder / "corpus.json").unlink()
     with pytest.raises(InputError, match="not a token corpus"):
@@ -208,7 +209,7 @@ def test_paired_set_against_the_slides(prepared, slide_paths):
 def test_room_for_all_patches_is_taken_before_any_is_cut(tmp_path, slide_paths):
     """A full disk under a mapped file ends the process; so it has to show before."""
     from napari_umpire.slides.open import open_slide
-    from umpire_training.corpus.paired import write_patches
+    from umpire_training.corpus.images import write_patches
     from umpire_training.options import PatchOptions
 
     path = tmp_path / "patches.npy"

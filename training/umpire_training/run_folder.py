@@ -56,6 +56,8 @@ class RunFolder:
         Its dataclass of options, saved as ``config.yaml``, which `--config` accepts.
     resume
         Continue the run that is there.
+    may_change
+        Options that the continued run may give anew.
 
     Raises
     ------
@@ -64,7 +66,15 @@ class RunFolder:
         entering, where it cannot be written to or another process is at work in it.
     """
 
-    def __init__(self, path: str | Path, *, verb: str, options: Any, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        verb: str,
+        options: Any,
+        resume: bool = False,
+        may_change: tuple[str, ...] = (),
+    ) -> None:
         self.path = Path(path)
         self.verb = verb
         self.settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "resume"}
@@ -77,7 +87,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file", expected="a folder for the run")
         if (self.path / CONFIG).is_file():
-            self._compare(resume)
+            self._compare(resume, {"output", "workers", *may_change})
             self.resumed = True
         elif self._made():
             raise InputError(
@@ -178,7 +188,7 @@ class RunFolder:
         header = f"# umpire-train {self.verb}, napari-umpire {__version__}, {_now()}\n"
         _write_yaml(self.path / CONFIG, self.settings, header)
 
-    def _compare(self, resume: bool) -> None:
+    def _compare(self, resume: bool, may_change: set[str]) -> None:
         import yaml
 
         if not resume:
@@ -191,7 +201,7 @@ class RunFolder:
         now = _flat(self.settings)
         absent = object()
         keys = sorted(k for k in before | now if before.get(k, absent) != now.get(k, absent))
-        keys = [k for k in keys if k != "output"]
+        keys = [k for k in keys if k not in may_change]
         if keys:
             said = [f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in keys]
             raise InputError(

@@ -47,6 +47,41 @@ class CountedGenes:
             self._total[str(key)] += float(t)
         self._tables += 1
 
+    def sums(self) -> pd.DataFrame:
+        """What was added so far, to be added to another by `add_sums`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``gene`` (id, or name without one), ``symbol`` ("" where the id has none), ``spots``
+            (how many have it) and ``total`` (its counts), int64; in the order of ``gene``.
+        """
+        import pandas as pd
+
+        genes = sorted(self._spots)
+        # A symbol may stand for an id that no table with counts had.
+        rest = sorted(set(self._symbol) - set(genes))
+        return pd.DataFrame(
+            {
+                "gene": [*genes, *rest],
+                "symbol": [self._symbol.get(g, "") for g in (*genes, *rest)],
+                "spots": np.array([*(self._spots[g] for g in genes), *(0 for _ in rest)], np.int64),
+                "total": np.array(
+                    [*(int(self._total[g]) for g in genes), *(0 for _ in rest)], np.int64
+                ),
+            }
+        )
+
+    def add_sums(self, sums: pd.DataFrame) -> None:
+        """Add the sums of another count, made with `sums`; exactly what adding its tables gives."""
+        columns = (sums[c].tolist() for c in ("gene", "symbol", "spots", "total"))
+        for gene, symbol, spots, total in zip(*columns, strict=True):
+            self._spots[gene] += int(spots)
+            self._total[gene] += float(total)
+            if symbol:
+                self._symbol.setdefault(gene, symbol)
+        self._tables += 1
+
     def result(self, min_spots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ids in ascending order, symbols, and means (NaN where never seen)."""
         if not self._tables:

@@ -14,7 +14,7 @@ from napari_umpire.slides.elements import element_name
 from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
-from umpire_training.corpus.paired import write_patches
+from umpire_training.corpus.images import write_patches
 from umpire_training.corpus.qc import good_spots
 from umpire_training.corpus.sources import SlideSource
 
@@ -96,7 +96,7 @@ def load_measured(
                 np.save(written, follow(slide_features(slide)))
         found.append(
             Measured(
-                source=replace(source, slide=slide),
+                source=replace(source, opened=slide),
                 counts=slide.counts(),
                 patches=pixels,
                 colour=np.load(colour, allow_pickle=False),

@@ -11,33 +11,29 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
-from napari_umpire.genes.normalise import vocabulary_expression
-from napari_umpire.progress import Progress
-from napari_umpire.slides.elements import element_name
-from umpire_training.corpus.building import link_or_copy, new_folder, read_json, write_json
+from umpire_training.corpus.building import new_folder, read_json, write_json
 from umpire_training.corpus.npy import open_npy
-from umpire_training.corpus.qc import good_spots
+from umpire_training.corpus.paired_slide import slide_folder, write_paired_slide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import scipy.sparse as sp
 
     from napari_umpire.genes import GeneVocabulary
     from napari_umpire.progress import Steps
-    from napari_umpire.slides.slide import Slide
-    from umpire_training.corpus.sources import SlideSource
+    from umpire_training.corpus.sources import Source
     from umpire_training.options import PatchOptions, QcOptions, TokenOptions
 
 __all__ = [
     "PairedSet",
     "PairedSlide",
     "build_paired",
-    "write_patches",
+    "write_pairs_json",
 ]
 
 
@@ -127,7 +123,7 @@ class PairedSet:
 
 
 def build_paired(
-    sources: Sequence[SlideSource],
+    sources: Sequence[Source],
     vocabulary: GeneVocabulary,
     folder: str | Path,
     *,
@@ -136,91 +132,55 @@ def build_paired(
     qc: QcOptions,
     patches_from: Mapping[str, Path] | None = None,
 ) -> Steps[PairedSet]:
-    """Cut patches, tokenise and normalise the good spots of each slide into a new folder.
+    """Cut patches, tokenise and normalise the good spots of each source into a new folder.
 
     Parameters
     ----------
     patches_from
-        Slide name -> a patches.npy that `write_patches` made of the same spots, which is linked
+        Name -> a patches.npy that `write_patches` made of the same spots, which is linked
         instead of cut again: only the vocabulary differs between the folds of an evaluation.
     """
     folder = Path(folder)
     facts = []
     with new_folder(folder) as partial:
-        vocabulary.write_csv(partial / "genes.csv")
         for number, source in enumerate(sources):
-            slide = good_spots(source.slide, qc)
-            # Names are the user's and may hold anything; the number keeps folders apart.
-            inside = f"slides/{number:04d}-{element_name(slide.name)}"
-            out = partial / inside
-            out.mkdir(parents=True)
-            mapping = _write_counts(slide, vocabulary, out, tokens)
-            if patches_from is None:
-                yield from write_patches(slide, out / "patches.npy", patches)
-            else:
-                link_or_copy(patches_from[slide.name], out / "patches.npy")
-            facts.append(
-                {
-                    "name": slide.name,
-                    "folder": inside,
-                    "path": source.path,
-                    "digest": slide.digest,
-                    "mpp": slide.mpp,
-                    "mpp_source": slide.scale.describe(),
-                    "n_spots": slide.n_spots,
-                    "n_mapped": int(mapping.n_mapped),
-                    "mapping": mapping.report(),
-                }
+            inside = slide_folder(number, source.name)
+            own = yield from write_paired_slide(
+                source,
+                vocabulary,
+                partial / inside,
+                patches=patches,
+                tokens=tokens,
+                qc=qc,
+                patches_from=None if patches_from is None else patches_from[source.name],
             )
-        write_json(
-            partial / "pairs.json",
-            {
-                "kind": "paired set",
-                "vocabulary": vocabulary.digest,
-                "vocabulary_source": vocabulary.source,
-                "patches": asdict(patches),
-                "tokens": asdict(tokens),
-                "qc": asdict(qc),
-                "slides": facts,
-            },
-        )
+            facts.append({**own, "folder": inside})
+        write_pairs_json(partial, facts, vocabulary, patches=patches, tokens=tokens, qc=qc)
     return PairedSet.open(folder)
 
 
-def _write_counts(slide: Slide, vocabulary: GeneVocabulary, out: Path, tokens: TokenOptions) -> Any:
-    from napari_umpire.genes import rank_tokens, require_mapped
-
-    counts = slide.counts()
-    mapping = vocabulary.map(slide.genes)
-    require_mapped(mapping, where=f"Slide {slide.name}", other="the vocabulary")
-    mapped = mapping.apply(counts)
-    ranks = rank_tokens(mapped, vocabulary.means, length=tokens.length, rounding=tokens.rounding)
-    np.save(out / "tokens.npy", ranks)
-    values = vocabulary_expression(counts, mapping)
-    for part in ("data", "indices", "indptr"):
-        np.save(out / f"expression_{part}.npy", getattr(values, part))
-    slide.spots[["y", "x"]].to_csv(out / "spots.csv")
-    facts = {"n_genes": vocabulary.n_genes, "pitch_px": slide.pitch_um / slide.mpp}
-    write_json(out / "slide.json", {"kind": "paired slide", **facts})
-    return mapping
-
-
-def write_patches(slide: Slide, path: Path, options: PatchOptions) -> Steps[None]:
-    """Cut the patch of every spot into one .npy, (n_spots, px, px, 3) uint8."""
-    from napari_umpire.inference.arrays import create_array, flush
-    from napari_umpire.slides.patches import PatchSpec, iter_patches
-
-    spec = PatchSpec(
-        options.field_um,
-        options.size_px,
-        options.max_upsampling,
-        white_balance=options.white_balance,
+def write_pairs_json(
+    folder: Path,
+    slides: Sequence[dict[str, Any]],
+    vocabulary: GeneVocabulary,
+    *,
+    patches: PatchOptions,
+    tokens: TokenOptions,
+    qc: QcOptions,
+    left_out: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Make a folder of paired slides a paired set."""
+    vocabulary.write_csv(folder / "genes.csv")
+    write_json(
+        folder / "pairs.json",
+        {
+            "kind": "paired set",
+            "vocabulary": vocabulary.digest,
+            "vocabulary_source": vocabulary.source,
+            "patches": asdict(patches),
+            "tokens": asdict(tokens),
+            "qc": asdict(qc),
+            "slides": list(slides),
+            "left_out": list(left_out),
+        },
     )
-    px = options.size_px
-    out = create_array(path, (slide.n_spots, px, px, 3), np.uint8)
-    done = 0
-    for batch in iter_patches(slide, spec):
-        out[batch.rows] = batch.pixels
-        done += len(batch.rows)
-        yield Progress(f"patches of {slide.name}", done, slide.n_spots)
-    flush(out)

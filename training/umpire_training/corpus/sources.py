@@ -1,10 +1,15 @@
-"""Where counts come from: slides, count files without an image, h5ad files of any size."""
+"""Where counts come from: one small class per kind of file, all read in parts of bounded size.
+
+A source is light: it names a section and opens it when it is read, so that a thousand of them fit a
+list and each can be sent to another process.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,35 +23,50 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from napari_umpire.slides.slide import Slide
+    from umpire_training.corpus.images import SpotImages
     from umpire_training.options import QcOptions
 
-__all__ = ["CountFile", "Part", "SlideSource", "Source", "open_sources"]
+__all__ = ["Chunk", "CountFile", "Part", "SlideSource", "Source", "open_sources", "stem"]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some spots of a source that passed quality control.
+class Chunk:
+    """Some spots in tissue of a source, whatever their quality.
 
     Attributes
     ----------
     counts
         (n_spots, n_genes) canonical CSR of raw counts.
     genes
-        Index = name, columns ``id`` and ``symbol``, as `Slide.genes`.
+        Index = name, columns ``id`` and ``symbol``, as `Slide.genes`; one object for all chunks.
     spots
         (n_spots,) ids.
     rows
         (n_spots,) int64 rows in the source.
+    outside
+        Spots beside the tissue that were left out here.
     """
 
     counts: sp.csr_matrix
     genes: pd.DataFrame
     spots: np.ndarray
     rows: np.ndarray
+    outside: int = 0
 
 
 @dataclass(frozen=True)
-class Source:
+class Part:
+    """The spots of a `Chunk` that passed quality control, of ``n_seen`` spots in tissue."""
+
+    counts: sp.csr_matrix
+    genes: pd.DataFrame
+    spots: np.ndarray
+    rows: np.ndarray
+    n_seen: int
+
+
+@dataclass(frozen=True)
+class Source(ABC):
     """One section's counts.
 
     Attributes
@@ -55,52 +75,136 @@ class Source:
         Short and unique within a corpus.
     path
         What was opened.
+    species
+        What the collection's own table says; "" where it says nothing.
+    technology
+        The same of the technology.
     """
 
     name: str
     path: str
+    species: str = field(default="", kw_only=True)
+    technology: str = field(default="", kw_only=True)
 
-    def parts(self, qc: QcOptions) -> Iterator[Part]:
-        """The spots that pass ``qc``, in order, checked, in parts of bounded size."""
+    layout: ClassVar[str]
+    """What kind of file it is, for people."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All spots in tissue, in order, checked to be raw counts."""
         from napari_umpire.genes import check_counts
 
-        start = 0
-        for counts, genes, spots in self._raw():
-            counts = check_counts(counts, genes=genes.index, spots=spots, where=self.path)
-            rows = np.flatnonzero(passes(counts, qc))
-            yield Part(counts[rows], genes, np.asarray(spots)[rows].astype(str), start + rows)
-            start += counts.shape[0]
+        for chunk in self._raw():
+            counts = check_counts(
+                chunk.counts, genes=chunk.genes.index, spots=pd.Index(chunk.spots), where=self.path
+            )
+            spots = np.asarray(chunk.spots).astype(str)
+            yield Chunk(counts, chunk.genes, spots, chunk.rows, chunk.outside)
 
-    def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
-        raise NotImplementedError
+    def parts(self, qc: QcOptions) -> Iterator[Part]:
+        """The spots that pass ``qc``, in order, checked."""
+        for chunk in self.chunks():
+            keep = np.flatnonzero(passes(chunk.counts, qc))
+            yield Part(
+                chunk.counts[keep],
+                chunk.genes,
+                chunk.spots[keep],
+                chunk.rows[keep],
+                chunk.counts.shape[0],
+            )
+
+    @abstractmethod
+    def _raw(self) -> Iterator[Chunk]:
+        """Chunks of bounded size, as they are in the file."""
+
+    def images(self) -> SpotImages:
+        """The image half of the section, for a paired set.
+
+        Raises
+        ------
+        InputError
+            Where it has none, or one that is not of these spots.
+        """
+        raise InputError(
+            f"{self.path} has no image",
+            expected="slides with an image",
+            fix="Name it with --counts",
+        )
+
+    def files(self) -> tuple[Path, ...]:
+        """What must not change between two reads of the source."""
+        return (Path(self.path),)
 
 
 @dataclass(frozen=True)
 class SlideSource(Source):
-    """Any slide with counts that `open_slides` reads."""
+    """Any slide with counts that `open_slides` reads.
 
-    slide: Slide
+    Attributes
+    ----------
+    opened
+        The slide where it is open already; else it is opened each time it is read.
+    region, mpp
+        As in `open_slides`.
+    """
 
-    def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
-        yield self.slide.counts(), self.slide.genes, self.slide.spots.index
+    opened: Slide | None = None
+    region: str | None = None
+    mpp: float | None = None
+
+    layout: ClassVar[str] = "slide"
+
+    @property
+    def slide(self) -> Slide:
+        """The slide, opened."""
+        if self.opened is not None:
+            return self.opened
+        from napari_umpire.slides.open import open_slide
+
+        slide = open_slide(self.path, region=self.region, mpp=self.mpp)
+        _must_have_counts(slide, self.path)
+        return slide
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process opens the slide anew; its arrays are not sent there.
+        return {**self.__dict__, "opened": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def _raw(self) -> Iterator[Chunk]:
+        slide = self.slide
+        counts = slide.counts()
+        rows = np.arange(counts.shape[0])
+        yield Chunk(counts, slide.genes, np.asarray(slide.spots.index), rows)
+
+    def images(self) -> SpotImages:
+        """The slide's own image."""
+        from umpire_training.corpus.images import SlideImages
+
+        return SlideImages(self.slide)
 
 
 @dataclass(frozen=True)
 class CountFile(Source):
     """A count table of the legacy Spatial Transcriptomics layout, read without its image."""
 
-    def _raw(self) -> Iterator[tuple[sp.csr_matrix, pd.DataFrame, pd.Index]]:
+    layout: ClassVar[str] = "count table"
+
+    def _raw(self) -> Iterator[Chunk]:
         from napari_umpire.genes.columns import gene_table
         from napari_umpire.slides.readers.counts_table import read_counts
 
         table = read_counts(Path(self.path))
-        yield table.X, gene_table(table.var), table.obs_names
+        rows = np.arange(table.n_obs)
+        yield Chunk(table.X, gene_table(table.var), np.asarray(table.obs_names), rows)
 
 
 def open_sources(
     slides: Iterable[str], counts: Iterable[str] = (), *, mpp: float | None = None
 ) -> list[Source]:
     """Open everything once, so that a wrong path is known before any work starts.
+
+    For a few slides that are kept open, as in an evaluation; `find_sources` is for thousands.
 
     Parameters
     ----------
@@ -123,7 +227,7 @@ def open_sources(
     for path in counts:
         _must_exist(path)
         if path.endswith((".tsv", ".tsv.gz")):
-            found.append(CountFile(_stem(path), path))
+            found.append(CountFile(stem(path), path))
         else:
             found += _open(path, mpp)
     if not found:
@@ -144,15 +248,22 @@ def _open(path: str, mpp: float | None) -> list[Source]:
     if path.endswith(".h5ad"):
         from umpire_training.corpus.h5ad import H5adSource
 
-        return [H5adSource(_stem(path), path)]
+        return [H5adSource(stem(path), path)]
     slides = open_slides(path, mpp=mpp)
     for slide in slides:
-        if not slide.has_counts:
-            raise InputError(
-                f"Slide {slide.name} ({path}) has no gene counts",
-                expected="slides with a measured count table",
-            )
-    return [SlideSource(slide.name, path, slide) for slide in slides]
+        _must_have_counts(slide, path)
+    return [
+        SlideSource(slide.name, path, opened=slide, region=slide.region, mpp=mpp)
+        for slide in slides
+    ]
+
+
+def _must_have_counts(slide: Slide, path: str) -> None:
+    if not slide.has_counts:
+        raise InputError(
+            f"Slide {slide.name} ({path}) has no gene counts",
+            expected="slides with a measured count table",
+        )
 
 
 def _must_exist(path: str) -> None:
@@ -160,7 +271,8 @@ def _must_exist(path: str) -> None:
         raise InputError(f"There is nothing at {path}", fix="Check the path")
 
 
-def _stem(path: str) -> str:
+def stem(path: str | Path) -> str:
+    """The name of a count file without its ending."""
     name = Path(path).name
     for suffix in (".tsv.gz", ".tsv", ".h5ad"):
         name = name.removesuffix(suffix)

@@ -10,13 +10,14 @@ import numpy as np
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from napari_umpire.genes import GeneVocabulary
     from umpire_training.corpus.sources import Source
+    from umpire_training.corpus.survey import Survey
     from umpire_training.options import QcOptions, VocabularyOptions
 
-__all__ = ["make_vocabulary", "read_vocabulary"]
+__all__ = ["make_vocabulary", "read_vocabulary", "surveyed_vocabulary"]
 
 
 def make_vocabulary(
@@ -39,6 +40,27 @@ def make_vocabulary(
     if options.max_genes is None or options.max_genes >= vocabulary.n_genes:
         return vocabulary
     return _most_variable(vocabulary, sources, qc, options.max_genes)
+
+
+def surveyed_vocabulary(
+    surveyed: Sequence[tuple[Source, Survey]], options: VocabularyOptions, qc: QcOptions
+) -> GeneVocabulary:
+    """As `make_vocabulary`, of sections that were surveyed: their sums are added, not counted anew.
+
+    Sums are whole numbers, so the means are the same to the bit however the sections were read.
+    """
+    from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.genes.counting import CountedGenes
+
+    if options.path is not None:
+        return read_vocabulary(options.path)
+    counted = CountedGenes()
+    for _, survey in surveyed:
+        counted.add_sums(survey.sums())
+    vocabulary = GeneVocabulary(*counted.result(options.min_spots), "counts")
+    if options.max_genes is None or options.max_genes >= vocabulary.n_genes:
+        return vocabulary
+    return _most_variable(vocabulary, [source for source, _ in surveyed], qc, options.max_genes)
 
 
 def _most_variable(

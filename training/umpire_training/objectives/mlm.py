@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
     from napari_umpire.models.visiumformer import Visiumformer
+    from umpire_training.corpus.shards import TokenShards
     from umpire_training.options import MaskOptions, OptimOptions
 
 __all__ = ["MaskedTokens", "TokenRows"]
@@ -27,14 +28,14 @@ __all__ = ["MaskedTokens", "TokenRows"]
 class TokenRows(Dataset):
     """Batches of a token corpus: an array of rows in, (B, length) int64 out."""
 
-    def __init__(self, tokens: np.ndarray) -> None:
+    def __init__(self, tokens: TokenShards) -> None:
         self.tokens = tokens
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.tokens[rows].astype(np.int64))
+        return torch.from_numpy(self.tokens.gather(rows, np.int64))
 
 
 class MaskedTokens(LightningModule):

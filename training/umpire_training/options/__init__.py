@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from umpire_training.options.data import PatchOptions, QcOptions, TokenOptions, VocabularyOptions
+from umpire_training.options.data import (
+    ChoiceOptions,
+    PatchOptions,
+    QcOptions,
+    TokenOptions,
+    VocabularyOptions,
+)
 from umpire_training.options.encoders import (
     AugmentOptions,
     ContextOptions,
@@ -19,6 +25,7 @@ from umpire_training.options.training import OptimOptions, TrainerOptions
 __all__ = [
     "AlignSettings",
     "AugmentOptions",
+    "ChoiceOptions",
     "ContextOptions",
     "ContrastOptions",
     "GeneOptions",

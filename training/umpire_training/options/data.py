@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["PatchOptions", "QcOptions", "TokenOptions", "VocabularyOptions"]
+__all__ = ["ChoiceOptions", "PatchOptions", "QcOptions", "TokenOptions", "VocabularyOptions"]
 
 
 @dataclass(kw_only=True)
@@ -22,6 +22,32 @@ class QcOptions:
 
     min_genes: int = 100
     min_counts: int = 0
+
+
+@dataclass(kw_only=True)
+class ChoiceOptions:
+    """Which sections of the sources are taken.
+
+    Parameters
+    ----------
+    exclude
+        Sections that must not be learned from: slides, count files or collections, found again by
+        their content whatever they are called; or text files with a name, a content digest, or
+        both, on each line.
+    renamed
+        What to do with a section that is an excluded one under another name: "fail" stops with
+        both names before anything is made, "leave_out" leaves it out and says so.
+    species
+        "human" leaves out every section of another species; "any" takes all, for a vocabulary of
+        your own.
+    technologies
+        Take only these, where a collection says what a section was measured with; empty: all.
+    """
+
+    exclude: list[str] = field(default_factory=list)
+    renamed: Literal["fail", "leave_out"] = "fail"
+    species: Literal["human", "any"] = "human"
+    technologies: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,120 @@
+"""Shards, read in any order, against one array in memory."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+
+import numpy as np
+import pytest
+
+from napari_umpire.errors import InputError
+from umpire_training.corpus.shards import TokenShards
+
+ROWS, LENGTH, SHARD = 53, 7, 20
+
+
+@pytest.fixture
+def whole():
+    return np.random.default_rng(3).integers(0, 2**16, (ROWS, LENGTH)).astype(np.uint16)
+
+
+@pytest.fixture
+def paths(whole, tmp_path):
+    files = []
+    for i, start in enumerate(range(0, ROWS, SHARD)):
+        files.append(tmp_path / f"shard-{i:05d}.npy")
+        np.save(files[-1], whole[start : start + SHARD])
+    return files
+
+
+@pytest.fixture(params=[True, False], ids=["mapped", "read"])
+def shards(request, paths):
+    return TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=request.param)
+
+
+def test_rows_are_those_of_one_array(shards, whole):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rows = rng.integers(-ROWS, ROWS, rng.integers(0, 40))
+        np.testing.assert_array_equal(shards[rows], whole[rows])
+    assert shards[5:5].shape == (0, LENGTH)
+    for part in (slice(None), slice(-9, None), slice(18, 44, 5), slice(30, 2, -1)):
+        np.testing.assert_array_equal(shards[part], whole[part])
+    np.testing.assert_array_equal(shards[41], whole[41])
+    mask = rng.random(ROWS) < 0.3
+    np.testing.assert_array_equal(shards[mask], whole[mask])
+    np.testing.assert_array_equal(np.asarray(shards), whole)
+    wide = shards.gather(np.array([52, 0, 52]), np.int64)
+    assert wide.dtype == np.int64
+    np.testing.assert_array_equal(wide, whole[[52, 0, 52]])
+    with pytest.raises(IndexError):
+        shards[[ROWS]]
+    with pytest.raises(IndexError):
+        shards[[-ROWS - 1]]
+
+
+def test_a_copy_sent_to_another_process_reads_too(shards, whole):
+    first = shards[[1, 50]]
+    other = pickle.loads(pickle.dumps(shards))
+    np.testing.assert_array_equal(other[[1, 50]], first)
+    del other
+    np.testing.assert_array_equal(shards[[3]], whole[[3]])
+
+
+def test_a_forked_process_reads_while_its_parent_does(paths, whole):
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
+    shards[[0]]
+    child = os.fork()
+    if not child:
+        ok = all((shards[[i]] == whole[[i]]).all() for i in range(ROWS))
+        os._exit(0 if ok else 1)
+    for i in reversed(range(ROWS)):
+        np.testing.assert_array_equal(shards[[i]], whole[[i]])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_files_are_closed(paths):
+    before = len(os.listdir("/proc/self/fd"))
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
+    shards[[0, 52]]
+    assert len(os.listdir("/proc/self/fd")) == before + 3
+    del shards
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > before
+
+
+def test_a_shard_cut_short_is_named(paths):
+    paths[1].write_bytes(paths[1].read_bytes()[:-4])
+    with pytest.raises(InputError, match=r"shard-00001\.npy is damaged\. Got: cut short.*SHA256"):
+        TokenShards(paths, (ROWS, LENGTH), SHARD)
+    paths[1].unlink()
+    with pytest.raises(InputError, match=r"shard-00001\.npy is missing"):
+        TokenShards(paths, (ROWS, LENGTH), SHARD)
+
+
+def test_a_shard_of_another_corpus_is_refused(paths, whole):
+    np.save(paths[2], whole[:13].astype(np.int32))
+    with pytest.raises(InputError, match=r"shard-00002\.npy is damaged.*int32.*uint16"):
+        TokenShards(paths, (ROWS, LENGTH), SHARD)
+    np.save(paths[2], np.asfortranarray(whole[:13]))
+    with pytest.raises(InputError, match="damaged"):
+        TokenShards(paths, (ROWS, LENGTH), SHARD)
+
+
+def test_a_shard_cut_short_while_open_is_found(paths):
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
+    shards[[0]]
+    os.truncate(paths[2], 140)
+    with pytest.raises(InputError, match=r"shard-00002\.npy is damaged.*ends too early"):
+        shards[[0, 52]]
+
+
+def test_rows_that_are_not_in_memory_are_announced_and_the_same(paths, whole, monkeypatch):
+    from umpire_training.corpus import shards as module
+
+    monkeypatch.setattr(module, "_COLD_SECONDS", 0.0)  # every batch counts as slow
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
+    for _ in range(3):
+        np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])

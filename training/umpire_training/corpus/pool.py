@@ -1,0 +1,187 @@
+"""The same work on many sources, here or in other processes; one that fails does not stop the rest.
+
+Every process computes with one thread. Results do not depend on how many processes there are.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import traceback
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.progress import Progress
+from umpire_training.errors import TrainingStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_umpire.progress import Steps
+
+__all__ = ["Outcome", "run_jobs"]
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job.
+
+    Attributes
+    ----------
+    value
+        What the function returned; None where it failed.
+    problem
+        A sentence on why it failed, "" where it did not.
+    trace
+        Where an unexpected failure arose; "" where the input was at fault.
+    warned
+        What the user should know.
+    """
+
+    value: Any = None
+    problem: str = ""
+    trace: str = ""
+    warned: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no value."""
+        return bool(self.problem)
+
+
+def run_jobs(
+    function: Callable[..., Any],
+    jobs: Sequence[tuple[Any, ...]],
+    *,
+    workers: int = 1,
+    stage: str,
+    unit: str = "sources",
+) -> Steps[list[Outcome]]:
+    """Call ``function(*job)`` for each job.
+
+    Parameters
+    ----------
+    function
+        At the top of a module, so that another process finds it.
+    workers
+        Processes; with one, or one job, the work is done in this process.
+
+    Returns
+    -------
+    An outcome per job, in their order.
+
+    Raises
+    ------
+    OSError
+        No room on the disk: no other job would get on either.
+    TrainingStopped
+        A process was ended from outside.
+    """
+    outcomes: list[Outcome | None] = [None] * len(jobs)
+    yield Progress(stage, 0, len(jobs), unit)
+    if workers <= 1 or len(jobs) <= 1:
+        for i, job in enumerate(jobs):
+            outcomes[i] = _attempt(function, job)
+            yield Progress(stage, i + 1, len(jobs), unit)
+    else:
+        for done, (i, outcome) in enumerate(_in_processes(function, jobs, workers), start=1):
+            outcomes[i] = outcome
+            yield Progress(stage, done, len(jobs), unit)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _in_processes(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    with _single_threaded():
+        # Spawned, not forked: libraries with threads of their own do not survive a fork.
+        pool = ProcessPoolExecutor(
+            min(workers, len(jobs)), multiprocessing.get_context("spawn"), _watch_parent
+        )
+        try:
+            futures = {pool.submit(_attempt, function, job): i for i, job in enumerate(jobs)}
+            for future in as_completed(futures):
+                # What was yielded is not kept: results of a thousand jobs may be large.
+                yield futures.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise TrainingStopped(
+                "A worker process was ended from outside, perhaps because memory ran out. What is "
+                "finished is kept: go on with --resume, and with fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _attempt(function: Callable[..., Any], job: tuple[Any, ...]) -> Outcome:
+    warned: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UmpireWarning)
+        show = warnings.showwarning
+
+        def keep(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            if issubclass(category, UmpireWarning):
+                warned.append(str(message))
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = keep
+        try:
+            value = function(*job)
+        except InputError as error:
+            return Outcome(problem=str(error), warned=tuple(warned))
+        except Exception as error:
+            # One source of a thousand must not lose the rest.
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            problem = f"{type(error).__name__}: {error}"
+            return Outcome(problem=problem, trace=traceback.format_exc(), warned=tuple(warned))
+    return Outcome(value, warned=tuple(warned))
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started in the block find one thread in their environment."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _watch_parent() -> None:
+    """End this process when the one that started it is gone, however it went."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

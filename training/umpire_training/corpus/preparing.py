@@ -1,0 +1,321 @@
+"""Everything `prepare` does, in steps that a later run goes on from.
+
+1. survey: each source is read once, in parallel; what it tells is kept in work/surveys.
+2. choose: exclusion, species, duplicates; here nothing is read.
+3. vocabulary: given, or of the sums of the chosen surveys.
+4. tokens: each chosen source is tokenised, in parallel, to work/pieces; then joined to shards.
+5. pairs: each chosen slide's patches and counts, in parallel, to work/pairs.
+
+A result is found again by what it depends on: the source's path, size and time, and the options.
+So an interrupted run does not repeat what is finished, and the output is the same for any number
+of workers and of interruptions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+from napari_umpire.progress import run as run_steps
+from umpire_training.corpus.building import read_json, write_json
+from umpire_training.corpus.choice import Choice, LeftOut, choose
+from umpire_training.corpus.paired import write_pairs_json
+from umpire_training.corpus.paired_slide import slide_folder, write_paired_slide
+from umpire_training.corpus.pool import Outcome, run_jobs
+from umpire_training.corpus.survey import Survey, source_key, survey_source
+from umpire_training.corpus.token_files import Piece, read_piece, write_piece
+from umpire_training.corpus.tokens import fill_corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.progress import Steps
+    from umpire_training.corpus.exclusion import ExcludeList
+    from umpire_training.corpus.sources import Source
+    from umpire_training.options import ChoiceOptions, PatchOptions, QcOptions, TokenOptions
+
+__all__ = ["Failed", "Surveyed", "make_corpus", "make_pairs", "survey_sources"]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A source that could not be read; ``trace`` "" where its input was at fault."""
+
+    source: Source
+    problem: str
+    trace: str
+
+
+@dataclass
+class Surveyed:
+    """What is known of the sources after the first pass.
+
+    Attributes
+    ----------
+    sources, surveys
+        Those that could be read, in their order.
+    choice
+        Which of them are taken.
+    failed
+        The others.
+    warned
+        What the user should know, as it came up.
+    """
+
+    sources: list[Source]
+    surveys: list[Survey]
+    choice: Choice
+    failed: list[Failed] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> list[tuple[Source, Survey]]:
+        """The sources that are taken."""
+        return [(self.sources[i], self.surveys[i]) for i in self.choice.kept]
+
+    def left_out(self) -> list[dict[str, str]]:
+        """Everything that is not taken, for the card."""
+        failed = [LeftOut(f.source.name, f.source.path, "failed", f.problem) for f in self.failed]
+        return [asdict(entry) for entry in (*self.choice.left_out, *failed)]
+
+
+def survey_sources(
+    sources: Sequence[Source],
+    exclude: ExcludeList,
+    *,
+    qc: QcOptions,
+    choice: ChoiceOptions,
+    workers: int,
+    work: Path,
+) -> Steps[Surveyed]:
+    """Read every source once and choose.
+
+    Parameters
+    ----------
+    work
+        Where surveys are kept, and found again.
+
+    Raises
+    ------
+    InputError
+        What `choose` raises; an excluded slide that cannot be read, because its content could then
+        not be kept out.
+    """
+    kept = work / "surveys"
+    kept.mkdir(parents=True, exist_ok=True)
+    jobs = [(s, qc, kept / f"{source_key(s, qc)}.npz") for s in (*sources, *exclude.sources)]
+    outcomes = yield from run_jobs(_survey, jobs, workers=workers, stage="reading")
+    for source, outcome in zip(exclude.sources, outcomes[len(sources) :], strict=True):
+        if outcome.failed:
+            raise InputError(
+                f"The excluded section {source.path} cannot be read, so its copies cannot be found",
+                got=outcome.problem,
+                fix="Mend --exclude",
+            )
+    good = [i for i in range(len(sources)) if not outcomes[i].failed]
+    surveys = [outcomes[i].value for i in good]
+    excluded = [outcome.value for outcome in outcomes[len(sources) :]]
+    chosen = choose(surveys, choice, exclude, excluded)
+    return Surveyed(
+        [sources[i] for i in good],
+        surveys,
+        chosen,
+        _failures(sources, outcomes[: len(sources)]),
+        [w for outcome in outcomes for w in outcome.warned],
+    )
+
+
+def _survey(source: Source, qc: QcOptions, place: Path) -> Survey:
+    return Survey.load(place) or survey_source(source, qc, place)
+
+
+def make_corpus(
+    surveyed: Surveyed,
+    vocabulary: GeneVocabulary,
+    work: Path,
+    target: Path,
+    *,
+    tokens: TokenOptions,
+    qc: QcOptions,
+    shard_spots: int,
+    workers: int,
+) -> Steps[list[Failed]]:
+    """Tokenise the chosen sources and join them to the corpus ``target``.
+
+    Returns
+    -------
+    Sources that could be surveyed and not be tokenised; the corpus is without them.
+    """
+    kept = surveyed.kept
+    pieces, building = work / "pieces", work / "corpus"
+    pieces.mkdir(parents=True, exist_ok=True)
+    depends = (qc, tokens, vocabulary.digest)
+    places = [pieces / source_key(source, *depends) for source, _ in kept]
+    _same_plan(building, [place.name for place in places], shard_spots, pieces)
+    _require_room(sum(s.n_good for _, s in kept) * tokens.length * 2, work)
+    jobs = [
+        (source, place, vocabulary, tokens, qc)
+        for (source, _), place in zip(kept, places, strict=True)
+    ]
+    outcomes = yield from run_jobs(_tokenise, jobs, workers=workers, stage="tokens")
+    failed = _failures([source for source, _ in kept], outcomes)
+    good = [i for i, outcome in enumerate(outcomes) if not outcome.failed]
+    later = [LeftOut(f.source.name, f.source.path, "failed", f.problem) for f in failed]
+    if failed:
+        _same_plan(building, [places[i].name for i in good], shard_spots, pieces)
+    yield from fill_corpus(
+        building,
+        [Piece(places[i], outcomes[i].value) for i in good],
+        vocabulary,
+        tokens=tokens,
+        qc=qc,
+        shard_spots=shard_spots,
+        surveyed=[_told(kept[i][1]) for i in good],
+        left_out=[*surveyed.left_out(), *(asdict(entry) for entry in later)],
+    )
+    (building / _PLAN).unlink()
+    os.rename(building, target)
+    return failed
+
+
+_PLAN = "plan.json"
+
+
+def _same_plan(building: Path, keys: list[str], shard_spots: int, pieces: Path) -> None:
+    """Start the shards anew where they would be of other pieces than in an attempt before."""
+    plan = {"kind": "plan", "pieces": keys, "shard_spots": shard_spots}
+    path = building / _PLAN
+    if path.is_file() and read_json(path, "plan", "plan") == plan:
+        return
+    shutil.rmtree(building, ignore_errors=True)
+    for note in pieces.glob("*.json"):
+        # Its tokens went into a shard that is gone now.
+        if not note.with_suffix(".npy").is_file():
+            note.unlink()
+    building.mkdir()
+    write_json(path, plan)
+
+
+def _tokenise(
+    source: Source, place: Path, vocabulary: GeneVocabulary, tokens: TokenOptions, qc: QcOptions
+) -> dict[str, Any]:
+    found = read_piece(place)
+    if found is not None:
+        return found.facts
+    return write_piece(source, place, vocabulary, tokens, qc)
+
+
+def _told(survey: Survey) -> dict[str, Any]:
+    facts = survey.facts()
+    return {k: facts[k] for k in ("species", "technology", "n_outside", "n_counts", "content")}
+
+
+def make_pairs(
+    surveyed: Surveyed,
+    paired: Sequence[Source],
+    vocabulary: GeneVocabulary,
+    work: Path,
+    target: Path,
+    *,
+    patches: PatchOptions,
+    tokens: TokenOptions,
+    qc: QcOptions,
+    workers: int,
+) -> Steps[list[Failed]]:
+    """Write the paired set of those of ``paired`` that were chosen."""
+    chosen = [s for s, _ in surveyed.kept if any(s is p for p in paired)]
+    if not chosen:
+        raise InputError(
+            "No slide with an image is left for a paired set",
+            got="; ".join(f"{e['name']}: {e['reason']}" for e in surveyed.left_out()[:3]) or "none",
+            fix="Name other slides, or use --make tokens",
+        )
+    building = work / "pairs"
+    building.mkdir(parents=True, exist_ok=True)
+    depends = (qc, tokens, patches, vocabulary.digest)
+    given = (vocabulary, building)
+    jobs = [
+        (s, *given, slide_folder(n, s.name), source_key(s, *depends), patches, tokens, qc)
+        for n, s in enumerate(chosen)
+    ]
+    outcomes = yield from run_jobs(_pair, jobs, workers=workers, stage="pairs", unit="slides")
+    failed = _failures(chosen, outcomes)
+    slides = [outcome.value for outcome in outcomes if not outcome.failed]
+    if not slides:
+        raise InputError("No slide could be paired", got=failed[0].problem)
+    wanted = {slide["folder"] for slide in slides}
+    for folder in (building / "slides").iterdir():
+        if f"slides/{folder.name}" not in wanted:
+            shutil.rmtree(folder)
+        else:
+            (folder / _FACTS).unlink(missing_ok=True)
+    write_pairs_json(
+        building,
+        slides,
+        vocabulary,
+        patches=patches,
+        tokens=tokens,
+        qc=qc,
+        left_out=[
+            asdict(LeftOut(f.source.name, f.source.path, "failed", f.problem)) for f in failed
+        ],
+    )
+    os.rename(building, target)
+    return failed
+
+
+_FACTS = "facts.json"
+
+
+def _pair(
+    source: Source,
+    vocabulary: GeneVocabulary,
+    building: Path,
+    inside: str,
+    key: str,
+    patches: PatchOptions,
+    tokens: TokenOptions,
+    qc: QcOptions,
+) -> dict[str, Any]:
+    out = building / inside
+    if (out / _FACTS).is_file():
+        facts = read_json(out / _FACTS, "paired slide", "paired slide")
+        if facts.pop("key") == key:
+            del facts["kind"]
+            return facts
+    making = out.with_name(f".{out.name}")
+    for left in (out, making):
+        shutil.rmtree(left, ignore_errors=True)
+    facts = run_steps(
+        write_paired_slide(source, vocabulary, making, patches=patches, tokens=tokens, qc=qc)
+    )
+    facts["folder"] = inside
+    write_json(making / _FACTS, {"kind": "paired slide", "key": key, **facts})
+    os.rename(making, out)
+    return facts
+
+
+def _failures(sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failed]:
+    return [
+        Failed(source, outcome.problem, outcome.trace)
+        for source, outcome in zip(sources, outcomes, strict=True)
+        if outcome.failed
+    ]
+
+
+def _require_room(n_bytes: int, work: Path) -> None:
+    """Refuse before the work what the disk cannot hold; what is made already counts as room."""
+    made = sum(p.stat().st_size for p in work.rglob("*.npy"))
+    room, needed = shutil.disk_usage(work).free + made, n_bytes * 1.05
+    if needed > room:
+        raise InputError(
+            f"There is no room for the corpus on the disk of {work.parent}",
+            got=f"{room / 1e9:.1f} GB",
+            expected=f"{needed / 1e9:.1f} GB",
+            fix="Make room, or choose another --output",
+        )

@@ -1,0 +1,190 @@
+"""Tokens of millions of spots in a few files, read by rows in any order.
+
+Every shard but the last holds the same number of rows, so that a row's place is a division. Rows
+are read, not mapped, where there are more than fit a small part of memory: what is mapped counts
+as this process's memory as far as it was ever touched, what is read does not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from umpire_training.corpus.npy import open_npy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["TokenShards"]
+
+MAPPED_BYTES = 2**30
+"""Up to so many bytes in all are mapped: faster, and soon wholly in memory anyway."""
+
+# A row that comes from memory takes about 1 us, one from a disk 50 us and more.
+_COLD_SECONDS = 2e-5
+
+
+class TokenShards:
+    """(n_spots, length) uint16 over several .npy files; indexed by rows like an array.
+
+    Parameters
+    ----------
+    paths
+        The files in order.
+    shape
+        Rows and columns of all together.
+    shard_rows
+        Rows of each file but the last.
+
+    Raises
+    ------
+    InputError
+        Where a file is missing, cut short or of another shape.
+    """
+
+    dtype = np.dtype(np.uint16)
+    ndim = 2
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        shape: tuple[int, int],
+        shard_rows: int,
+        *,
+        mapped: bool | None = None,
+    ) -> None:
+        self.paths, self.shape, self.shard_rows = tuple(paths), shape, shard_rows
+        starts = [_check(path, self._shape_of(i)) for i, path in enumerate(self.paths)]
+        self._starts = np.array(starts, np.int64)
+        small = shape[0] * shape[1] * self.dtype.itemsize <= MAPPED_BYTES
+        self.mapped = sys.platform == "win32" or (small if mapped is None else mapped)
+        self._forget()
+
+    def _shape_of(self, shard: int) -> tuple[int, int]:
+        left = self.shape[0] - shard * self.shard_rows
+        return max(0, min(self.shard_rows, left)), self.shape[1]
+
+    def _forget(self) -> None:
+        self._arrays: list[np.ndarray] | None = None
+        self._files: np.ndarray | None = None
+        self._cold = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_arrays", "_files", "_cold")
+        return {k: v for k, v in self.__dict__.items() if k not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Rows as (n, length) uint16; (length,) for a single number."""
+        if isinstance(rows, (int, np.integer)):
+            return self.gather(np.array([rows]))[0]
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        rows = np.asarray(rows)
+        return self.gather(np.flatnonzero(rows) if rows.dtype == bool else rows)
+
+    def gather(self, rows: np.ndarray, dtype: Any = np.uint16) -> np.ndarray:
+        """The given rows, (n, length) of ``dtype``; negative numbers count from the end.
+
+        Raises
+        ------
+        IndexError
+            A row that is not there.
+        InputError
+            A shard that was cut short or taken away since it was opened.
+        """
+        rows = np.asarray(rows, np.int64).ravel()
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"rows up to {rows.max()} of {len(self)}")
+        out = np.empty((len(rows), self.shape[1]), dtype)
+        if self.mapped:
+            self._take(rows, out)
+        elif len(rows):
+            self._read(rows, out)
+        return out
+
+    def _take(self, rows: np.ndarray, out: np.ndarray) -> None:
+        if self._arrays is None:
+            self._arrays = [open_npy(path) for path in self.paths]
+        if len(self._arrays) == 1:
+            out[:] = self._arrays[0][rows]
+            return
+        shard, inside = np.divmod(rows, self.shard_rows)
+        for number in np.unique(shard):
+            here = shard == number
+            out[here] = self._arrays[number][inside[here]]
+
+    def _read(self, rows: np.ndarray, out: np.ndarray) -> None:
+        from umpire_training.corpus._gather import gather_rows
+
+        if self._files is None:
+            self._files = np.array([_open(path) for path in self.paths], np.int32)
+        started = time.perf_counter()
+        bad = gather_rows(
+            self._files, self._starts, self.shard_rows, rows, out, announce=self._cold
+        )
+        self._cold = time.perf_counter() - started > _COLD_SECONDS * len(rows)
+        if bad >= 0:
+            raise _damaged(self.paths[int(rows[bad] // self.shard_rows)], "it ends too early")
+
+    def __del__(self) -> None:
+        files = self.__dict__.get("_files")
+        if files is not None:
+            for file in files.tolist():
+                os.close(file)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def _check(path: Path, shape: tuple[int, int]) -> int:
+    """Bytes before the first row, of a file that is what it should be."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing", fix="Copy it again, or prepare the corpus again")
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
+            if read is None:
+                raise _damaged(path, f"npy version {version}")
+            found, fortran, dtype = read(file)
+            start, size = file.tell(), file.seek(0, os.SEEK_END)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    wanted = start + shape[0] * shape[1] * dtype.itemsize
+    if size < wanted:
+        raise _damaged(path, f"cut short, {size:,} of {wanted:,} bytes")
+    if tuple(found) != shape or dtype != TokenShards.dtype or fortran:
+        raise _damaged(path, f"{found} {dtype}", expected=f"{shape} uint16")
+    return start
+
+
+def _damaged(path: Path, got: object, expected: object = None) -> InputError:
+    return InputError(
+        f"The shard {path} is damaged",
+        got=got,
+        expected=expected,
+        fix="Copy it again from where it was made (SHA256SUMS beside it tells whether a copy is "
+        "whole), or prepare the corpus again",
+    )
