@@ -311,12 +311,18 @@ def test_slides_come_and_go(dock, slides, measured, settled):
     assert widget.rows["A"].combo.currentText().startswith("A, drawn (")
     from napari_umpire.plugin.layers import slide_layer
 
+    widget.rows["B"].button.click()
+    layer = viewer.layers.selection.active
+    assert layer.mode == "add_polygon"
     data, attributes, _ = slide_layer(slides[1])
     viewer.add_image(data, **attributes)
     settled(widget)
     assert session.current.name == slides[1].name
+    assert layer.mode == "pan_zoom"
+    assert not layer.visible, "it lies on the tissue of the other slide"
     assert "Nothing is drawn as A yet" in widget.counts.text(), "that was on the other slide"
     session.set_current(slides[0].name)
+    assert layer.visible
     assert widget.rows["A"].combo.currentText().startswith("A, drawn (")
     for state in list(session.slides.values()):
         viewer.layers.remove(state.image)

@@ -210,8 +210,8 @@ def test_side_by_side_shows_two_panes_and_gives_all_back(ready, measured, slide)
     assert [n for n in names if "(" not in n] == [n for n in before[0] if "(" not in n]
     assert shown(viewer) == [
         "synthetic_0",
-        "notes",
         f"{label} (predicted), log1p(CP10k): {slide.name}",
+        "notes",  # maps lie under marks
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_umpire.plugin.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
-from napari_umpire.plugin.drawing import find_region_layer, place_regions
+from napari_umpire.plugin.drawing import find_region_layer, place_regions, show_regions_of
 from napari_umpire.plugin.faded import FadedMap
 from napari_umpire.plugin.layers import Kind, add_below_marks, gene_layer, placement, show_values
 from napari_umpire.plugin.map_display import MapDisplay, set_visible
@@ -198,6 +198,7 @@ class GeneDisplay:
         viewer = self._session.viewer
         if viewer is None:
             return
+        show_regions_of(viewer, state)
         if before is not None:
             look_at(viewer, state.image)  # another slide has another size
         if state.slide.scale.mpp is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "region_layer",
     "region_names",
     "region_rows",
+    "show_regions_of",
 ]
 
 COLUMN = "region"
@@ -73,6 +74,14 @@ def find_region_layer(viewer: Viewer, state: SlideState) -> Shapes | None:
         if ours.get("role") == _ROLE and ours.get("state") is state:
             return layer
     return None
+
+
+def show_regions_of(viewer: Viewer, state: SlideState) -> None:
+    """Show the regions of one slide and hide those of others, which lie on other tissue."""
+    for layer in viewer.layers:
+        ours = layer.metadata.get(KEY, {})
+        if ours.get("role") == _ROLE and layer.visible != (ours.get("state") is state):
+            layer.visible = not layer.visible
 
 
 def drawn_layers(viewer: Viewer, state: SlideState) -> list[Shapes]:

@@ -162,6 +162,8 @@ class RegionsWidget(QWidget):
         state, viewer = self._session.current, self._session.viewer
         self._groups = {} if state is None else spot_groups(self._session, state)
         layer = None if state is None or viewer is None else find_region_layer(viewer, state)
+        if self._drawing is not None and self._drawing is not layer:
+            self._stop_drawing()  # on the slide that was left
         for side, row in self.rows.items():
             listed = list(self._groups.values())
             if side == "B" and state is not None:
