@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -133,6 +135,7 @@ def test_an_eye_hides_a_class_and_a_colour_is_for_all_slides(
         assert state.labels["tissue"].colours == ("#00ff00", "#0072b2")
 
 
+@pytest.mark.slow
 def test_a_probe_is_trained_scored_drawn_saved_and_applied(
     dock, own_slides, click, train, canvas, qtbot, folder
 ):
@@ -308,3 +311,20 @@ def test_classes_go_with_their_slide(dock, own_slides, click):
     viewer.layers.remove(session.current.image)
     assert widget.labels is None
     assert not widget.train_tab.train.isEnabled()
+
+
+def test_opening_the_widgets_imports_no_torch():
+    code = """
+import sys
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+from napari_umpire.plugin.widgets.classes import ClassesWidget
+from napari_umpire.plugin.widgets.embedding import EmbeddingWidget
+app = QApplication([])
+viewer = ViewerModel()
+widgets = ClassesWidget(viewer), EmbeddingWidget(viewer)
+print(*{m.partition('.')[0] for m in sys.modules})
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "timm", "spatialdata", "scanpy", "sklearn", "umap", "matplotlib"}
+    assert not heavy & set(out.stdout.split())

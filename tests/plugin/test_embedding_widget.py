@@ -188,6 +188,17 @@ def test_points_have_the_colours_of_their_classes_and_the_scores_name_them(
     np.testing.assert_array_equal(session.selection[slide.name], np.flatnonzero(right == 1))
 
 
+def test_colours_changed_while_scoring_get_their_own_score(dock, slides, lay_out, qtbot):
+    _, widget, _ = dock(*slides[:2])
+    lay_out(widget)
+    for by in ("slide", "class: side", "slide", "class: side"):
+        widget.by.setCurrentText(by)
+        widget.by.activated.emit(widget.by.currentIndex())
+    qtbot.waitUntil(lambda: "By side: silhouette" in widget.scores.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.scoring.running, timeout=20_000)
+    assert "By side: silhouette" in widget.scores.text()
+
+
 def test_colours_follow_the_gene_that_is_shown(dock, slide, prediction, lay_out):
     _, widget, session = dock(slide)
     widget.by.setCurrentText("gene that is shown")

@@ -65,6 +65,7 @@ class EmbeddingWidget(QWidget):
         self._session = session_of(napari_viewer)
         self._shown: LaidOut | None = None
         self._groups: PointGroups | None = None
+        self._score_later = False
         self.work, self.scoring = Work(self), Work(self)
         self._build()
         self.run.clicked.connect(self._on_run)
@@ -80,6 +81,7 @@ class EmbeddingWidget(QWidget):
         self.work.ended.connect(self._update_buttons)
         self.scoring.done.connect(self._on_scores)
         self.scoring.failed.connect(self._on_no_scores)
+        self.scoring.ended.connect(self._on_scored)
         session = self._session
         listen(self, session.slides_changed, self._on_slides)
         listen(self, session.labels_changed, self._on_labels)
@@ -293,16 +295,18 @@ class EmbeddingWidget(QWidget):
 
     def _score(self) -> None:
         if self.scoring.running:
+            self._score_later = True
             self.scoring.cancel()
-            self.scoring.ended.connect(self._score_again, Qt.ConnectionType.UniqueConnection)
             return
         if self._groups is not None and self.projection is not None:
             self.scores.setText("Scoring…")
             self.scoring.start(partial(score_steps, self.projection, self._groups))
 
-    def _score_again(self) -> None:
-        self.scoring.ended.disconnect(self._score_again)
-        self._score()
+    def _on_scored(self) -> None:
+        """The colours changed while others were scored: these come now."""
+        if self._score_later:
+            self._score_later = False
+            self._score()
 
     def _on_scores(self, scores: GroupScores) -> None:
         if self._groups is not None and scores.by == self._groups.by:
