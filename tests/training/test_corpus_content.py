@@ -119,7 +119,8 @@ def test_the_first_of_duplicates_is_kept_and_all_is_told():
 
 
 def test_technologies():
-    surveys = [survey(t or "none", section(i), technology=t) for i, t in enumerate(("Visium", "Xenium", ""))]  # fmt: skip
+    said = ("Visium", "Xenium", "")
+    surveys = [survey(t or "none", section(i), technology=t) for i, t in enumerate(said)]
     chosen = choose(surveys, ChoiceOptions(technologies=["visium"]), NONE, [])
     assert chosen.kept == (0, 2)
 
@@ -179,7 +180,8 @@ MOUSE = [g.capitalize() for g in HUMAN]
 
 def genes(names):
     ids = [n if n.startswith("ENS") else "" for n in names]
-    return pd.DataFrame({"id": ids, "symbol": ["" if i else n for i, n in zip(ids, names, strict=True)]}, index=names)  # fmt: skip
+    symbols = ["" if i else n for i, n in zip(ids, names, strict=True)]
+    return pd.DataFrame({"id": ids, "symbol": symbols}, index=names)
 
 
 @pytest.mark.parametrize(
