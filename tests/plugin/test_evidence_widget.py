@@ -322,3 +322,14 @@ def place(viewer, picture, slide, row, pane):
     camera = viewer.scene.camera
     y, x = (slide.yx[row] * slide.mpp - camera.center[-2:]) * camera.zoom
     return round(y + height / 2), round(x + middle)
+
+
+def test_a_signature_that_is_shown_leaves_the_references(window, qtbot):
+    from napari_umpire.inference.signature import Signature
+
+    _, session, widget = window()
+    session.show_signature(Signature("three", tuple(session.current.genes.frame.index[:3])))
+    session.set_spot(5)
+    qtbot.waitUntil(lambda: len(shown_rows(widget)) == K, timeout=10_000)
+    assert list(shown_rows(widget).columns) == ["slide", "similarity", "weight", "spot"]
+    assert "predicted" not in widget.words.text()

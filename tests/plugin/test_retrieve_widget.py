@@ -236,3 +236,25 @@ def test_the_answer_leaves_with_its_slide(window, qtbot, slides):
     assert widget.here.gallery.items
     viewer.layers.remove(session.slides[slides[0].name].image)
     assert not widget.here.gallery.items
+
+
+def test_a_signature_that_is_shown_is_searched_like_a_list(window, qtbot):
+    from napari_umpire.inference.signature import Signature
+
+    _, session, widget = window()
+    frame = session.current.genes.frame
+    keys = tuple(frame.index[:3])
+    session.show_signature(Signature("three", keys))
+    choose(widget, "shown")
+    assert widget.subject.text() == "Shown: three"
+    widget.run.click()
+    finish(qtbot, widget.work)
+    found = widget._found.retrieved
+    assert found.query.title == "three"
+    reference = session.current.prediction.reference
+    z = np.zeros(reference.n)
+    for name in frame.loc[list(keys), "predicted"]:
+        x = reference.column(name).astype(float)
+        z += (x - x.mean()) / x.std()
+    vector = z @ np.asarray(reference.embeddings, float)
+    np.testing.assert_allclose(found.query.vector, vector / np.linalg.norm(vector), atol=1e-5)
