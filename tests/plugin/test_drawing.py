@@ -113,7 +113,8 @@ def test_another_shapes_layer_is_read_where_it_lies(drawn, slide):
     np.testing.assert_array_equal(rows["mine 1"], in_box(slide.yx, quarter))
 
 
-def test_regions_stay_on_the_tissue_when_the_scale_becomes_known(open_viewer, slide):
+@pytest.mark.parametrize("mpp", [2.0, 1.0])  # at 1.0 only the unit changes
+def test_regions_stay_on_the_tissue_when_the_scale_becomes_known(open_viewer, slide, mpp):
     from napari_umpire.slides.scale import PhysicalScale
 
     viewer = open_viewer(slide.with_scale(PhysicalScale(None, None, {})), show=False)
@@ -122,10 +123,13 @@ def test_regions_stay_on_the_tissue_when_the_scale_becomes_known(open_viewer, sl
     quarter = box(slide.yx.min(0) - 1, slide.yx.mean(0))
     layer.add(quarter, shape_type="rectangle")
     before = region_rows(session.current, layer)["A"]
-    session.replace_slide(slide.name, slide)
-    np.testing.assert_allclose(layer.data_to_world(quarter[0]), quarter[0] * slide.mpp)
+    session.replace_slide(slide.name, slide.with_scale(PhysicalScale(mpp, "user", {"user": mpp})))
+    np.testing.assert_allclose(layer.data_to_world(quarter[0]), quarter[0] * mpp)
     np.testing.assert_array_equal(region_rows(session.current, layer)["A"], before)
     np.testing.assert_array_equal(before, in_box(slide.yx, quarter))
+    for placed in (layer, session.current.image):
+        assert {str(unit) for unit in placed.units} == {"micrometer"}
+        assert placed.scale[-1] == mpp
 
 
 def test_a_map_made_later_lies_under_what_was_drawn(open_viewer, slide, measured):

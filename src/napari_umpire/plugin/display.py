@@ -9,7 +9,14 @@ from napari_umpire.plugin.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.compare import SideBySide, look_at, second_image
 from napari_umpire.plugin.drawing import find_region_layer, place_regions, show_regions_of
 from napari_umpire.plugin.faded import FadedMap
-from napari_umpire.plugin.layers import Kind, add_below_marks, gene_layer, placement, show_values
+from napari_umpire.plugin.layers import (
+    Kind,
+    add_below_marks,
+    gene_layer,
+    placed_as,
+    placement,
+    show_values,
+)
 from napari_umpire.plugin.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.ranges import display_range
 
@@ -233,9 +240,10 @@ class GeneDisplay:
         if viewer is None:
             return
         for state in self._session.slides.values():
-            where = placement(state.slide, state.slide.pyramid.levels[0].downsample)
-            if tuple(state.image.scale) == where["scale"]:
+            step = state.slide.pyramid.levels[0].downsample
+            if placed_as(state.image, state.slide, step):
                 continue
+            where = placement(state.slide, step)
             self._leave(viewer)
             self._other_maps.forget(viewer, state)
             for key in [key for key in self._maps if key[0] is state]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_umpire.plugin.layers import KEY, world
+from napari_umpire.plugin.layers import KEY, placed_as, world
 from napari_umpire.slides.regions import spots_in_ellipse, spots_within
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def recolour(layer: Shapes) -> None:
 
 def place_regions(layer: Shapes, state: SlideState) -> None:
     """Put the layer over the slide: its data are full-resolution px, its world the slide's."""
-    unit, name = world(state.slide)
-    if tuple(layer.scale) != (unit, unit):
+    if not placed_as(layer, state.slide, 1.0):
+        unit, name = world(state.slide)
         layer.scale, layer.units = (unit, unit), (name, name)
 
 

@@ -17,7 +17,7 @@ from napari_umpire.plugin.spot_picture import SpotPicture
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Image
+    from napari.layers import Image, Layer
     from napari.utils import Colormap
 
     from napari_umpire.plugin.raster import SpotRaster
@@ -31,6 +31,7 @@ __all__ = [
     "gene_colormap",
     "gene_layer",
     "palette_colormap",
+    "placed_as",
     "placement",
     "show_values",
     "slide_layer",
@@ -65,6 +66,13 @@ def placement(slide: Slide, step: float, origin: tuple[float, float] = (0.0, 0.0
         "translate": tuple((o + step / 2) * unit for o in origin),
         "units": (name, name),
     }
+
+
+def placed_as(layer: Layer, slide: Slide, step: float) -> bool:
+    """Whether a layer lies as `placement` says; at 1 um per px the unit alone tells them apart."""
+    unit, name = world(slide)
+    in_px = str(layer.units[-1]) == "pixel"
+    return tuple(layer.scale[-2:]) == (step * unit, step * unit) and in_px == (name == "pixel")
 
 
 def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
