@@ -37,16 +37,16 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
         give them. Where it has no such column, names that are Ensembl ids are ids, others symbols.
     """
     names = var.index.astype(str)
-    ensembl = np.array([is_ensembl_id(name) for name in names], bool)
 
-    def column(candidates: tuple[str, ...], otherwise: np.ndarray) -> np.ndarray:
+    def column(candidates: tuple[str, ...], ensembl: bool) -> np.ndarray:
         found = next((c for c in candidates if c in var), None)
         if found is None:
-            return otherwise
-        return np.array(["" if pd.isna(v) else str(v) for v in var[found]], object)
+            return np.array([name if is_ensembl_id(name) is ensembl else "" for name in names], "O")
+        values = var[found].astype(object)
+        return values.where(values.notna(), "").map(str).to_numpy(object)
 
-    ids = column(_ID_COLUMNS, np.where(ensembl, names, ""))
-    symbols = column(_SYMBOL_COLUMNS, np.where(ensembl, "", names))
+    ids = column(_ID_COLUMNS, ensembl=True)
+    symbols = column(_SYMBOL_COLUMNS, ensembl=False)
     return pd.DataFrame({"id": ids, "symbol": symbols}, index=names)
 
 

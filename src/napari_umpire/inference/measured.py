@@ -63,7 +63,8 @@ def gene_keys(genes: pd.DataFrame) -> pd.Index:
     genes
         Index = name, columns ``id`` and ``symbol``, "" where unknown.
     """
-    ids = genes["id"].astype(str).str.partition(".")[0]
+    bare = [gene.partition(".")[0] for gene in genes["id"].astype(str)]
+    ids = pd.Series(bare, index=genes.index, dtype=object)
     symbols = genes["symbol"].astype(str)
     names = pd.Series(genes.index.astype(str), index=genes.index)
     return pd.Index(ids.where(ids != "", symbols.where(symbols != "", names)))

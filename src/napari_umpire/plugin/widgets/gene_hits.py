@@ -26,6 +26,7 @@ class GeneHits(QAbstractListModel):
         self._only: dict[str, None] | None = None
         self._starred: frozenset[str] = frozenset()
         self._found: list[tuple[str, str]] | None = None
+        self._n = 0  # Qt asks twice per row to lay a list out
 
     @property
     def table(self) -> GeneTable | None:
@@ -56,15 +57,12 @@ class GeneHits(QAbstractListModel):
             self._found = [(h.key, h.label) for h in hits if only is None or h.key in only][:LIMIT]
         elif table is not None and only is not None:
             self._found = [(key, table.label(key)) for key in only]
+        self._n = len(self._found if self._found is not None else table or ())
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Number of hits."""
-        if parent is not None and parent.isValid():
-            return 0
-        if self._found is not None:
-            return len(self._found)
-        return 0 if self._table is None else len(self._table)
+        return 0 if parent is not None and parent.isValid() else self._n
 
     def key(self, row: int) -> str:
         """Key of the gene in a row."""
