@@ -247,6 +247,18 @@ def test_a_record_dropped_restores_the_form(dock, stored, prediction, model_fold
     assert widget.save.name.text() == "again"
 
 
+def test_a_record_opens_its_slide_where_that_is_not_open(
+    dock, stored, prediction, model_folder, tmp_path, qtbot
+):
+    viewer, session, widget = dock()
+    record = replace(
+        prediction.record, slide=str(stored.path), model=str(model_folder), mpp=stored.mpp
+    )
+    widget.load_record(record.write(tmp_path / "run.yaml"))
+    qtbot.waitUntil(lambda: session.current is not None, timeout=20_000)
+    assert session.current.slide.path == stored.path
+
+
 @pytest.mark.parametrize("text", ["a: [", "name: napari\n", "slide: x\nmodel: y\nk: many\n"])
 def test_what_is_no_record_is_a_sentence_and_changes_nothing(dock, stored, tmp_path, text):
     viewer, session, widget = dock(stored)
@@ -274,7 +286,7 @@ def test_a_grid_of_genes_becomes_png_and_svg(ready, qtbot, monkeypatch, tmp_path
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size[0] > 200
     svg = (tmp_path / "figure.svg").read_text()
-    for word in ("ERBB2", "GNAS", "measured", "predicted", "PCC", "µm", "log1p(CP10k)", "K = 20"):
+    for word in ("ERBB2", "GNAS", "measured", "predicted", "PCC ", "µm", "log1p(CP10k)", "K = 20"):
         assert word in svg
     qtbot.waitUntil(lambda: not form.work.running)
     click(qtbot, form.draw)
@@ -283,6 +295,21 @@ def test_a_grid_of_genes_becomes_png_and_svg(ready, qtbot, monkeypatch, tmp_path
     answer(monkeypatch, "getSaveFileName", tmp_path / "none.svg")
     click(qtbot, form.draw)
     assert "nothing of" in form.progress.text.text()
+
+
+def test_a_figure_of_counts_that_nobody_has_read_yet(dock, stored, qtbot, monkeypatch, tmp_path):
+    _, session, widget = dock(stored)
+    form = widget.figures
+    form.genes.set_names(["ERBB2"])
+    answer(monkeypatch, "getSaveFileName", tmp_path / "measured.svg")
+    assert session.current.measured is None
+    with qtbot.waitSignal(form.work.done, timeout=30_000):
+        click(qtbot, form.draw)
+    assert session.current.measured is not None
+    svg = (tmp_path / "measured.svg").read_text()
+    assert "not measured" not in svg
+    assert "ERBB2" in svg
+    assert "PCC " not in svg  # nothing was predicted
 
 
 def test_the_view_is_saved_with_the_same_tissue_at_more_px(dock, flat_slide, qtbot, tmp_path):

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.figures import FigureOrder, Row, figure_steps, order
+from napari_umpire.plugin.runs import measured_steps
 from napari_umpire.plugin.view_picture import save_view
 from napari_umpire.plugin.widgets.gene_box import GeneBox
 from napari_umpire.plugin.widgets.listening import listen
@@ -32,6 +33,7 @@ from napari_umpire.plugin.workers import Work
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_umpire.inference.measured import Measured
     from napari_umpire.plugin.session import Session
     from napari_umpire.plugin.slide_state import SlideState
 
@@ -47,11 +49,16 @@ class FigureForm(QWidget):
         super().__init__(parent)
         self._viewer, self._session = viewer, session
         self._left_out = ""
-        self.work = Work(self)
+        self._waiting: tuple[str, str, str] | None = None
+        self.work, self.reading = Work(self), Work(self)
         self._build()
         self.save_view.clicked.connect(self._on_view)
         self.draw.clicked.connect(self._on_draw)
-        self.cancel.clicked.connect(self.work.cancel)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.reading.done.connect(self._on_measured)
+        self.reading.failed.connect(self.progress.say)
+        self.reading.cancelled.connect(self._on_cancelled)
+        self.reading.ended.connect(self._update)
         self.work.done.connect(self._on_drawn)
         self.work.cancelled.connect(self._on_cancelled)
         self.work.ended.connect(self._update)
@@ -113,7 +120,7 @@ class FigureForm(QWidget):
         layout.addStretch(1)
 
     def _update(self) -> None:
-        state, busy = self._session.current, self.work.running
+        state, busy = self._session.current, self.work.running or self.reading.running
         kinds = () if state is None else state.kinds
         for row, box in self.rows.items():
             box.setEnabled(row in kinds)
@@ -144,7 +151,7 @@ class FigureForm(QWidget):
 
     def _on_draw(self) -> None:
         state = self._session.current
-        if state is None or self.work.running:
+        if state is None or self.work.running or self.reading.running:
             return
         path, kind = QFileDialog.getSaveFileName(
             self, "Save the figure", f"{state.name} genes",
@@ -152,6 +159,25 @@ class FigureForm(QWidget):
         )  # fmt: skip
         if not path:
             return
+        if self.rows["measured"].isChecked() and state.slide.has_counts and state.measured is None:
+            # No other widget has asked for the counts yet.
+            self._waiting = (state.name, path, kind)
+            self.progress.begin("Reading the counts")
+            self.reading.start(partial(measured_steps, state.slide))
+            self._update()
+        else:
+            self._start(state, path, kind)
+
+    def _on_measured(self, measured: Measured) -> None:
+        if self._waiting is None:
+            return
+        (name, path, kind), self._waiting = self._waiting, None
+        state = self._session.slides.get(name)
+        if state is not None:
+            self._session.set_measured(name, measured)
+            self._start(state, path, kind)
+
+    def _start(self, state: SlideState, path: str, kind: str) -> None:
         try:
             paths, wanted = _paths(Path(path), kind), self._order(state)
         except InputError as error:
@@ -160,6 +186,10 @@ class FigureForm(QWidget):
         self.progress.begin("Drawing")
         self.work.start(partial(figure_steps, wanted, paths))
         self._update()
+
+    def _on_cancel(self) -> None:
+        self.work.cancel()
+        self.reading.cancel()
 
     def _order(self, state: SlideState) -> FigureOrder:
         from napari_umpire.inference.gene_lists import resolve
