@@ -10,6 +10,7 @@ help:
 	@echo "make demo    train a small model on synthetic slides and look at its gene map in napari"
 	@echo "make test    run the whole test suite"
 	@echo "make lint    ruff, mypy"
+	@echo "make screenshots   play the scenes of the README's tour, and photograph them"
 	@echo "make bench   speed, as ratios against named peers"
 
 setup: system $(VENV)/.ready
@@ -37,6 +38,9 @@ lint: setup
 bench: setup
 	$(PY) -m pip install --quiet --constraint constraints.txt --group bench
 	env -u QT_QPA_PLATFORM $(XVFB) $(PY) -m benchmarks tokens patches genemap overlay typeahead widgets
+
+screenshots: setup
+	env -u QT_QPA_PLATFORM $(PY) tools/screenshots.py
 
 clean:
 	rm -rf $(VENV) demo runs build dist
