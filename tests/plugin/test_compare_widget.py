@@ -137,14 +137,19 @@ def test_a_box_in_the_scatter_selects_the_spots_and_the_reverse(
     middle, low = float(np.median(m[good])), scatter._limits[0][0]
     high = scatter._limits[0][1]
     qtbot.mouseClick(next(b for b in scatter.tools.buttons() if b.text() == "Box"), LEFT)
-    qtbot.wait(50)
+    qtbot.wait(200)  # until the layout has settled
     edge = 0.02 * (high - low)
+    rings = []
+    scatter.view.ringed.connect(lambda ring, _add: rings.append(ring))
     drag(qtbot, scatter, [(middle, low - edge), (high + edge, high + edge)])
-    expected = np.flatnonzero(good & (m > middle) & (p < high + edge))
+    (ring,) = rings
+    wanted = [(middle, low - edge), (high + edge, high + edge)]
+    assert np.abs([ring.min(0), ring.max(0)] - np.array(wanted)).max() < 0.05 * (high - low)
+    (x0, y0), (x1, y1) = ring.min(0), ring.max(0)
+    expected = np.flatnonzero(good & (m > x0) & (m < x1) & (p > y0) & (p < y1))
     got = session.selection[slide.name]
-    pixel = (high - low) / scatter.plot.width() * 2
-    sure = np.abs(m - middle) > pixel
-    np.testing.assert_array_equal(got[sure[got]], expected[sure[expected]])
+    np.testing.assert_array_equal(got, expected)
+    assert len(got) < good.sum()
     assert scatter.highlighted == len(got) > 0
     (ring,) = [v for v in session.viewer.layers if v.metadata[KEY].get("role") == "selected"]
     np.testing.assert_allclose(ring.data, slide.yx[got] * slide.mpp)
