@@ -195,7 +195,7 @@ def test_stimage_image_of_another_slide_is_refused(tmp_path):
 
 
 def test_the_real_coordinates_of_one_slide(data_dir, tmp_path):
-    """yaxis is the height: the same section's published spot file has it as pixel_y."""
+    """Yaxis is the height: the same section's published spot file has it as pixel_y."""
     name = "Human_Breast_Andersson_10142021_ST_A1"
     real = data_dir / "collections" / f"{name}_coord.csv"
     if not real.is_file():

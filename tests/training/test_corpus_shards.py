@@ -118,3 +118,31 @@ def test_rows_that_are_not_in_memory_are_announced_and_the_same(paths, whole, mo
     shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
     for _ in range(3):
         np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])
+
+
+def test_batches_come_in_order_while_threads_read_ahead(paths, whole):
+    """From the first batch on: threads that open the files at the same time must not collide."""
+    from umpire_training.corpus.read_ahead import ReadAhead
+
+    rng = np.random.default_rng(1)
+    for mapped in (True, False):
+        for _ in range(20):
+            batches = [rng.integers(0, ROWS, 11) for _ in range(30)]
+            shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=mapped)
+            ahead = ReadAhead(batches, shards.gather, threads=4)
+            assert len(ahead) == 30
+            for rows, batch in zip(batches, ahead, strict=True):
+                np.testing.assert_array_equal(batch.result(), whole[rows])
+    started = iter(ReadAhead(batches, shards.gather))
+    next(started)
+    started.close()
+
+
+def test_a_failure_ahead_is_raised_at_its_batch(paths):
+    from umpire_training.corpus.read_ahead import ReadAhead
+
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD)
+    futures = list(ReadAhead([np.array([0]), np.array([ROWS])], shards.gather))
+    assert futures[0].result().shape == (1, LENGTH)
+    with pytest.raises(IndexError):
+        futures[1].result()

@@ -213,6 +213,9 @@ def _loaders(
     rank, world = trainer.global_rank, trainer.world_size
 
     def loader(sampler: Any) -> DataLoader:
+        # Processes of the loader read ahead themselves.
+        if not options.workers and hasattr(data, "ahead"):
+            sampler = data.ahead(sampler)
         # batch_size None: the sampler gives whole batches, the data set takes whole batches.
         return DataLoader(
             data,

@@ -1,4 +1,4 @@
-"""Rows of token files read straight into a batch, without mapping the files into memory."""
+"""Rows of token files brought into a batch: read from files, or copied from mapped ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, no_type_check
 import numba
 import numpy as np
 from numba import types
+from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["gather_rows"]
+__all__ = ["copy_rows", "read_rows"]
 
 # The system's own calls, found by name when the loop is linked. An offset is 64 bits wide on every
 # system that has them.
@@ -24,6 +25,18 @@ _fadvise = types.ExternalFunction(
 _WILL_NEED = 3
 
 
+@intrinsic
+@no_type_check
+def _at(typing_context, address):
+    """The address as a pointer to uint16."""
+    pointer = types.CPointer(types.uint16)
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(types.uint64), generate
+
+
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return numba.njit(nogil=True, cache=True)(function)
@@ -32,13 +45,13 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @no_type_check
-def _gather(files, starts, shard_rows, rows, row, out):
+def _read(files, starts, shard_rows, rows, row, out):
     """Fill ``out`` (n, length); return the place in ``rows`` that could not be read, or -1."""
     n_bytes = row.nbytes
     for i in range(len(rows)):
         shard = rows[i] // shard_rows
-        at = starts[shard] + (rows[i] - shard * shard_rows) * n_bytes
-        if _pread(files[shard], row.ctypes, n_bytes, at) != n_bytes:
+        place = starts[shard] + (rows[i] - shard * shard_rows) * n_bytes
+        if _pread(files[shard], row.ctypes, n_bytes, place) != n_bytes:
             return i
         for j in range(len(row)):
             out[i, j] = row[j]
@@ -50,15 +63,27 @@ def _announce(files, starts, shard_rows, rows, n_bytes):
     """Tell the system which rows are read next, so that a disk serves many at a time."""
     for i in range(len(rows)):
         shard = rows[i] // shard_rows
-        at = starts[shard] + (rows[i] - shard * shard_rows) * n_bytes
-        _fadvise(files[shard], at, n_bytes, _WILL_NEED)
+        place = starts[shard] + (rows[i] - shard * shard_rows) * n_bytes
+        _fadvise(files[shard], place, n_bytes, _WILL_NEED)
 
 
-_gather = _compiled(_gather)
+@no_type_check
+def _copy(addresses, shard_rows, rows, length, out):
+    n_bytes = length * 2
+    for i in range(len(rows)):
+        shard = rows[i] // shard_rows
+        place = np.uint64((rows[i] - shard * shard_rows) * n_bytes)
+        row = numba.carray(_at(addresses[shard] + place), (length,))
+        for j in range(length):
+            out[i, j] = row[j]
+
+
+_read = _compiled(_read)
 _announce = _compiled(_announce)
+_copy = _compiled(_copy)
 
 
-def gather_rows(
+def read_rows(
     files: np.ndarray,
     starts: np.ndarray,
     shard_rows: int,
@@ -89,4 +114,15 @@ def gather_rows(
     row = np.empty(out.shape[1], np.uint16)
     if announce:
         _announce(files, starts, shard_rows, rows, row.nbytes)
-    return int(_gather(files, starts, shard_rows, rows, row, out))
+    return int(_read(files, starts, shard_rows, rows, row, out))
+
+
+def copy_rows(addresses: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy the given rows of mapped shards into ``out``; as `read_rows`.
+
+    Parameters
+    ----------
+    addresses
+        (n_shards,) uint64, of the first row of each. Rows outside of the shards end the process.
+    """
+    _copy(addresses, shard_rows, rows, out.shape[1], out)

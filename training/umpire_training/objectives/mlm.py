@@ -5,7 +5,8 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from umpire_training.corpus.read_ahead import ReadAhead
 from umpire_training.objectives.schedule import make_optimizer
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ __all__ = ["MaskedTokens", "TokenRows"]
 
 
 class TokenRows(Dataset):
-    """Batches of a token corpus: an array of rows in, (B, length) int64 out."""
+    """Batches of a token corpus: an array of rows in, (B, length) int64 out.
+
+    Rows may also come as a batch that `ahead` has begun to read.
+    """
 
     def __init__(self, tokens: TokenShards) -> None:
         self.tokens = tokens
@@ -34,8 +39,15 @@ class TokenRows(Dataset):
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.tokens.gather(rows, np.int64))
+    def __getitem__(self, rows: np.ndarray | Future[np.ndarray]) -> Tensor:
+        return torch.from_numpy(rows.result() if isinstance(rows, Future) else self._read(rows))
+
+    def ahead(self, sampler: Any) -> ReadAhead:
+        """The sampler, with the next batches read while the present one is trained on."""
+        return ReadAhead(sampler, self._read)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        return self.tokens.gather(rows, np.int64)
 
 
 class MaskedTokens(LightningModule):

@@ -1,0 +1,279 @@
+"""Random batches of tokens from a corpus on disk, against the authors' loader in memory.
+
+The peer does what the published data set does: all tokens of an h5 file as int32 in memory, a
+torch DataLoader that takes them one by one and stacks 256 of them. It gets a corpus small enough
+for memory, ours one of any size; both give int32 of one width.
+
+    python -m benchmarks.loader --spots 4000000
+
+makes a corpus of that size (12 GB; removed afterwards), and also prints the memory of the process
+over a whole pass and what is left of the speed when nothing of the corpus is in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.harness import assert_same, machine, measure, print_table
+from napari_umpire.genes import GeneVocabulary
+from umpire_training.corpus.npy import NpyWriter
+from umpire_training.corpus.read_ahead import ReadAhead
+from umpire_training.corpus.shards import TokenShards
+from umpire_training.corpus.tokens import SHARD_SPOTS, TokenCorpus
+from umpire_training.sampler import RoundSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+N_GENES, LENGTH, BATCH = 20_310, 1_500, 256
+SPOTS, IN_MEMORY = 400_000, 51_200
+COLD_BATCHES = 40
+
+
+class AuthorsRows(Dataset):
+    """Tokens in memory, one row at a time."""
+
+    def __init__(self, path: Path) -> None:
+        with h5py.File(path, "r") as file:
+            self.columns = {"tokenized_gene": file["tokenized_gene"][:]}
+
+    def __len__(self) -> int:
+        return len(self.columns["tokenized_gene"])
+
+    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(rows[row]).clone() for name, rows in self.columns.items()}
+
+
+class BareRows(AuthorsRows):
+    """The same without the dict and the copy: as fast as one row at a time gets."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.tokens = torch.from_numpy(self.columns["tokenized_gene"])
+
+    def __getitem__(self, row: int) -> torch.Tensor:  # type: ignore[override]
+        return self.tokens[row]
+
+
+def run(spots: int = SPOTS, folder: str | None = None) -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch)
+        started = time.perf_counter()
+        _write_corpus(path / "corpus", spots)
+        size = spots * LENGTH * 2
+        print(
+            f"\nloader: a corpus of {spots:,} spots, {size / 1e9:.2f} GB in "
+            f"{-(-spots // SHARD_SPOTS)} shards, written in {time.perf_counter() - started:.0f} s"
+        )
+        corpus = TokenCorpus.open(path / "corpus")
+        # First, while nothing is mapped: what is mapped cannot be taken out of memory.
+        _cold(corpus)
+        _speed(corpus, path)
+        _memory(corpus)
+
+
+def _write_corpus(folder: Path, spots: int) -> None:
+    """Random tokens; the first two of a row are its number."""
+    rng = np.random.default_rng(0)
+    block = rng.integers(30, N_GENES + 30, (8192, LENGTH)).astype(np.uint16)
+    (folder / "tokens").mkdir(parents=True)
+    shards = []
+    for first in range(0, spots, SHARD_SPOTS):
+        last = min(first + SHARD_SPOTS, spots)
+        path = folder / "tokens" / f"shard-{len(shards):05d}.npy"
+        with NpyWriter(path, (LENGTH,), np.uint16) as out:
+            for start in range(first, last, len(block)):
+                rows = np.arange(start, min(start + len(block), last))
+                part = np.roll(block[: len(rows)], start % 997, axis=1)
+                part[:, 0], part[:, 1] = np.divmod(rows, 2**16)
+                out.append(part)
+        # On the disk, or it could not be dropped from memory.
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        shards.append({"file": path.name, "n_spots": last - first, "sha256": ""})
+    genes = [f"G{i:05d}" for i in range(N_GENES)]
+    vocabulary = GeneVocabulary(np.array(genes), np.array(genes), np.ones(N_GENES), "made up")
+    vocabulary.write_csv(folder / "genes.csv")
+    facts = {
+        "kind": "token corpus", "n_spots": spots, "length": LENGTH, "shard_spots": SHARD_SPOTS,
+        "shards": shards, "vocabulary": vocabulary.digest, "vocabulary_source": "made up",
+    }  # fmt: skip
+    (folder / "corpus.json").write_text(json.dumps(facts))
+
+
+def _speed(corpus: TokenCorpus, path: Path) -> None:
+    from umpire_training.engine import ready_lightning
+
+    ready_lightning()
+    from umpire_training.objectives.mlm import TokenRows
+
+    rng = np.random.default_rng(1)
+    n = min(IN_MEMORY, len(corpus.tokens))
+    rows = np.sort(rng.choice(len(corpus.tokens), n, replace=False))
+    with h5py.File(path / "authors.h5", "w") as file:
+        file["tokenized_gene"] = corpus.tokens.gather(rows, np.int32)
+    order = rng.permutation(n)
+    authors, bare = AuthorsRows(path / "authors.h5"), BareRows(path / "authors.h5")
+
+    def theirs() -> torch.Tensor:
+        batches = DataLoader(authors, BATCH, sampler=order.tolist())
+        return _last(batch["tokenized_gene"] for batch in batches)
+
+    def barely() -> torch.Tensor:
+        return _last(iter(DataLoader(bare, BATCH, sampler=order.tolist())))
+
+    def ours() -> torch.Tensor:
+        return _last(_batches(corpus, rows[order]))
+
+    def ours_ahead() -> torch.Tensor:
+        pieces = np.split(rows[order], np.arange(BATCH, n, BATCH))
+        ahead = ReadAhead(pieces, partial(corpus.tokens.gather, dtype=np.int32))
+        return _last(torch.from_numpy(batch.result()) for batch in ahead)
+
+    def ours_in_training() -> torch.Tensor:
+        steps = n // BATCH
+        sampler = RoundSampler(rows, BATCH, round_steps=steps, total_steps=steps, seed=0)
+        data = TokenRows(corpus.tokens)
+        return _last(iter(DataLoader(data, batch_size=None, sampler=data.ahead(sampler))))
+
+    peer = "authors, in memory"
+    timings = measure(
+        {
+            peer: theirs,
+            "the same, rows bare": barely,
+            "ours": ours,
+            "ours, two threads ahead": ours_ahead,
+            "ours, as trained on (int64)": ours_in_training,
+        },
+        repeats=7,
+    )
+    for clock in ("cpu", "wall"):
+        print_table(
+            f"loader: {n:,} random spots of {len(corpus.tokens):,}, {LENGTH} wide, batches of "
+            f"{BATCH}, files {'mapped' if corpus.tokens.mapped else 'read'}",
+            timings,
+            peer=peer,
+            items=n,
+            unit="spots",
+            clock=clock,
+            goals={"ours": 4.0, "ours, two threads ahead": 4.0},
+        )
+    for name in ("ours", "ours, two threads ahead"):
+        assert_same(f"last batch of {name}", timings[name].output, timings[peer].output)
+
+
+def _batches(corpus: TokenCorpus, rows: np.ndarray) -> Iterator[torch.Tensor]:
+    for start in range(0, len(rows), BATCH):
+        yield torch.from_numpy(corpus.tokens.gather(rows[start : start + BATCH], np.int32))
+
+
+def _last(batches: Iterator[torch.Tensor]) -> torch.Tensor:
+    batch = torch.empty(0)
+    for batch in batches:  # noqa: B007
+        pass
+    return batch
+
+
+def _memory(corpus: TokenCorpus) -> None:
+    """Resident memory over one pass in random order, and that every spot came once."""
+    n = len(corpus.tokens)
+    order = np.random.default_rng(2).permutation(n)
+    seen = np.zeros(n, bool)
+    print(f"\nresident memory over one pass of {n:,} spots ({n * LENGTH * 2 / 1e6:,.0f} MB)")
+    print("  spots        anonymous MB   of files MB")
+    tell, curve, started = 0, [], time.perf_counter()
+    for start in range(0, n, BATCH):
+        batch = corpus.tokens.gather(order[start : start + BATCH], np.int32)
+        seen[batch[:, 0].astype(np.int64) * 2**16 + batch[:, 1]] = True
+        if start + BATCH >= tell:
+            anonymous, of_files = _resident()
+            curve.append(anonymous + of_files)
+            print(f"  {min(start + BATCH, n):11,}  {anonymous:12,.0f}  {of_files:12,.0f}")
+            tell += n // 10
+    seconds = time.perf_counter() - started
+    if not seen.all():
+        raise AssertionError(f"{int((~seen).sum()):,} spots never came")
+    print(
+        f"  every spot came once, {n / seconds:,.0f} spots/s; memory grew by "
+        f"{max(curve) - curve[0]:,.0f} MB"
+    )
+
+
+def _resident() -> tuple[float, float]:
+    sizes = {}
+    for line in Path("/proc/self/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key in ("RssAnon", "RssFile"):
+            sizes[key] = int(value.split()[0]) / 1024
+    return sizes["RssAnon"], sizes["RssFile"]
+
+
+def _cold(corpus: TokenCorpus) -> None:
+    """Random batches when the system holds nothing of the corpus, by two ways to read."""
+    rng = np.random.default_rng(3)
+    rows = rng.choice(len(corpus.tokens), (2, COLD_BATCHES, BATCH), replace=False)
+    shards = corpus.tokens
+    read = TokenShards(shards.paths, shards.shape, shards.shard_rows, mapped=False)
+    read.gather(np.zeros(1, np.int64))  # compiles
+    print(f"\ncold: {COLD_BATCHES} random batches of {BATCH}, nothing of the corpus in memory")
+    rates = {}
+    _drop(corpus)
+    rates["ours, read"] = _report("ours, read", read.gather, rows[0])
+    _drop(corpus)
+    mapped = [np.load(path, mmap_mode="r") for path in shards.paths]
+
+    def by_map(batch: np.ndarray) -> np.ndarray:
+        shard, row = np.divmod(batch, SHARD_SPOTS)
+        return np.stack([mapped[s][r] for s, r in zip(shard, row, strict=True)])
+
+    rates["mapped files"] = _report("mapped files", by_map, rows[1])
+    print(f"  ours against mapped files, cold: {rates['ours, read'] / rates['mapped files']:.2f}x")
+    print(
+        f"  ours, cold, against 1,000 spots/s that one GPU takes: {rates['ours, read'] / 1e3:.1f}x"
+    )
+
+
+def _report(name: str, read: Callable[[np.ndarray], object], batches: np.ndarray) -> float:
+    cold, again = _rate(read, batches), _rate(read, batches)
+    print(f"  {name:14} {cold:10,.0f} spots/s cold, {again:12,.0f} the same at once again")
+    return cold
+
+
+def _rate(read: Callable[[np.ndarray], object], batches: np.ndarray) -> float:
+    started = time.perf_counter()
+    for batch in batches:
+        read(batch)
+    return batches.size / (time.perf_counter() - started)
+
+
+def _drop(corpus: TokenCorpus) -> None:
+    """Take the corpus, and nothing else, out of the system's memory."""
+    for path in corpus.tokens.paths:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spots", type=int, default=SPOTS)
+    parser.add_argument("--folder", help="where the corpus is made; it is removed afterwards")
+    given = parser.parse_args()
+    print(machine())
+    run(given.spots, given.folder)
+
+
+if __name__ == "__main__":
+    main()
