@@ -165,7 +165,7 @@ def test_one_broken_slide_among_others_does_not_keep_them_away(predict, sources,
     notification_manager.records.clear()
     with qtbot.waitSignal(widget.opening.done, timeout=20_000):
         assert drop(widget, broken, sources["tiff"])
-    assert [state for state in session_of(viewer).slides] == ["he"]
+    assert list(session_of(viewer).slides) == ["he"]
     qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=2000)
     assert "broken.svs" in notification_manager.records[-1].message
 

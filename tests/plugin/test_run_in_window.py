@@ -120,16 +120,8 @@ def test_a_cancelled_run_leaves_nothing_and_the_next_goes_on_where_it_stopped(
     assert np.mean(found.indices == prediction.indices) > 0.99
 
 
-def test_closing_the_window_in_a_real_run_ends_it_and_keeps_what_was_done(
-    slide, model_folder, gate, qtbot, tmp_path
-):
-    import napari
-
-    viewer = napari.Viewer(show=True)
-    data, attributes, _ = slide_layer(slide)
-    viewer.add_image(data, **attributes)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict")
-    prepare(widget, model_folder)
+def test_closing_the_window_in_a_real_run_ends_it_and_keeps_what_was_done(dock, slide, gate, qtbot):
+    viewer, widget = dock(slide, show=True)
     start(qtbot, widget)
     gate.permits.release()
     until(qtbot, widget, 20)

@@ -129,6 +129,12 @@ def test_names_cannot_break_the_markup(flat_slide):
     assert "<b>&.svs" in card.text
 
 
+def test_a_long_path_may_be_broken_in_the_markup_alone(flat_slide):
+    card = slide_card(flat_slide, "/long/path is not a model.")
+    assert "/\u200blong/\u200bpath is not" in card.html("#f00", "#888")
+    assert "/long/path is not" in card.text
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no such folder"), ("", "JSON"), ("{}", "vision"), ("[1]", "list")],

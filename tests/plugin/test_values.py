@@ -121,10 +121,23 @@ def test_a_prediction_without_a_value_in_some_spots_is_correlated_over_the_other
 def test_rate_counts_from_where_a_resumed_stage_began():
     now = iter([0.0, 10.0, 20.0, 21.0])
     meter = RateMeter(lambda: next(now))
-    assert meter.describe(Progress("Embedding", 100, 500)) == "Embedding: 100 of 500 spots"
-    assert meter.describe(Progress("Embedding", 300, 500)).endswith("20 spots/s, 10 s left")
+    went_on = "went on at spot 100 of 500"
+    first = meter.describe(Progress("Embedding", 100, 500))
+    assert first == f"Embedding: 100 of 500 spots; {went_on}"
+    second = meter.describe(Progress("Embedding", 300, 500))
+    assert second.endswith(f"20 spots/s, 10 s left; {went_on}")
     assert meter.describe(Progress("Embedding", 500, 500)).endswith("20 spots/s")
     assert meter.describe(Progress("Searching", 0, 0, "")) == "Searching"
+    assert meter.resumed == went_on
+
+
+def test_rate_says_when_everything_was_known_and_nothing_when_nothing_was():
+    meter = RateMeter(lambda: 0.0)
+    meter.describe(Progress("Embedding", 0, 500))
+    assert meter.resumed == ""
+    meter = RateMeter(lambda: 0.0)
+    assert meter.describe(Progress("Embedding", 500, 500)) == "Embedding: 500 of 500 spots"
+    assert meter.resumed == "all 500 spots were known from a run before"
 
 
 @pytest.mark.parametrize(

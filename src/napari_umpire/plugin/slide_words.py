@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -67,12 +68,17 @@ class SlideCard:
         lines = []
         for row in self.rows:
             colour = f' style="color:{warn_colour}"' if row.warn else ""
-            value = f"<b>{escape(row.value)}</b>" if row.value else ""
+            value = f"<b>{_breakable(row.value)}</b>" if row.value else ""
             lines.append(
                 f'<tr><td style="color:{quiet_colour};padding-right:8px">{escape(row.label)}</td>'
-                f"<td{colour}>{value} {escape(row.note)}</td></tr>"
+                f"<td{colour}>{value} {_breakable(row.note)}</td></tr>"
             )
         return f'<table cellspacing="0" cellpadding="1">{"".join(lines)}</table>'
+
+
+def _breakable(text: str) -> str:
+    """Markup of ``text`` in which a path may go on in the next line: a dock is narrow."""
+    return re.sub(r"([/\\_])", "\\1\u200b", escape(text))
 
 
 def slide_card(

@@ -131,7 +131,7 @@ def _outline(slide: Slide, tissue: TissueFacts) -> Shapes:
     from napari.layers import Shapes
 
     unit, name = world(slide)
-    layer = Shapes(
+    return Shapes(
         list(tissue.outlines),
         shape_type="path",
         edge_color=_OUTLINE,
@@ -142,4 +142,3 @@ def _outline(slide: Slide, tissue: TissueFacts) -> Shapes:
         units=(name, name),
         metadata={"sdata": slide.sdata, KEY: {"slide": slide, "role": "tissue"}},
     )
-    return layer

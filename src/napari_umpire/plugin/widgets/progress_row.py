@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_umpire.plugin.rate import RateMeter
 
@@ -29,6 +29,8 @@ class ProgressRow(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # A path cannot be wrapped, and must not widen the dock; the notification shows it whole.
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         # Room for two lines (and the style's margins) at once: a form that jumps cannot be read.
         self.text.setMinimumHeight(3 * self.text.fontMetrics().lineSpacing())
         layout = QVBoxLayout(self)

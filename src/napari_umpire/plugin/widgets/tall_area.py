@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import QScrollArea, QWidget
 
 __all__ = ["TallArea"]
 
 _COMFORTABLE_PX = 360
 """Half a line of text more than what the buttons need; a laptop has room for it."""
+
+
+_CHANGES = (QEvent.Type.LayoutRequest, QEvent.Type.StyleChange, QEvent.Type.Show)
 
 
 class TallArea(QScrollArea):
@@ -20,12 +23,17 @@ class TallArea(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(inside)
+        # Once per turn of the event loop: in the middle of a change of style or rows, what is inside
+        # may say that it needs half as much again.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._fit)
         self._fit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow the form: it grows once the window's style is known, and when rows appear."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self._fit()
+        if event is not None and event.type() in _CHANGES:
+            self._later.start(0)
         return super().eventFilter(watched, event)
 
     def sizeHint(self) -> QSize:
