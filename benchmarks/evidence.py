@@ -25,19 +25,19 @@ import scipy.sparse as sp
 from PIL import Image
 
 from benchmarks.harness import assert_same, measure, print_table
-from napari_umpire.inference.evidence import evidence_of
-from napari_umpire.inference.prediction import Prediction
-from napari_umpire.inference.record import RunRecord
-from napari_umpire.inference.reference import ReferenceDatabase
-from napari_umpire.inference.reference_build import ReferencePart
-from napari_umpire.inference.reference_format import (
+from napari_umpire.inference.predictions.evidence import evidence_of
+from napari_umpire.inference.predictions.prediction import Prediction
+from napari_umpire.inference.predictions.record import RunRecord
+from napari_umpire.inference.predictions.weights import weights
+from napari_umpire.inference.references.build import ReferencePart
+from napari_umpire.inference.references.database import ReferenceDatabase
+from napari_umpire.inference.references.format import (
     BLOB,
     PLACES,
     PatchesInfo,
     file_digest,
     read_info,
 )
-from napari_umpire.inference.weights import weights
 
 SLIDES, SPOTS, DIM, GENES, K, PX = 350, 2_000, 128, 24, 50, 96
 QUERIES = 200

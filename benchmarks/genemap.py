@@ -20,11 +20,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from benchmarks.harness import assert_same, measure, print_table
-from napari_umpire.inference.prediction import Prediction
-from napari_umpire.inference.record import RunRecord
-from napari_umpire.inference.reference import ReferenceDatabase
-from napari_umpire.inference.reference_build import ReferencePart
-from napari_umpire.inference.weights import weights
+from napari_umpire.inference.predictions.prediction import Prediction
+from napari_umpire.inference.predictions.record import RunRecord
+from napari_umpire.inference.predictions.weights import weights
+from napari_umpire.inference.references.build import ReferencePart
+from napari_umpire.inference.references.database import ReferenceDatabase
 
 Q, K, DIM, GENES = 5_000, 50, 512, 200
 

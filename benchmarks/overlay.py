@@ -49,8 +49,8 @@ class _Ours:
     """The map layer of the plugin."""
 
     def __init__(self, yx: np.ndarray) -> None:
-        from napari_umpire.plugin.layers import gene_layer
-        from napari_umpire.plugin.raster import SpotRaster
+        from napari_umpire.plugin.layers.make import gene_layer
+        from napari_umpire.plugin.layers.raster import SpotRaster
         from napari_umpire.slides.scale import PhysicalScale
 
         self.raster = SpotRaster.build(yx, DIAMETER_PX)
@@ -60,8 +60,8 @@ class _Ours:
         self.layer = gene_layer(self.slide, self.raster, "predicted")
 
     def show(self, values: np.ndarray, gene: str) -> None:
-        from napari_umpire.plugin.layers import show_values
-        from napari_umpire.plugin.ranges import RangeChoice, display_range
+        from napari_umpire.plugin.layers.make import show_values
+        from napari_umpire.plugin.layers.ranges import RangeChoice, display_range
 
         limits = display_range([values], RangeChoice())
         show_values(

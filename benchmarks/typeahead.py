@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import assert_same, measure, print_table
-from napari_umpire.inference.gene_table import GeneTable
+from napari_umpire.inference.genes.table import GeneTable
 
 GENES, LIMIT = 20_000, 200
 GOAL_MS = 50.0
@@ -66,7 +66,7 @@ def _table() -> GeneTable:
 def _names(table: GeneTable) -> pd.DataFrame:
     """Every name with its gene, as the peer searches them."""
     from napari_umpire.genes.aliases import GeneAliases
-    from napari_umpire.inference.gene_search import other_names
+    from napari_umpire.inference.genes.search import other_names
 
     frame = table.frame
     others = other_names(frame, GeneAliases.builtin(), GeneAliases.stains())
@@ -98,7 +98,7 @@ def _through_the_list(table: GeneTable, keys: list[str]) -> object:
     """What the window does at a key: search, count, and the labels of a screen of rows."""
     from qtpy.QtWidgets import QApplication
 
-    from napari_umpire.plugin.widgets.gene_search import GeneSearch
+    from napari_umpire.plugin.widgets.maps.gene_search import GeneSearch
 
     app = QApplication.instance() or QApplication([])
     search = GeneSearch()

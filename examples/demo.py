@@ -90,7 +90,7 @@ def show(slide: Path, model: Path, gene: str, screenshot: Path | None) -> None:
     import napari
     from qtpy.QtCore import QTimer
 
-    from napari_umpire.plugin.session import session_of
+    from napari_umpire.plugin.session.session import session_of
 
     viewer = napari.Viewer(title="napari-umpire", show=True)
     viewer.window._qt_window.resize(1500, 900)

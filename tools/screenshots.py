@@ -52,7 +52,7 @@ class Stage:
 
     @property
     def session(self) -> Any:
-        from napari_umpire.plugin.session import session_of
+        from napari_umpire.plugin.session.session import session_of
 
         return session_of(self.viewer)
 
@@ -254,7 +254,7 @@ def embedding(stage: Stage) -> None:
 @scene
 def regions(stage: Stage) -> None:
     """Two drawn regions: the genes that differ, with effect sizes."""
-    from napari_umpire.plugin.drawing import draw, region_layer
+    from napari_umpire.plugin.layers.drawing import draw, region_layer
 
     stage.open(stage.slides[-1])
     stage.predict()
@@ -329,7 +329,7 @@ def _train_status_head(stage: Stage) -> list[Path]:
 @scene
 def keep_it(stage: Stage) -> None:
     """A figure of genes, drawn for print."""
-    from napari_umpire.plugin.figures import figure_steps
+    from napari_umpire.plugin.runs.figures import figure_steps
     from napari_umpire.progress import run
 
     stage.open(stage.slides[-1])

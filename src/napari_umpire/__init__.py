@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_umpire.errors import InputError as InputError
     from napari_umpire.inference.model import Model as Model
     from napari_umpire.inference.model import load_model as load_model
-    from napari_umpire.inference.prediction import Prediction as Prediction
+    from napari_umpire.inference.predictions.prediction import Prediction as Prediction
     from napari_umpire.progress import run as run
     from napari_umpire.slides.open import open_slide as open_slide
     from napari_umpire.slides.slide import Slide as Slide
@@ -30,7 +30,7 @@ __getattr__, __dir__ = attach(
     {
         "InputError": "napari_umpire.errors",
         "Model": "napari_umpire.inference.model",
-        "Prediction": "napari_umpire.inference.prediction",
+        "Prediction": "napari_umpire.inference.predictions.prediction",
         "Slide": "napari_umpire.slides.slide",
         "load_model": "napari_umpire.inference.model",
         "open_slide": "napari_umpire.slides.open",

@@ -22,7 +22,7 @@ def unit_rows(rng, n, dim):
 
 def make_part(seed, name, n, genes, dim=16, density=0.4):
     """A `ReferencePart` of random spots and sparse expression of the genes named."""
-    from napari_umpire.inference.reference_build import ReferencePart
+    from napari_umpire.inference.references.build import ReferencePart
 
     rng = np.random.default_rng(seed)
     values = rng.gamma(2.0, 1.0, (n, len(genes))) * (rng.random((n, len(genes))) < density)
@@ -51,16 +51,16 @@ def parts():
 
 @pytest.fixture
 def reference(parts, tmp_path):
-    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.inference.references.database import ReferenceDatabase
 
     return ReferenceDatabase.build(tmp_path / "reference", parts, model_digest="model-1")
 
 
 @pytest.fixture
 def prediction(reference):
-    from napari_umpire.inference.prediction import Prediction
-    from napari_umpire.inference.record import RunRecord, provenance
-    from napari_umpire.inference.weights import weights
+    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.record import RunRecord, provenance
+    from napari_umpire.inference.predictions.weights import weights
 
     rng = np.random.default_rng(5)
     queries = unit_rows(rng, 25, 16)
@@ -143,12 +143,12 @@ def make_case(slides, folder, *, seed=0, digest="other"):
     spots look at the first reference slide only. G14 is constant in the reference, G15 on the
     slide, G16 was never seen on it. The first 6 spots hold next to nothing.
     """
-    from napari_umpire.inference.gene_table import GeneTable
-    from napari_umpire.inference.measured import Measured
-    from napari_umpire.inference.prediction import Prediction
-    from napari_umpire.inference.record import RunRecord, provenance
-    from napari_umpire.inference.reference import ReferenceDatabase
-    from napari_umpire.inference.reference_build import ReferencePart
+    from napari_umpire.inference.genes.measured import Measured
+    from napari_umpire.inference.genes.table import GeneTable
+    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.record import RunRecord, provenance
+    from napari_umpire.inference.references.build import ReferencePart
+    from napari_umpire.inference.references.database import ReferenceDatabase
 
     rng = np.random.default_rng(seed)
     slide, names = slides[0], [f"G{i}" for i in range(130)]

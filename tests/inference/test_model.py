@@ -10,7 +10,7 @@ import torch
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.inference.cache import FeatureCache
-from napari_umpire.inference.gene_input import MeasuredGenes
+from napari_umpire.inference.genes.input import MeasuredGenes
 from napari_umpire.inference.model import load_model
 from napari_umpire.progress import run
 

@@ -117,7 +117,7 @@ def pictured(slides, model_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def measured(slides):
-    from napari_umpire.inference.measured import read_measured
+    from napari_umpire.inference.genes.measured import read_measured
     from napari_umpire.progress import run
 
     return run(read_measured(slides[0]))
@@ -152,7 +152,7 @@ def flat_slide():
 @pytest.fixture
 def open_viewer(make_napari_viewer, qtbot):
     """Return a viewer with the slides given, as if they had been dropped on it."""
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
 
     def open_(*slides, size=(1366, 768), show=True):
         viewer = make_napari_viewer(show=show)

@@ -12,9 +12,9 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QColorDialog
 
-from napari_umpire.inference.probe_file import list_probes
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
+from napari_umpire.inference.classes.probe_file import list_probes
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.synthetic import make_slide
 
 LEFT = Qt.MouseButton.LeftButton
@@ -318,8 +318,8 @@ def test_opening_the_widgets_imports_no_torch():
 import sys
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
-from napari_umpire.plugin.widgets.classes import ClassesWidget
-from napari_umpire.plugin.widgets.embedding import EmbeddingWidget
+from napari_umpire.plugin.widgets.classes.classes import ClassesWidget
+from napari_umpire.plugin.widgets.embedding.embedding import EmbeddingWidget
 app = QApplication([])
 viewer = ViewerModel()
 widgets = ClassesWidget(viewer), EmbeddingWidget(viewer)

@@ -15,10 +15,10 @@ import pytest
 import spatialdata as sd
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.record import RunRecord
-from napari_umpire.inference.saving import save_steps
-from napari_umpire.plugin.command_words import predict_command, record_command
-from napari_umpire.plugin.runs import PredictOptions, predict_steps
+from napari_umpire.inference.predictions.record import RunRecord
+from napari_umpire.inference.predictions.saving import save_steps
+from napari_umpire.plugin.runs.predict import PredictOptions, predict_steps
+from napari_umpire.plugin.words.command import predict_command, record_command
 from napari_umpire.progress import run
 from napari_umpire.slides.convert import write_slide
 from napari_umpire.slides.open import open_slide

@@ -11,8 +11,8 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from scipy.stats import pearsonr
 
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -46,7 +46,7 @@ def shown_values(session):
 
 
 def test_it_opens_alone_quickly_and_says_what_it_needs(dock, qtbot):
-    from napari_umpire.plugin.widgets.compare import CompareWidget
+    from napari_umpire.plugin.widgets.compare.compare import CompareWidget
 
     viewer, widget, _ = dock()
     assert "Drop a slide" in widget.words.text()
@@ -283,8 +283,8 @@ def test_cancel_leaves_nothing_and_is_not_tried_again_by_itself(
     dock, slide, prediction, qtbot, monkeypatch
 ):
     _, widget, session = dock()
-    monkeypatch.setattr("napari_umpire.inference.gene_scores.block_size", lambda *_: 1)
-    from napari_umpire.plugin.layers import slide_layer
+    monkeypatch.setattr("napari_umpire.inference.scores.genes.block_size", lambda *_: 1)
+    from napari_umpire.plugin.layers.make import slide_layer
 
     data, attributes, _ = slide_layer(slide)
     session.viewer.add_image(data, **attributes)
@@ -305,7 +305,7 @@ def test_the_table_is_saved_with_its_protocol(
     _, widget, _ = dock(slide, predictions=[prediction])
     path = tmp_path / "genes.csv"
     monkeypatch.setattr(
-        "napari_umpire.plugin.widgets.save_table.QFileDialog",
+        "napari_umpire.plugin.widgets.parts.save_table.QFileDialog",
         SimpleNamespace(getSaveFileName=lambda *_: (str(path), "")),
     )
     qtbot.mouseClick(widget.save, LEFT)
@@ -317,8 +317,8 @@ def test_the_table_is_saved_with_its_protocol(
 
 
 def test_half_a_million_spots_are_drawn_as_a_sample_that_says_so(qtbot):
-    from napari_umpire.inference.pair_scatter import pair_scatter
-    from napari_umpire.plugin.widgets.spot_scatter import SpotScatter
+    from napari_umpire.inference.scores.pair_scatter import pair_scatter
+    from napari_umpire.plugin.widgets.compare.spot_scatter import SpotScatter
 
     rng = np.random.default_rng(0)
     n = 500_000

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_umpire.plugin.drawing import (
+from napari_umpire.plugin.layers.drawing import (
     draw,
     drawn_layers,
     region_colour,
@@ -14,7 +14,7 @@ from napari_umpire.plugin.drawing import (
     region_names,
     region_rows,
 )
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.session.session import session_of
 
 
 def box(yx0, yx1):

@@ -12,8 +12,8 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialog, QRadioButton
 
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.convert import write_slide
 from napari_umpire.slides.synthetic import write_spaceranger
 
@@ -173,7 +173,7 @@ def test_one_broken_slide_among_others_does_not_keep_them_away(predict, sources,
 def test_a_record_dropped_on_the_widget_fills_the_form_and_opens_its_slide(
     predict, sources, model_folder, tmp_path, qtbot
 ):
-    from napari_umpire.inference.record import RunRecord
+    from napari_umpire.inference.predictions.record import RunRecord
 
     viewer, widget = predict
     record = RunRecord(

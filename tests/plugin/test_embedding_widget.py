@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPointF, Qt
 
-from napari_umpire.inference.spot_labels import SpotLabels
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
+from napari_umpire.inference.classes.labels import SpotLabels
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
 
 COLOURS = {"left": (213, 94, 0), "right": (0, 114, 178)}
 

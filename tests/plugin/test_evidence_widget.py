@@ -11,9 +11,9 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
 
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.evidence import EvidenceWidget
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.evidence.evidence import EvidenceWidget
 from napari_umpire.slides.crops import crops
 
 K = 20
@@ -325,7 +325,7 @@ def place(viewer, picture, slide, row, pane):
 
 
 def test_a_signature_that_is_shown_leaves_the_references(window, qtbot):
-    from napari_umpire.inference.signature import Signature
+    from napari_umpire.inference.genes.signature import Signature
 
     _, session, widget = window()
     session.show_signature(Signature("three", tuple(session.current.genes.frame.index[:3])))

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
 
-from napari_umpire.plugin.widgets.gallery import Gallery, GalleryItem, pixmap
+from napari_umpire.plugin.widgets.parts.gallery import Gallery, GalleryItem, pixmap
 
 
 def to_array(pixels):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_umpire.plugin.layers import KEY, gene_colormap
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.gene_search import PAUSE_MS
+from napari_umpire.plugin.layers.make import KEY, gene_colormap
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.maps.gene_search import PAUSE_MS
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -165,7 +165,7 @@ def test_range_controls_set_the_colour_bar(dock, slide, measured, qtbot):
 
 
 def test_two_widgets_say_the_same(dock, slide, qtbot):
-    from napari_umpire.plugin.widgets.gene_maps import GeneMapsWidget
+    from napari_umpire.plugin.widgets.maps.gene_maps import GeneMapsWidget
 
     viewer, widget, session = dock(slide)
     other = GeneMapsWidget(viewer)
@@ -246,8 +246,8 @@ def test_it_fits_a_small_laptop(dock, slide, prediction):
 def test_a_key_among_twenty_thousand_genes_is_quick(qtbot):
     import pandas as pd
 
-    from napari_umpire.inference.gene_table import GeneTable
-    from napari_umpire.plugin.widgets.gene_search import GeneSearch
+    from napari_umpire.inference.genes.table import GeneTable
+    from napari_umpire.plugin.widgets.maps.gene_search import GeneSearch
 
     names = [f"GENE{i}" for i in range(20_000)]
     frame = pd.DataFrame({"id": [f"ENSG{i:011}" for i in range(20_000)], "symbol": names})
@@ -272,8 +272,8 @@ import sys
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 from napari.components import ViewerModel
-from napari_umpire.plugin.widgets.predict import PredictWidget
-from napari_umpire.plugin.widgets.gene_maps import GeneMapsWidget
+from napari_umpire.plugin.widgets.predict.predict import PredictWidget
+from napari_umpire.plugin.widgets.maps.gene_maps import GeneMapsWidget
 viewer = ViewerModel()
 widgets = PredictWidget(viewer), GeneMapsWidget(viewer)
 print(*{m.partition('.')[0] for m in sys.modules})

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.scale import PhysicalScale
 
 
@@ -86,7 +86,7 @@ def test_the_guide_names_files_that_are_there():
     import re
     from pathlib import Path
 
-    from napari_umpire.plugin.help_words import HOW_TO
+    from napari_umpire.plugin.words.help import HOW_TO
 
     root = Path(__file__).parents[2]
     named = re.findall(r"\b(?:docs/)?[\w-]+\.md\b", HOW_TO)

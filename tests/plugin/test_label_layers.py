@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.spot_labels import PALETTE
-from napari_umpire.plugin.drawing import region_layer
-from napari_umpire.plugin.label_layers import (
+from napari_umpire.inference.classes.labels import PALETTE
+from napari_umpire.plugin.layers.drawing import region_layer
+from napari_umpire.plugin.layers.labels import (
     LabelSource,
     label_sources,
     paint,
     painted_values,
     read_source,
 )
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.session.session import session_of
 
 
 @pytest.mark.parametrize("turn", [0.0, 30.0])

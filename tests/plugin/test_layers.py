@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_umpire.plugin.layers import KEY, gene_colormap, gene_layer, show_values, slide_layer
-from napari_umpire.plugin.raster import raster_of
+from napari_umpire.plugin.layers.make import (
+    KEY,
+    gene_colormap,
+    gene_layer,
+    show_values,
+    slide_layer,
+)
+from napari_umpire.plugin.layers.raster import raster_of
 from napari_umpire.slides.scale import PhysicalScale
 
 

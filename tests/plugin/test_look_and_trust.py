@@ -7,14 +7,14 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_umpire.errors import UmpireWarning
-from napari_umpire.inference.fixed_range import fixed_range
-from napari_umpire.inference.signature import Signature
-from napari_umpire.plugin.colours import Look, gene_colormap, opacity_of
-from napari_umpire.plugin.gene_shelf import GeneShelf, shelf_file
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.ranges import RangeChoice, range_words
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.trust_maps import OUT, SIMILARITY
+from napari_umpire.inference.genes.fixed_range import fixed_range
+from napari_umpire.inference.genes.signature import Signature
+from napari_umpire.plugin.layers.colours import Look, gene_colormap, opacity_of
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.layers.ranges import RangeChoice, range_words
+from napari_umpire.plugin.layers.trust_maps import OUT, SIMILARITY
+from napari_umpire.plugin.session.gene_shelf import GeneShelf, shelf_file
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.progress import run
 
 LEFT = Qt.MouseButton.LeftButton

@@ -10,9 +10,9 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.predict import PredictWidget
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.predict.predict import PredictWidget
 from napari_umpire.progress import Progress
 from napari_umpire.slides.scale import PhysicalScale
 
@@ -50,7 +50,7 @@ def test_it_opens_alone_with_nothing_loaded_and_says_what_to_do(dock):
 
 
 def test_a_slide_dropped_later_appears_in_it(dock, slide, open_viewer):
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
 
     viewer, widget = dock()
     data, attributes, _ = slide_layer(slide)
@@ -101,7 +101,7 @@ def test_cancel_leaves_the_window_as_it_was(dock, slide, model_folder, qtbot, mo
             yield Progress("Embedding", i, 1000)
             release.wait(0.02)
 
-    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict_steps", slow)
+    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict.predict_steps", slow)
     viewer, widget = dock(slide)
     type_model(qtbot, widget, model_folder)
     before = list(viewer.layers)
@@ -119,7 +119,7 @@ def test_cancel_leaves_the_window_as_it_was(dock, slide, model_folder, qtbot, mo
 
 
 def test_a_cancelled_run_goes_on_where_it_stopped(slide, model_folder, tmp_path):
-    from napari_umpire.plugin.runs import PredictOptions, predict_steps
+    from napari_umpire.plugin.runs.predict import PredictOptions, predict_steps
     from napari_umpire.progress import run
 
     options = PredictOptions(str(model_folder), "cpu", 20, cache=tmp_path / "features")
@@ -133,7 +133,7 @@ def test_a_cancelled_run_goes_on_where_it_stopped(slide, model_folder, tmp_path)
 def test_closing_the_window_during_a_run_is_safe(slide, qtbot, monkeypatch, tmp_path):
     import napari
 
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
 
     ended = threading.Event()
 
@@ -145,7 +145,7 @@ def test_closing_the_window_during_a_run_is_safe(slide, qtbot, monkeypatch, tmp_
         finally:
             ended.set()
 
-    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict_steps", slow)
+    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict.predict_steps", slow)
     viewer = napari.Viewer(show=True)
     data, attributes, _ = slide_layer(slide)
     viewer.add_image(data, **attributes)
@@ -170,7 +170,7 @@ def test_closing_the_dock_during_a_run_ends_the_run(dock, slide, qtbot, monkeypa
         finally:
             ended.set()
 
-    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict_steps", slow)
+    monkeypatch.setattr("napari_umpire.plugin.widgets.predict.predict.predict_steps", slow)
     viewer, widget = dock(slide)
     widget.model.set_value("owner/name")
     click(qtbot, widget.run)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from napari_umpire.plugin.preferences import COLORMAPS, DEVICES, Preferences, preferences
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.session.session import session_of
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_choices_of_the_manifest_are_those_of_the_code():
 
     from npe2 import PluginManifest
 
-    from napari_umpire.plugin.ranges import RangeChoice
+    from napari_umpire.plugin.layers.ranges import RangeChoice
 
     groups = PluginManifest.from_distribution("napari-umpire").contributions.configurations
     said = {k: p for group in groups.values() for k, p in group.properties.items()}
@@ -74,7 +74,7 @@ def test_maps_start_with_the_range_and_colours_of_the_preferences(
 
 
 def test_features_go_where_the_preferences_say(settings, tmp_path):
-    from napari_umpire.plugin.widgets.places import cache_folder
+    from napari_umpire.plugin.widgets.parts.places import cache_folder
 
     usual = cache_folder()
     assert usual.name == "features"

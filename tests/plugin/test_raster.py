@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from napari_umpire.plugin.raster import NO_SPOT, SpotRaster, raster_of
-from napari_umpire.plugin.spot_picture import SpotPicture
+from napari_umpire.plugin.layers.raster import NO_SPOT, SpotRaster, raster_of
+from napari_umpire.plugin.layers.spot_picture import SpotPicture
 
 
 def brute_force(raster, yx, diameter):

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_umpire.plugin.layers import KEY
+from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.reader import get_reader, read_slides
 from napari_umpire.slides.synthetic import write_spaceranger
 

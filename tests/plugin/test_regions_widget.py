@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_umpire.inference.spot_labels import SpotLabels
-from napari_umpire.plugin.drawing import draw, region_layer
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
+from napari_umpire.inference.classes.labels import SpotLabels
+from napari_umpire.plugin.layers.drawing import draw, region_layer
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.regions import spots_within
 
 LEFT = Qt.MouseButton.LeftButton
@@ -74,7 +74,7 @@ def shown_values(session):
 
 
 def test_it_opens_alone_quickly_and_says_what_it_needs(dock, qtbot):
-    from napari_umpire.plugin.widgets.regions import RegionsWidget
+    from napari_umpire.plugin.widgets.regions.regions import RegionsWidget
 
     viewer, widget, _ = dock()
     assert "Drop a slide" in widget.counts.text()
@@ -107,9 +107,11 @@ def test_regions_drawn_with_the_mouse_are_compared_and_a_row_shows_its_map(
         qtbot.wait(50)
         places = [on_canvas(viewer, *(corner * slide.mpp)) for corner in ring]
         for native, at in places:
+            # The canvas takes one move at a time, and a slow one would be taken for the next.
             qtbot.mouseMove(native, at)
+            qtbot.wait(60)
             qtbot.mouseClick(native, LEFT, pos=at)
-            qtbot.wait(20)
+            qtbot.wait(60)
         qtbot.mouseDClick(native, LEFT, pos=at)
         qtbot.waitUntil(lambda layer=layer: layer.mode == "pan_zoom", timeout=2000)
         assert not widget.rows[side].button.isChecked()
@@ -293,7 +295,7 @@ def test_saved_with_what_it_does_not_say(
     settled(widget)
     path = tmp_path / "regions.csv"
     monkeypatch.setattr(
-        "napari_umpire.plugin.widgets.save_table.QFileDialog",
+        "napari_umpire.plugin.widgets.parts.save_table.QFileDialog",
         SimpleNamespace(getSaveFileName=lambda *_: (str(path), "")),
     )
     qtbot.mouseClick(widget.save, LEFT)
@@ -309,7 +311,7 @@ def test_slides_come_and_go(dock, slides, measured, settled):
     add(session, "A", corners(slides[0], 0, 0, 0.3, 1))
     settled(widget)
     assert widget.rows["A"].combo.currentText().startswith("A, drawn (")
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
 
     widget.rows["B"].button.click()
     layer = viewer.layers.selection.active

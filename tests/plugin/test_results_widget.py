@@ -14,11 +14,11 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_umpire.inference import saving
-from napari_umpire.inference.record import RunRecord
-from napari_umpire.inference.spot_labels import SpotLabels
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.spot_map import SpotMap
+from napari_umpire.inference.classes.labels import SpotLabels
+from napari_umpire.inference.predictions import saving
+from napari_umpire.inference.predictions.record import RunRecord
+from napari_umpire.plugin.layers.spot_map import SpotMap
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.convert import write_slide
 from napari_umpire.slides.open import open_slide
 
@@ -188,7 +188,7 @@ def test_cancel_writes_nothing(ready, stored, qtbot, monkeypatch):
             yield Progress("Computing the table", i, 1000, "genes")
             threading.Event().wait(0.01)
 
-    monkeypatch.setattr("napari_umpire.plugin.widgets.save_form.save_steps", slow)
+    monkeypatch.setattr("napari_umpire.plugin.widgets.results.save_form.save_steps", slow)
     _, _, widget = ready
     click(qtbot, widget.save.save)
     with qtbot.waitSignal(widget.save.work.cancelled, timeout=5000):
@@ -315,7 +315,7 @@ def test_a_figure_of_counts_that_nobody_has_read_yet(dock, stored, qtbot, monkey
 def test_the_view_is_saved_with_the_same_tissue_at_more_px(dock, flat_slide, qtbot, tmp_path):
     from PIL import Image
 
-    from napari_umpire.plugin.view_picture import save_view
+    from napari_umpire.plugin.layers.view_picture import save_view
 
     viewer, _, widget = dock(flat_slide, show=True)
     qtbot.wait(100)

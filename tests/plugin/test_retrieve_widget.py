@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt
 from scipy.stats import spearmanr
 
 from napari_umpire.errors import InputError
-from napari_umpire.plugin.layers import KEY, palette_colormap
-from napari_umpire.plugin.retrieval_runs import ask_of
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.retrieve import RetrieveWidget
+from napari_umpire.plugin.layers.make import KEY, palette_colormap
+from napari_umpire.plugin.runs.retrieval import ask_of
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.retrieve.retrieve import RetrieveWidget
 from napari_umpire.slides.crops import crops
 
 N_TOP = 24
@@ -239,7 +239,7 @@ def test_the_answer_leaves_with_its_slide(window, qtbot, slides):
 
 
 def test_a_signature_that_is_shown_is_searched_like_a_list(window, qtbot):
-    from napari_umpire.inference.signature import Signature
+    from napari_umpire.inference.genes.signature import Signature
 
     _, session, widget = window()
     frame = session.current.genes.frame

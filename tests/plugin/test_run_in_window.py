@@ -13,10 +13,10 @@ import tifffile
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from napari_umpire.plugin.layers import KEY, slide_layer
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.places import cache_folder
-from napari_umpire.plugin.widgets.predict import PredictWidget
+from napari_umpire.plugin.layers.make import KEY, slide_layer
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.widgets.predict.predict import PredictWidget
 from napari_umpire.slides.source_stamp import SourceStamp
 from napari_umpire.slides.synthetic import make_slide
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_umpire.plugin.layers import KEY, slide_layer
-from napari_umpire.plugin.ranges import RangeChoice
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.layers.make import KEY, slide_layer
+from napari_umpire.plugin.layers.ranges import RangeChoice
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.scale import PhysicalScale
 
 

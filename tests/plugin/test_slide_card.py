@@ -10,8 +10,8 @@ import pytest
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.survey import SharedGenes, Survey, TissueFacts
-from napari_umpire.plugin.model_peek import HubModel, peek
-from napari_umpire.plugin.slide_words import slide_card
+from napari_umpire.plugin.words.model_peek import HubModel, peek
+from napari_umpire.plugin.words.slide import slide_card
 from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
 from napari_umpire.slides.scale import PhysicalScale
 

@@ -11,9 +11,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 
-from napari_umpire.plugin.layers import KEY
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.status_run import MAP_KEY
+from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.runs.status import MAP_KEY
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.progress import Progress
 from napari_umpire.slides.scale import PhysicalScale
 
@@ -89,7 +89,7 @@ def asked(dock, slides, with_heads, qtbot):
 
 def by_hand(folder, head, slide):
     from napari_umpire.inference.model import load_model
-    from napari_umpire.inference.slide_status import slide_status
+    from napari_umpire.inference.status.slide_status import slide_status
     from napari_umpire.progress import run
 
     return run(slide_status(load_model(folder, "cpu"), folder / "slide_status" / head, slide))
@@ -225,7 +225,7 @@ def test_cancel_leaves_nothing_behind(dock, slide, with_heads, qtbot, monkeypatc
             yield Progress("Image", i, 1000)
             release.wait(0.02)
 
-    monkeypatch.setattr("napari_umpire.plugin.widgets.slide_status.status_steps", slow)
+    monkeypatch.setattr("napari_umpire.plugin.widgets.status.slide_status.status_steps", slow)
     viewer, widget = dock(slide)
     widget.model.set_value(with_heads)
     before = list(viewer.layers)
@@ -263,7 +263,7 @@ def test_a_head_of_another_model_says_so(dock, slide, with_heads, model_folder, 
 
 
 def test_attention_that_is_all_alike_does_not_look_like_a_map(slide, with_heads):
-    from napari_umpire.plugin.status_run import Asked
+    from napari_umpire.plugin.runs.status import Asked
 
     status = by_hand(with_heads, "subtype", slide)
     n = slide.n_spots

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_umpire.inference.spot_labels import SpotLabels
-from napari_umpire.plugin.layers import KEY, palette_colormap
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.spot_map import SpotMap
+from napari_umpire.inference.classes.labels import SpotLabels
+from napari_umpire.plugin.layers.make import KEY, palette_colormap
+from napari_umpire.plugin.layers.spot_map import SpotMap
+from napari_umpire.plugin.session.session import session_of
 
 
 @pytest.fixture

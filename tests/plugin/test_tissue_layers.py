@@ -9,8 +9,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_umpire.inference.survey import tissue_facts
-from napari_umpire.plugin.layers import KEY, slide_layer
-from napari_umpire.plugin.session import session_of
+from napari_umpire.plugin.layers.make import KEY, slide_layer
+from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.scale import PhysicalScale
 from napari_umpire.slides.tissue import TissueMask
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_umpire.inference.agreement import agreement
-from napari_umpire.inference.gene_table import GeneTable
-from napari_umpire.inference.measured import read_measured
-from napari_umpire.plugin.ranges import RangeChoice, display_range
-from napari_umpire.plugin.rate import RateMeter, duration
+from napari_umpire.inference.genes.measured import read_measured
+from napari_umpire.inference.genes.table import GeneTable
+from napari_umpire.inference.scores.agreement import agreement
+from napari_umpire.plugin.layers.ranges import RangeChoice, display_range
+from napari_umpire.plugin.runs.rate import RateMeter, duration
 from napari_umpire.progress import Progress, run
 
 HUNDRED = np.arange(101, dtype=np.float32)  # its percentiles are its values

@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.plugin.workers import Work
+from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.progress import Progress
 
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.reliability import half_expression
+from napari_umpire.inference.scores.reliability import half_expression
 from umpire_training.baselines.colour import N_FEATURES, colour_features
 from umpire_training.baselines.fold import Fold, Section, Skipped
 from umpire_training.baselines.permuted import permuted_ridge

@@ -59,8 +59,8 @@ def weights(model):
 @pytest.mark.slow
 def test_a_head_is_trained_validated_and_asked(model, sections, tmp_path, capsys):
     from napari_umpire.inference.model import load_model
-    from napari_umpire.inference.slide_status import slide_status
-    from napari_umpire.inference.status_words import describe
+    from napari_umpire.inference.status.slide_status import slide_status
+    from napari_umpire.inference.status.words import describe
     from napari_umpire.models.status_config import list_heads, read_status
     from napari_umpire.progress import run
     from napari_umpire.slides.open import open_slide

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from napari_umpire.inference.reference import ReferenceDatabase
+from napari_umpire.inference.references.database import ReferenceDatabase
 from umpire_training.cli import main
 
 

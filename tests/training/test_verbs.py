@@ -236,8 +236,8 @@ def test_evaluate_leaves_one_out_and_resumes_by_fold(slide_paths, tmp_path, monk
     assert scores.count("UMPIRE") == 3 * 3 * 2
     assert all(size in table for size in ("HVG12", "HVG20"))
     # The scores of one row again, from the files alone.
-    from napari_umpire.inference.metrics import pcc_per_gene
     from napari_umpire.inference.model import load_model
+    from napari_umpire.inference.scores.metrics import pcc_per_gene
     from napari_umpire.progress import run
     from napari_umpire.slides.open import open_slide
 

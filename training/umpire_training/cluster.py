@@ -61,8 +61,8 @@ def for_each(
         # pure=False: the same slide asked for again is done again, not remembered.
         futures = {client.submit(function, item, pure=False): item for item in items}
         for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], future.result() if error is None else error
+            failure = future.exception()
+            yield futures[future], future.result() if failure is None else failure
 
 
 @contextmanager

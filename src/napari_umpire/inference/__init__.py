@@ -8,13 +8,13 @@ from napari_umpire._lazy import attach
 
 if TYPE_CHECKING:
     from napari_umpire.inference.cache import FeatureCache as FeatureCache
-    from napari_umpire.inference.gene_search import GeneIndex as GeneIndex
+    from napari_umpire.inference.genes.search import GeneIndex as GeneIndex
     from napari_umpire.inference.model import Model as Model
     from napari_umpire.inference.model import load_model as load_model
-    from napari_umpire.inference.prediction import GenePrediction as GenePrediction
-    from napari_umpire.inference.prediction import Prediction as Prediction
-    from napari_umpire.inference.record import RunRecord as RunRecord
-    from napari_umpire.inference.reference import ReferenceDatabase as ReferenceDatabase
+    from napari_umpire.inference.predictions.prediction import GenePrediction as GenePrediction
+    from napari_umpire.inference.predictions.prediction import Prediction as Prediction
+    from napari_umpire.inference.predictions.record import RunRecord as RunRecord
+    from napari_umpire.inference.references.database import ReferenceDatabase as ReferenceDatabase
 
 __all__ = [
     "FeatureCache",
@@ -33,12 +33,12 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "FeatureCache": f"{_HERE}.cache",
-        "GeneIndex": f"{_HERE}.gene_search",
-        "GenePrediction": f"{_HERE}.prediction",
+        "GeneIndex": f"{_HERE}.genes.search",
+        "GenePrediction": f"{_HERE}.predictions.prediction",
         "Model": f"{_HERE}.model",
-        "Prediction": f"{_HERE}.prediction",
-        "ReferenceDatabase": f"{_HERE}.reference",
-        "RunRecord": f"{_HERE}.record",
+        "Prediction": f"{_HERE}.predictions.prediction",
+        "ReferenceDatabase": f"{_HERE}.references.database",
+        "RunRecord": f"{_HERE}.predictions.record",
         "load_model": f"{_HERE}.model",
     },
 )

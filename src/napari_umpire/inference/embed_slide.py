@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_umpire.inference.cache import FeatureCache
-    from napari_umpire.inference.gene_input import MeasuredGenes
+    from napari_umpire.inference.genes.input import MeasuredGenes
     from napari_umpire.inference.model import Model
     from napari_umpire.progress import Steps
     from napari_umpire.slides.patches import PatchSpec

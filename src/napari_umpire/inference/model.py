@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from napari_umpire.genes.vocabulary import GeneVocabulary
     from napari_umpire.inference.cache import FeatureCache
-    from napari_umpire.inference.prediction import Prediction
-    from napari_umpire.inference.reference import ReferenceDatabase
-    from napari_umpire.inference.weights import Weighting
+    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.weights import Weighting
+    from napari_umpire.inference.references.database import ReferenceDatabase
     from napari_umpire.models.umpire import Umpire, UmpireConfig
     from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
@@ -114,7 +114,7 @@ class Model:
     @cached_property
     def reference(self) -> ReferenceDatabase | None:
         """The model's own reference, its folder ``reference/``; None where it has none."""
-        from napari_umpire.inference.reference import ReferenceDatabase
+        from napari_umpire.inference.references.database import ReferenceDatabase
 
         folder = self.path / "reference"
         return ReferenceDatabase.open(folder) if folder.is_dir() else None
@@ -185,7 +185,7 @@ class Model:
             For a slide without counts, without genes of the model, or whose counts are not raw.
         """
         from napari_umpire.inference.embed_slide import gene_embeddings
-        from napari_umpire.inference.gene_input import MeasuredGenes
+        from napari_umpire.inference.genes.input import MeasuredGenes
 
         measured = MeasuredGenes.of(slide, self.vocabulary)
         return (yield from gene_embeddings(self, slide, measured, batch_size, cache))
@@ -224,7 +224,7 @@ class Model:
         InputError
             As `embed_genes`; for a slide that keeps no spot; for an existing folder.
         """
-        from napari_umpire.inference.reference_slides import write_reference
+        from napari_umpire.inference.references.slides import write_reference
 
         built = yield from write_reference(
             self, slides, folder, batch_size, cache, min_genes,
@@ -252,16 +252,16 @@ class Model:
         k
             References per spot; all where there are fewer.
         weighting
-            See `inference.weights`.
+            See `predictions.weights`.
 
         Raises
         ------
         InputError
             Without reference, with one of another model, and as `embed_images`.
         """
-        from napari_umpire.inference.prediction import Prediction
+        from napari_umpire.inference.predictions.prediction import Prediction
+        from napari_umpire.inference.predictions.weights import weights
         from napari_umpire.inference.run import check_options, choose_reference, make_record
-        from napari_umpire.inference.weights import weights
 
         check_options(k, weighting, batch_size)
         chosen = choose_reference(self, reference, slide)

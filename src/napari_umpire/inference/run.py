@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.inference.record import RunRecord, provenance
-from napari_umpire.inference.reference import ReferenceDatabase
-from napari_umpire.inference.weights import check_weighting
+from napari_umpire.inference.predictions.record import RunRecord, provenance
+from napari_umpire.inference.predictions.weights import check_weighting
+from napari_umpire.inference.references.database import ReferenceDatabase
 
 if TYPE_CHECKING:
     from napari_umpire.inference.model import Model
-    from napari_umpire.inference.weights import Weighting
+    from napari_umpire.inference.predictions.weights import Weighting
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["check_options", "check_slide", "choose_reference", "make_record"]

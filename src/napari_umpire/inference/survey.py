@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.inference.reference_format import REBUILD
+from napari_umpire.inference.references.format import REBUILD
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _reference_genes(file: Path) -> pd.DataFrame:
 
 def shared_genes(measured: pd.DataFrame, reference: pd.DataFrame) -> SharedGenes:
     """Count the genes of a slide and of a reference, matched as the gene maps are."""
-    from napari_umpire.inference.gene_table import GeneTable
+    from napari_umpire.inference.genes.table import GeneTable
 
     frame = GeneTable.build(reference, measured).frame
     has_measured, has_reference = frame["measured"] != "", frame["predicted"] != ""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from napari import Viewer
 
-    from napari_umpire.plugin.session import Session
-    from napari_umpire.plugin.widgets.predict import PredictWidget
+    from napari_umpire.plugin.session.session import Session
+    from napari_umpire.plugin.widgets.predict.predict import PredictWidget
     from napari_umpire.slides.slide import Slide
 
 __all__ = [
@@ -73,7 +73,7 @@ def open_steps(paths: Sequence[str | Path], **options: Any) -> Steps[list[Slide]
 
 def add_slides(viewer: Viewer, slides: Sequence[Slide]) -> None:
     """Show slides in the window, the first one of several visible; in the GUI thread."""
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
 
     for number, slide in enumerate(slides):
         data, attributes, _ = slide_layer(slide)

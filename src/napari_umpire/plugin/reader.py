@@ -40,7 +40,7 @@ def read_slides(path: str | Sequence[str]) -> list[Any]:
     """
     from napari.utils.notifications import show_error, show_warning
 
-    from napari_umpire.plugin.layers import slide_layer
+    from napari_umpire.plugin.layers.make import slide_layer
     from napari_umpire.slides.open import open_slides
 
     layers: list[LayerData] = []

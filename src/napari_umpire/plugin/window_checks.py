@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_umpire.inference.doctor import Check, Questions
+from napari_umpire.inference.doctor.checkup import Check, Questions
 from napari_umpire.plugin.preferences import preferences
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_umpire.plugin.session import Session
+    from napari_umpire.plugin.session.session import Session
 
 __all__ = ["check_graphics", "check_open_slides", "questions"]
 
@@ -49,7 +49,7 @@ def check_graphics() -> list[Check]:
 
 def check_open_slides(session: Session) -> list[Check]:
     """How the slides that are open stand with their scale."""
-    from napari_umpire.inference.doctor_files import check_slide
+    from napari_umpire.inference.doctor.files import check_slide
 
     checks = [check for state in session.slides.values() for check in check_slide(state.slide)]
     return checks or [Check("Slide", "PASS", "none is open")]
@@ -57,7 +57,7 @@ def check_open_slides(session: Session) -> list[Check]:
 
 def questions(session: Session) -> Questions:
     """What to ask the doctor from a window: its model, and the folders of the preferences."""
-    from napari_umpire.plugin.widgets.places import cache_folder
+    from napari_umpire.plugin.widgets.parts.places import cache_folder
 
     chosen = preferences()
     folders: list[tuple[str, Path]] = [("the cache", cache_folder())]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_umpire.inference.reliability import half_expression
+from napari_umpire.inference.scores.reliability import half_expression
 from umpire_training.baselines.fold import Skipped
 from umpire_training.baselines.permuted import permuted_ridge
 from umpire_training.baselines.position import nearest_in_position

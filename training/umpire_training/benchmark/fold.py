@@ -96,7 +96,7 @@ def run_fold(
 
 def score(prediction: np.ndarray, truth: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
     """Mean correlation over the genes ``columns``, and how many genes had none."""
-    from napari_umpire.inference.metrics import score_fold
+    from napari_umpire.inference.scores.metrics import score_fold
 
     found = score_fold("", prediction[:, columns], truth[:, columns])
     return {"mean": found.mean, "n_genes": found.n_genes, "n_constant": found.n_constant}
@@ -188,7 +188,7 @@ def _errors_and_shown(
     predictions: dict[str, np.ndarray], fold: Fold, genes: ScoredGenes
 ) -> dict[str, Any]:
     """Squared error beside that of the training mean; correlation of the genes to show."""
-    from napari_umpire.inference.metrics import pcc_per_gene, squared_error
+    from napari_umpire.inference.scores.metrics import pcc_per_gene, squared_error
     from umpire_training.baselines.ridge import colour_ridge
 
     mean = fold.train_expression().mean(axis=0)

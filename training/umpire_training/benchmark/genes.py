@@ -65,7 +65,7 @@ def choose(
     show
         Genes to score on their own, by symbol or id.
     """
-    from napari_umpire.inference.gene_choice import choose_genes
+    from napari_umpire.inference.genes.choice import choose_genes
 
     parts = {m.name: m.expression(vocabulary) for m in train}
     truth, everywhere = test.expression(vocabulary)

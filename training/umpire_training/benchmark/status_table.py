@@ -33,7 +33,7 @@ def write_status(
     command: str,
 ) -> str:
     """Write predictions.csv (a row per patient) and status.md; return the latter."""
-    from napari_umpire.inference.status_words import input_words, protocol_words
+    from napari_umpire.inference.status.words import input_words, protocol_words
 
     frame = pd.DataFrame(
         {

@@ -28,7 +28,7 @@ def write_tables(
     command
         What to type to get the table again.
     """
-    from napari_umpire.inference.metrics import markdown_table
+    from napari_umpire.inference.scores.metrics import markdown_table
 
     scores = _scores(results, min_genes)
     frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
@@ -59,7 +59,7 @@ def write_tables(
 
 
 def _scores(results: list[dict[str, Any]], min_genes: int) -> list[Any]:
-    from napari_umpire.inference.metrics import FoldScore, Protocol, Score
+    from napari_umpire.inference.scores.metrics import FoldScore, Protocol, Score
 
     scores = []
     for method in (*CONTROLS, MODEL_ROW):

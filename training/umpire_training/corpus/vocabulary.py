@@ -69,7 +69,7 @@ def _most_variable(
     """The ``n`` genes of the highest variance of log1p CP10k, in the order of ``vocabulary``."""
     from napari_umpire.genes import GeneVocabulary
     from napari_umpire.genes.normalise import vocabulary_expression
-    from napari_umpire.inference.gene_choice import choose_genes
+    from napari_umpire.inference.genes.choice import choose_genes
 
     parts = (
         vocabulary_expression(part.counts, vocabulary.map(part.genes))

@@ -6,7 +6,7 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -120,7 +120,8 @@ class Alignment(LightningModule):
         """
         if not self.settings.contrast.across_ranks or self.trainer.world_size == 1:
             return rows
-        return self.all_gather(rows, sync_grads=True).flatten(0, 1)
+        gathered = cast("Tensor", self.all_gather(rows, sync_grads=True))
+        return gathered.flatten(0, 1)
 
     def _augment(self, pixels: Tensor) -> Tensor:
         middle = getattr(self.model.visual_backbone, "middle", None)

@@ -29,7 +29,7 @@ def choose_targets(
     train = data.by_slide(plan.train)
 
     def variable(n: int) -> Columns:
-        from napari_umpire.inference.gene_choice import choose_genes
+        from napari_umpire.inference.genes.choice import choose_genes
 
         parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
         genes = np.sort(choose_genes((p for p in parts if p.shape[0]), "VAR", n))

@@ -102,7 +102,7 @@ def make_bags(
     """
     from napari_umpire.files import make_folder
     from napari_umpire.inference.arrays import replace_array
-    from napari_umpire.inference.slide_status import tile_inputs, tiles_of
+    from napari_umpire.inference.status.slide_status import tile_inputs, tiles_of
 
     make_folder(folder)
     made: dict[str, np.ndarray] = {}

@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     import sys
     from pathlib import Path
 
-    from napari_umpire.inference.doctor import Questions, as_text, check_steps, worst
+    from napari_umpire.inference.doctor.checkup import Questions, as_text, check_steps, worst
     from umpire_training.console import follow
 
     folders = [("results", Path(options.output or ".").absolute())]

@@ -192,7 +192,7 @@ def _config(
     scores: StatusScores,
     shape: AbmilConfig,
 ) -> StatusConfig:
-    from napari_umpire.inference.spot_labels import class_colours
+    from napari_umpire.inference.classes.labels import class_colours
     from napari_umpire.models.status_config import StatusConfig, TileConfig
 
     return StatusConfig(

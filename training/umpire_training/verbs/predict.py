@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.inference.model import Model
-    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.inference.references.database import ReferenceDatabase
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["Options", "run", "translate_config"]
@@ -88,7 +88,7 @@ def translate_config(tree: dict[str, Any], path: Path) -> dict[str, Any]:
     """A run record as options; other config files as they are."""
     if "slide" not in tree or "slides" in tree:
         return tree
-    from napari_umpire.inference.record import RunRecord
+    from napari_umpire.inference.predictions.record import RunRecord
 
     values = RunRecord.from_dict(tree).to_dict()
     return {"slides": [values.pop("slide")], **values}
@@ -171,7 +171,7 @@ def _read(
     model: str, reference: str | None, device: str, stamps: tuple[int, ...]
 ) -> tuple[Model, ReferenceDatabase | None]:
     from napari_umpire.inference.model import load_model
-    from napari_umpire.inference.reference import ReferenceDatabase
+    from napari_umpire.inference.references.database import ReferenceDatabase
 
     loaded = load_model(model, device=device)
     return loaded, ReferenceDatabase.open(reference) if reference else loaded.reference
@@ -194,7 +194,7 @@ def _check_output(path: Path) -> None:
 
 def _check_provenance(options: Options, **digests: str | None) -> None:
     """Refuse to repeat a run with another model, reference or slide than its record names."""
-    from napari_umpire.inference.record import RunRecord
+    from napari_umpire.inference.predictions.record import RunRecord
 
     if options.provenance:
         slide, model = options.slides[0], options.model
@@ -214,7 +214,7 @@ def _predict(
     from pathlib import Path
 
     from napari_umpire.files import make_folder
-    from napari_umpire.inference.saving import save_steps
+    from napari_umpire.inference.predictions.saving import save_steps
     from napari_umpire.slides.elements import element_name
     from umpire_training.console import follow
 

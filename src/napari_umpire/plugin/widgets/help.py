@@ -21,12 +21,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_umpire.inference.doctor import Check, as_text, check_steps
-from napari_umpire.plugin.help_words import HOW_TO
-from napari_umpire.plugin.session import session_of
-from napari_umpire.plugin.widgets.progress_row import ProgressRow
+from napari_umpire.inference.doctor.checkup import Check, as_text, check_steps
+from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.window_checks import check_graphics, check_open_slides, questions
-from napari_umpire.plugin.workers import Work
+from napari_umpire.plugin.words.help import HOW_TO
 
 if TYPE_CHECKING:
     from napari import Viewer

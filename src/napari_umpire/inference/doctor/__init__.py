@@ -1,0 +1,1 @@
+"""What this computer, a model and a slide are fit for."""

@@ -1,0 +1,1 @@
+"""Genes as they are looked for, listed, read in blocks and scored together."""

@@ -1,0 +1,1 @@
+"""A prediction: its maps, its evidence, how far to trust it, its record, its files."""

@@ -1,0 +1,1 @@
+"""The reference database: spots with known expression that a query is compared with."""

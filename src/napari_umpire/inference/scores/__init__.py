@@ -1,0 +1,1 @@
+"""Predicted against measured, and one group of spots against another."""

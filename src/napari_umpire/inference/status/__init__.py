@@ -1,0 +1,1 @@
+"""The status of a whole slide, by attention over its tiles."""

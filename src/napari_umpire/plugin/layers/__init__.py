@@ -1,0 +1,1 @@
+"""What napari is given to draw, and keeping it in step with the session."""

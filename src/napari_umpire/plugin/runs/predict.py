@@ -1,0 +1,153 @@
+"""What the widgets run in a thread. No Qt here: steps in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_umpire.plugin.layers.raster import raster_of
+from napari_umpire.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_umpire.inference.genes.measured import Measured
+    from napari_umpire.inference.model import Model
+    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.slides.slide import Slide
+
+__all__ = [
+    "PredictOptions",
+    "Predicted",
+    "measured_steps",
+    "model_steps",
+    "predict_steps",
+    "raster_steps",
+    "rescale_steps",
+]
+
+_TRIED_GENES = 200
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """The form of the Predict widget.
+
+    Attributes
+    ----------
+    batch_size
+        Patches at once; halved where the device has too little memory.
+    reference
+        Another reference than the model's own.
+    cache
+        Folder of features, by which a cancelled run goes on where it stopped; None: no cache.
+    """
+
+    model: str
+    device: str = "auto"
+    k: int = 50
+    weighting: Literal["softmax", "similarity"] = "softmax"
+    batch_size: int = 64
+    reference: str | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run hands back.
+
+    Attributes
+    ----------
+    opening_gene
+        A gene whose map shows something, to look at first.
+    """
+
+    prediction: Prediction
+    model: Model
+    opening_gene: str
+
+
+def predict_steps(
+    slide: Slide, options: PredictOptions, loaded: Model | None = None
+) -> Steps[Predicted]:
+    """Load the model, unless it is ``loaded`` already, and predict ``slide``.
+
+    Raises
+    ------
+    InputError
+        For a path that is no model, a model without reference, a slide without scale or spots.
+    """
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.inference.run import check_slide
+
+    check_slide(slide)
+    model = yield from model_steps(options.model, options.device, loaded)
+    cache = None if options.cache is None else FeatureCache(options.cache)
+    prediction = yield from model.predict(
+        slide,
+        reference=options.reference,
+        k=options.k,
+        weighting=options.weighting,
+        batch_size=options.batch_size,
+        cache=cache,
+    )
+    yield Progress("Choosing a gene to show first", 0, 0, "")
+    raster_of(slide)
+    return Predicted(prediction, model, _opening_gene(prediction))
+
+
+def model_steps(source: str, device: str, loaded: Model | None) -> Steps[Model]:
+    """The model at ``source`` on ``device``: ``loaded`` where it is that one, else read anew."""
+    from napari_umpire.inference.model import load_model
+
+    same_device = loaded is not None and device in ("auto", loaded.device.type)
+    if loaded is not None and loaded.source == source and same_device:
+        return loaded
+    yield Progress("Loading the model", 0, 0, "")
+    return load_model(source, device=device)
+
+
+def measured_steps(slide: Slide) -> Steps[Measured]:
+    """Read and normalise the counts of ``slide``, and make its raster: neither in the window."""
+    from napari_umpire.inference.genes.measured import read_measured
+
+    measured = yield from read_measured(slide)
+    raster_of(slide)
+    return measured
+
+
+def raster_steps(slide: Slide) -> Steps[Slide]:
+    """Make the raster of ``slide``, and hand the slide back."""
+    yield Progress("Drawing the spots", 0, 0, "")
+    raster_of(slide)
+    return slide
+
+
+def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
+    """The same slide with its scale given by the user, um per full-resolution px.
+
+    A plain image gets its tissue outline and spots only now: they are placed in um.
+    """
+    from napari_umpire.slides.open import open_slide, sniff
+    from napari_umpire.slides.scale import resolve_scale
+
+    yield Progress("Finding the tissue", 0, 0, "")
+    if slide.path is not None and slide.platform == "image":
+        region = slide.region if sniff(slide.path) == "spatialdata" else None
+        return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
+    return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
+
+
+def _opening_gene(prediction: Prediction) -> str:
+    """The gene that varies most over the slide, among some tried."""
+    names = prediction.genes.index.astype(str)
+    tried = names[np.unique(np.linspace(0, len(names) - 1, _TRIED_GENES).astype(int))]
+
+    def spread(gene: str) -> float:
+        values = prediction.gene_map(gene)
+        values = values[np.isfinite(values)]
+        return float(values.std()) if len(values) else 0.0
+
+    return str(max(tried, key=spread))

@@ -1,0 +1,1 @@
+"""The Gene maps widget."""

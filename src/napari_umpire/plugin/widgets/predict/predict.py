@@ -1,0 +1,339 @@
+"""The Predict widget: a slide, a model, Run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_umpire.errors import InputError
+from napari_umpire.plugin.opening import add_slides, is_record, open_steps, slide_of
+from napari_umpire.plugin.preferences import DEVICES, preferences
+from napari_umpire.plugin.runs.predict import (
+    Predicted,
+    PredictOptions,
+    predict_steps,
+    rescale_steps,
+)
+from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
+from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.tall_area import TallArea
+from napari_umpire.plugin.widgets.predict.opener import OpenButton, accept_paths, dropped_paths
+from napari_umpire.plugin.widgets.predict.slide_card import ScaleRow, SlideCardView
+from napari_umpire.plugin.widgets.predict.surveyor import Surveyor
+from napari_umpire.plugin.words.model_peek import ModelPeek
+from napari_umpire.plugin.words.slide import SlideCard, slide_card
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari import Viewer
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    from napari_umpire.inference.predictions.record import RunRecord
+    from napari_umpire.plugin.session.slide_state import SlideState
+    from napari_umpire.slides.slide import Slide
+
+__all__ = ["PredictWidget"]
+
+_NO_SLIDE = (
+    "Drop a slide here or into the window: a Space Ranger folder, a SpatialData store, a "
+    "whole-slide file or a large picture. A run record dropped here fills this form."
+)
+
+
+class PredictWidget(QWidget):
+    """Predicts the genes of a slide with a model; the result is shown as a map.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the widget is docked in.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self._viewer = napari_viewer
+        # What the run under way is of: by object, since names may be given anew meanwhile.
+        self._running: tuple[Slide, PredictOptions] | None = None
+        self._rescaling: Slide | None = None
+        self._reference: tuple[str, str] | None = None
+        self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
+        self.setAcceptDrops(True)
+        self._build()
+        self.work.done.connect(self._on_predicted)
+        self.work.ended.connect(self._update)
+        self.scaling.done.connect(self._on_rescaled)
+        self.scaling.failed.connect(self.progress.say)
+        self.scaling.ended.connect(self._update)
+        self.opening.progressed.connect(lambda step: self.progress.say(f"{step.stage}…"))
+        self.opening.done.connect(self._on_opened)
+        self.opening.failed.connect(self.progress.say)
+        self.opening.ended.connect(self._update)
+        self.opener.chosen.connect(self.open)
+        self.scale.answered.connect(self._on_scale)
+        self.run.clicked.connect(self._on_run)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.surveyor.changed.connect(self._update)
+        listen(self, self._session.model_changed, self._update)
+        listen(self, self._session.run_restored, self._on_restored)
+        listen(self, self._session.slides_changed, self._update)
+        listen(self, self._session.current_changed, self._update)
+        self._update()
+        self._on_restored()
+
+    def _build(self) -> None:
+        chosen = preferences()
+        self.slides = SlideCombo(self._session)
+        self.opener = OpenButton()
+        self.model = ModelPicker(self._session)
+        self.card = SlideCardView()
+        self.surveyor = Surveyor(self._session, self.card)
+        self.scale = ScaleRow()
+        self.device = QComboBox()
+        self.device.addItems(DEVICES)
+        self.device.setCurrentText(chosen.device)
+        self.device.setToolTip("Where to compute; auto takes a GPU if there is one")
+        self.batch = QSpinBox()
+        self.batch.setRange(1, 4096)
+        self.batch.setValue(chosen.batch_size)
+        self.batch.setPrefix("batch ")
+        self.batch.setToolTip(
+            "Patches at once; halved by itself where the device has too little memory"
+        )
+        self.k = QSpinBox()
+        self.k.setRange(1, 10_000)
+        self.k.setValue(chosen.k)
+        self.k.setToolTip("How many reference spots each prediction is averaged over")
+        self.weighting = QComboBox()
+        self.weighting.addItem("softmax", "softmax")
+        self.weighting.addItem("similarity", "similarity")
+        self.weighting.setToolTip(
+            "How those spots are weighted: softmax of their similarity at the model's learned "
+            "temperature, or in proportion to similarity"
+        )
+        self.run = QPushButton("Run")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop after this batch; nothing is left behind, Run goes on later")
+        self.progress = ProgressRow(self.work)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Slide", _line(self.slides, self.opener))
+        form.addRow("Model", self.model)
+        form.addRow(self.card)
+        form.addRow("Scale", self.scale)
+        form.addRow("Device", _line(self.device, self.batch))
+        form.addRow("K, weights", _line(self.k, self.weighting))
+        form.addRow(_line(self.run, self.cancel))
+        self._form = form
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.addLayout(form)
+        layout.addWidget(self.progress)
+        layout.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(TallArea(inside))
+
+    # -- what the form says ---------------------------------------------------------------
+
+    def _update(self) -> None:
+        state = self._session.current
+        card = self._show_card(state)
+        busy = self.work.running or self.scaling.running or self.opening.running
+        self._form.setRowVisible(self.scale, card is not None and card.asks_scale)
+        obstacle = "Open a slide first." if card is None else card.obstacle
+        self.run.setEnabled(not obstacle and not busy)
+        self.run.setToolTip(obstacle or ("Wait for the work under way" if busy else ""))
+        self.cancel.setEnabled(self.work.running)
+        for part in (self.model, self.device, self.batch, self.k, self.weighting, self.scale):
+            part.setEnabled(not busy)
+        self.opener.setEnabled(not self.opening.running)
+
+    def _show_card(self, state: SlideState | None) -> SlideCard | None:
+        model = self.model.look()
+        folder = Path(self.model.value).expanduser() if isinstance(model, ModelPeek) else None
+        survey = self.surveyor.ask(state, folder)
+        if state is None:
+            self.card.say(_NO_SLIDE)
+            return None
+        card = slide_card(state.slide, model, survey)
+        self.card.show_card(card)
+        return card
+
+    # -- opening --------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[str | Path]) -> None:
+        """Open slides with this plugin's reader; the first run record fills the form instead."""
+        record = next((p for p in paths if is_record(p)), None)
+        if record is not None:
+            self._restore_file(record)
+        elif paths and not self.opening.running:
+            self.opening.start(partial(open_steps, list(paths)))
+            self._update()
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take slides and run records."""
+        if event is not None:
+            accept_paths(event)
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open what was dropped."""
+        if event is not None:
+            event.acceptProposedAction()
+            self.open(dropped_paths(event))
+
+    def _on_opened(self, slides: list[Slide]) -> None:
+        self.progress.say(f"Opened {', '.join(slide.name for slide in slides)}.")
+        add_slides(self._viewer, slides)
+
+    # -- a run record ---------------------------------------------------------------------
+
+    def restore(self, record: RunRecord) -> None:
+        """Fill the form as it was for a run, and open its slide where that is not open."""
+        self._session.restored = None
+        self.model.set_value(record.model)
+        self._reference = None if record.reference is None else (record.model, record.reference)
+        self.k.setValue(record.k)
+        self.weighting.setCurrentIndex(max(0, self.weighting.findData(record.weighting)))
+        self.device.setCurrentIndex(max(0, self.device.findText(record.device.partition(":")[0])))
+        self.batch.setValue(record.batch_size)
+        name = slide_of(self._session, record.slide, record.region)
+        if name is not None:
+            self._session.set_current(name)
+            slide = self._session.slides[name].slide
+            if record.mpp is not None and slide.scale.mpp != record.mpp:
+                self._on_scale(record.mpp)
+            self.progress.say("The form is as it was for that run.")
+        elif not Path(record.slide).exists():
+            self.progress.say(
+                f"The form is as it was for that run, but its slide {record.slide} is not there: "
+                "open it from where it is now."
+            )
+        elif not self.opening.running:
+            options: dict[str, Any] = {"region": record.region, "image": record.image}
+            if record.provenance.get("mpp_source", "user") == "user":
+                options["mpp"] = record.mpp  # the files would not say it
+            self.opening.start(partial(open_steps, [record.slide], **options))
+            self._update()
+
+    def _on_restored(self) -> None:
+        """Another widget asked for the form of a run, maybe before this one was opened."""
+        if self._session.restored is not None:
+            self.restore(self._session.restored)
+
+    def _restore_file(self, path: str | Path) -> None:
+        from napari.utils.notifications import show_error
+
+        from napari_umpire.inference.predictions.record import RunRecord
+
+        try:
+            self.restore(RunRecord.read(path))
+        except InputError as error:
+            show_error(str(error))
+            self.progress.say(str(error))
+
+    # -- scale ----------------------------------------------------------------------------
+
+    def _on_scale(self, mpp: float) -> None:
+        state = self._session.current
+        if state is None or self.scaling.running:
+            return
+        self._rescaling = state.slide
+        self.progress.say("Finding the tissue…")
+        self.scaling.start(partial(rescale_steps, state.slide, mpp))
+        self._update()
+
+    def _on_rescaled(self, slide: Slide) -> None:
+        state = self._state_of(self._rescaling)
+        self._rescaling = None
+        self.progress.say("")
+        if state is not None:
+            self._session.replace_slide(state.name, slide)
+        with QSignalBlocker(self.scale.mpp):
+            self.scale.mpp.setValue(0.0)
+
+    # -- running --------------------------------------------------------------------------
+
+    def options(self) -> PredictOptions:
+        """What the form says."""
+        same = self._reference is not None and self._reference[0] == self.model.value
+        return PredictOptions(
+            self.model.value,
+            device=self.device.currentText(),
+            k=self.k.value(),
+            weighting=self.weighting.currentData(),
+            batch_size=self.batch.value(),
+            reference=self._reference[1] if same and self._reference else None,
+            cache=cache_folder(),
+        )
+
+    def _on_run(self) -> None:
+        state = self._session.current
+        if state is None or self.work.running:
+            return
+        options = self.options()
+        self._running = (state.slide, options)
+        self.progress.begin("Starting")
+        self.work.start(partial(predict_steps, state.slide, options, self._session.model))
+        self._update()
+
+    def _on_cancel(self) -> None:
+        self.work.cancel()
+        self.cancel.setEnabled(False)
+        self.progress.say("Cancelling after this batch…")
+
+    def _on_predicted(self, done: Predicted) -> None:
+        assert self._running is not None
+        slide, options = self._running
+        self.model.remember(options.model)
+        # Another model may have been chosen in another widget meanwhile: that choice stands.
+        if self._session.model_path in ("", options.model):
+            self._session.set_model(done.model)
+        state = self._state_of(slide)
+        if state is None:
+            self.progress.say("Done, but the slide was removed meanwhile.")
+            return
+        prediction = done.prediction
+        similarity = float(prediction.mean_similarity.mean())
+        resumed = f" ({self.progress.resumed})" if self.progress.resumed else ""
+        self.progress.say(
+            f"Done: {slide.n_spots:,} spots{resumed}, mean similarity to their "
+            f"{prediction.indices.shape[1]} reference spots {similarity:.2f}."
+        )
+        self._session.set_prediction(state.name, prediction)
+        self._session.set_current(state.name)
+        if self._session.gene is None or not state.knows(self._session.gene):
+            self._session.set_gene(state.genes.key_of_predicted(done.opening_gene))
+        self._session.set_view(kind="predicted")
+        self._viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps", tabify=True)
+
+    def _state_of(self, slide: Slide | None) -> SlideState | None:
+        """Where a slide is now: None once it was removed, or replaced at another scale."""
+        return next((s for s in self._session.slides.values() if s.slide is slide), None)
+
+
+def _line(*parts: QWidget) -> QWidget:
+    line = QWidget()
+    layout = QHBoxLayout(line)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part, 1 if part is parts[0] else 0)
+    return line

@@ -1,0 +1,121 @@
+"""The slide card: what was read, what the model wants, and the scale where it must be asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    from napari_umpire.plugin.words.slide import SlideCard
+
+__all__ = ["ScaleRow", "SlideCardView"]
+
+_WARN_ON_DARK, _WARN_ON_LIGHT = "#ffb454", "#9a5200"
+_QUIET_ON_DARK, _QUIET_ON_LIGHT = "#a8adb5", "#5b6068"
+_MAGNIFICATIONS = {"20x": 0.5, "40x": 0.25}
+
+
+class SlideCardView(QFrame):
+    """Shows a `SlideCard`, with switches for what can be drawn of the slide."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.outline = QCheckBox("Tissue outline")
+        self.outline.setToolTip("Draw where the tissue was found")
+        self.spots = QCheckBox("Spots")
+        self.spots.setToolTip("Draw the spots that a run would predict")
+        self.switches = QWidget()
+        line = QHBoxLayout(self.switches)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.outline)
+        line.addWidget(self.spots)
+        line.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(2)
+        layout.addWidget(self.words)
+        layout.addWidget(self.switches)
+        self._card: SlideCard | str = ""
+
+    def show_card(self, card: SlideCard) -> None:
+        """Show what is known of a slide."""
+        self._card = card
+        dark = self.palette().color(QPalette.ColorRole.WindowText).lightness() > 127
+        self.words.setText(
+            card.html(
+                _WARN_ON_DARK if dark else _WARN_ON_LIGHT,
+                _QUIET_ON_DARK if dark else _QUIET_ON_LIGHT,
+            )
+        )
+        self.switches.setVisible(not card.asks_scale)
+
+    def say(self, text: str) -> None:
+        """Show a sentence instead of a slide."""
+        self._card = text
+        self.words.setText(text)
+        self.switches.setVisible(False)
+
+    @property
+    def text(self) -> str:
+        """What is shown, as plain lines."""
+        return self._card if isinstance(self._card, str) else self._card.text
+
+
+class ScaleRow(QWidget):
+    """Asks how many um a pixel covers; ``answered(float)`` gives it."""
+
+    answered = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.mpp = QDoubleSpinBox()
+        self.mpp.setRange(0.0, 50.0)
+        self.mpp.setDecimals(4)
+        self.mpp.setSingleStep(0.05)
+        self.mpp.setSpecialValueText("?")
+        self.mpp.setSuffix(" µm per px")
+        self.mpp.setToolTip("As the scanner's software, or the scale bar of the slide, says")
+        self.set = QPushButton("Set")
+        self.set.setToolTip("Use this scale for the slide")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.mpp, 1)
+        self.quick: dict[str, QPushButton] = {}
+        for name, mpp in _MAGNIFICATIONS.items():
+            button = self.quick[name] = QPushButton(name)
+            button.setToolTip(f"A {name} scan has {mpp} µm per px, as a rule")
+            button.clicked.connect(lambda _=False, value=mpp: self._choose(value))
+            layout.addWidget(button)
+        layout.addWidget(self.set)
+        self.set.clicked.connect(self._on_set)
+        line = self.mpp.lineEdit()
+        assert line is not None
+        line.returnPressed.connect(self._on_set)
+
+    def _choose(self, mpp: float) -> None:
+        self.mpp.setValue(mpp)
+        self.answered.emit(mpp)
+
+    def _on_set(self) -> None:
+        self.mpp.interpretText()
+        if self.mpp.value() > 0:
+            self.answered.emit(self.mpp.value())

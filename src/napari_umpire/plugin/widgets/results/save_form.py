@@ -1,0 +1,297 @@
+"""The form by which a prediction is saved as a table, and copied as a command."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_umpire.errors import InputError
+from napari_umpire.plugin.runs.saving import (
+    GENE_CHOICES,
+    GeneChoice,
+    extras_of,
+    genes_to_write,
+    record_of,
+    save_order,
+    save_steps,
+    size_words,
+)
+from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.results.gene_box import GeneBox
+from napari_umpire.plugin.words.command import predict_command, record_command
+
+if TYPE_CHECKING:
+    from napari_umpire.inference.predictions.record import RunRecord
+    from napari_umpire.inference.predictions.saving import Saved
+    from napari_umpire.plugin.session.session import Session
+    from napari_umpire.plugin.session.slide_state import SlideState
+
+__all__ = ["SaveForm"]
+
+_OWN = "the slide's store, or one beside it"
+
+
+class SaveForm(QWidget):
+    """Which genes and columns, where to; Save, and Copy as command."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._store: Path | None = None
+        self._saved: Saved | None = None
+        self.work = Work(self)
+        self._build()
+        self.choice.currentIndexChanged.connect(self._update)
+        self.genes.changed.connect(self._update)
+        self.std.toggled.connect(self._update)
+        self.save.clicked.connect(self._on_save)
+        self.elsewhere.clicked.connect(self._on_elsewhere)
+        self.own_place.clicked.connect(self._on_own_place)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.copy.clicked.connect(self._on_copy)
+        self.copy_record.clicked.connect(self._on_copy_record)
+        self.work.done.connect(self._on_saved)
+        self.work.cancelled.connect(self._on_cancelled)
+        self.work.ended.connect(self._update)
+        for signal in (session.current_changed, session.slides_changed):
+            listen(self, signal, self._on_slide)
+        for signal in (session.values_changed, session.gene_changed):
+            listen(self, signal, self._update)
+        for signal in (session.labels_changed, session.maps_changed):
+            listen(self, signal, self._fill_extras)
+        self._on_slide()
+
+    def _build(self) -> None:
+        self.choice = QComboBox()
+        for key, title in GENE_CHOICES.items():
+            self.choice.addItem(title, key)
+        self.choice.setToolTip("Which predicted genes the table gets")
+        self.genes = GeneBox(self._session)
+        self.std = QCheckBox("with their spread")
+        self.std.setToolTip(
+            "Also the weighted standard deviation over the references, as layer std; twice the size"
+        )
+        self.extras = QListWidget()
+        self.extras.setToolTip("Columns of obs: classes with their colours, and maps of the spots")
+        self.extras.setMaximumHeight(5 * self.extras.fontMetrics().lineSpacing())
+        self.name = QLineEdit("umpire")
+        self.name.setToolTip("Name of the table; a number is added where it is taken")
+        self.place = QLabel()
+        self.place.setWordWrap(True)
+        self.size_words = QLabel()
+        self.size_words.setWordWrap(True)
+        self.save = QPushButton("Save table")
+        self.elsewhere = QPushButton("Elsewhere…")
+        self.elsewhere.setToolTip(
+            "Choose another place: a new store (.zarr), or the table alone as .h5ad"
+        )
+        self.own_place = QPushButton("Back")
+        self.own_place.setToolTip(f"Save into {_OWN}")
+        self.cancel = QPushButton("Cancel")
+        self.copy = QPushButton("Copy as command")
+        self.copy.setToolTip(
+            "The umpire-train call that makes the same table again, bit for bit, in a shell"
+        )
+        self.copy_record = QPushButton("Copy with record")
+        self.copy_record.setToolTip(
+            "The call that repeats the run record just saved, and that refuses where the slide or "
+            "the model has changed since"
+        )
+        self.progress = ProgressRow(self.work)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Genes", self.choice)
+        form.addRow(self.genes)
+        form.addRow("", self.std)
+        form.addRow("Columns", self.extras)
+        form.addRow("Name", self.name)
+        form.addRow("Place", self.place)
+        form.addRow("", _line(self.elsewhere, self.own_place))
+        form.addRow("Size", self.size_words)
+        form.addRow(_line(self.save, self.cancel))
+        form.addRow(_line(self.copy, self.copy_record))
+        self._form = form
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 6, 2, 2)
+        layout.addLayout(form)
+        layout.addWidget(self.progress)
+        layout.addStretch(1)
+
+    # -- what the form says ---------------------------------------------------------------
+
+    def _on_slide(self) -> None:
+        """Another slide: what was chosen for the last one is not meant for it."""
+        self._store = self._saved = None
+        self._fill_extras()
+        self._update()
+
+    def _update(self) -> None:
+        state, busy = self._session.current, self.work.running
+        choice = self._gene_choice
+        self._form.setRowVisible(self.genes, choice == "listed")
+        ready = state is not None and state.prediction is not None
+        self.place.setText(_OWN if self._store is None else str(self._store))
+        self.own_place.setEnabled(self._store is not None and not busy)
+        self.save.setEnabled(ready and not busy)
+        self.elsewhere.setEnabled(ready and not busy)
+        self.copy.setEnabled(ready)
+        self.copy_record.setEnabled(self._saved is not None)
+        self.cancel.setEnabled(busy)
+        if state is None or not ready:
+            said = "Open a slide first." if state is None else "Predict its genes first."
+            self.size_words.setText(said)
+            self.save.setToolTip(said)
+            return
+        self.save.setToolTip("Write the table and its run record, and read them back")
+        try:
+            genes, left_out = self._genes(state)
+        except InputError as error:
+            self.size_words.setText(str(error))
+            return
+        count = len(genes) if choice != "all" else None
+        size = size_words(state, count, std=self.std.isChecked(), store=self._store)
+        self.size_words.setText("\n".join(filter(None, (left_out, size))))
+
+    def _genes(self, state: SlideState) -> tuple[tuple[str, ...], str]:
+        shown = self._session.gene
+        return genes_to_write(state, self._gene_choice, self.genes.names, shown)
+
+    @property
+    def _gene_choice(self) -> GeneChoice:
+        return next(c for c in get_args(GeneChoice) if c == self.choice.currentData())
+
+    def _fill_extras(self) -> None:
+        state = self._session.current
+        items = {} if state is None else extras_of(state)
+        old = {self._key(item): item.checkState() for item in self._items()}
+        with QSignalBlocker(self.extras):
+            self.extras.clear()
+            for key, title in items.items():
+                item = QListWidgetItem(title, self.extras)
+                item.setData(Qt.ItemDataRole.UserRole, key)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+                item.setCheckState(old.get(key, Qt.CheckState.Checked))
+        self._form.setRowVisible(self.extras, bool(items))
+
+    def _items(self) -> list[QListWidgetItem]:
+        items = (self.extras.item(i) for i in range(self.extras.count()))
+        return [item for item in items if item is not None]
+
+    @staticmethod
+    def _key(item: QListWidgetItem) -> str:
+        return str(item.data(Qt.ItemDataRole.UserRole))
+
+    @property
+    def chosen_extras(self) -> list[str]:
+        """Keys of the columns that are ticked."""
+        ticked = Qt.CheckState.Checked
+        return [self._key(item) for item in self._items() if item.checkState() == ticked]
+
+    def record(self) -> RunRecord:
+        """The run with what the form says of it; `InputError` where that cannot be."""
+        state = self._session.current
+        if state is None or state.prediction is None:
+            raise InputError("Nothing was predicted yet", fix="Run a model in Predict first")
+        genes, _ = self._genes(state)
+        return record_of(state.prediction, genes, std=self.std.isChecked(), name=self.name.text())
+
+    # -- what the buttons do --------------------------------------------------------------
+
+    def _on_save(self) -> None:
+        state = self._session.current
+        if state is None or self.work.running:
+            return
+        try:
+            order = save_order(state, self.record(), self._store, self.chosen_extras)
+        except InputError as error:
+            self._refuse(error)
+            return
+        self.progress.begin("Saving")
+        self.work.start(partial(save_steps, order))
+        self._update()
+
+    def _on_saved(self, saved: Saved) -> None:
+        self._saved = saved
+        self.progress.say(f"Saved: {saved.describe()}")
+
+    def _on_cancel(self) -> None:
+        self.work.cancel()
+        self.cancel.setEnabled(False)
+
+    def _on_cancelled(self) -> None:
+        self.progress.say("Cancelled. Nothing was written.")
+
+    def _on_elsewhere(self) -> None:
+        state = self._session.current
+        suggested = "" if state is None else f"{state.name}.zarr"
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the table as", suggested, "New store (*.zarr);;Table alone (*.h5ad)",
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )  # fmt: skip
+        if path:
+            chosen = Path(path)
+            self._store = chosen if chosen.suffix else chosen.with_suffix(".zarr")
+            self._update()
+
+    def _on_own_place(self) -> None:
+        self._store = None
+        self._update()
+
+    def _on_copy(self) -> None:
+        try:
+            output = None if self._store is None else self._store.parent
+            self._to_clipboard(predict_command(self.record(), output))
+        except InputError as error:
+            self._refuse(error)
+
+    def _on_copy_record(self) -> None:
+        if self._saved is not None:
+            self._to_clipboard(record_command(self._saved.record))
+
+    def _to_clipboard(self, command: str) -> None:
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(command)
+        self.progress.say(f"Copied: {command}")
+        show_info("The command is on the clipboard.")
+
+    def _refuse(self, error: InputError) -> None:
+        show_error(str(error))
+        self.progress.say(str(error))
+
+    def restore(self, record: RunRecord) -> None:
+        """Show what was written of the run of a record."""
+        self.choice.setCurrentIndex(self.choice.findData("listed" if record.genes else "all"))
+        self.genes.set_names(record.genes)
+        self.std.setChecked(record.std)
+        self.name.setText(record.name)
+
+
+def _line(*parts: QWidget) -> QWidget:
+    line = QWidget()
+    layout = QHBoxLayout(line)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return line

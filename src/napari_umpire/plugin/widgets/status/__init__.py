@@ -1,0 +1,1 @@
+"""The Slide status widget."""
