@@ -23,8 +23,8 @@ class TallArea(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(inside)
-        # Once per turn of the event loop: in the middle of a change of style or rows, what is inside
-        # may say that it needs half as much again.
+        # Once per turn of the event loop: in the middle of a change of style or rows, what is
+        # inside may say that it needs half as much again.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._fit)
