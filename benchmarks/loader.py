@@ -248,9 +248,7 @@ def _cold(corpus: TokenCorpus) -> None:
 
     peer = _report("numpy, mapped", by_numpy, rows[2])
     for name, rate in rates.items():
-        print(
-            f"  {name}, cold: {rate / peer:.1f}x numpy, {rate / 1e3:.1f}x the 1,000 spots/s of a GPU"
-        )
+        print(f"  {name}, cold: {rate / peer:.1f}x numpy; {rate / 1e3:.1f}x a GPU's 1,000 spots/s")
 
 
 def _report(name: str, read: Callable[[np.ndarray], object], batches: np.ndarray) -> float:
