@@ -13,6 +13,7 @@ over a whole pass and what is left of the speed when nothing of the corpus is in
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import tempfile
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 N_GENES, LENGTH, BATCH = 20_310, 1_500, 256
 SPOTS, IN_MEMORY = 400_000, 51_200
-COLD_BATCHES = 40
+COLD_BATCHES, THREADS = 40, 3
 
 
 class AuthorsRows(Dataset):
@@ -78,11 +79,12 @@ def run(spots: int = SPOTS, folder: str | None = None) -> None:
             f"\nloader: a corpus of {spots:,} spots, {size / 1e9:.2f} GB in "
             f"{-(-spots // SHARD_SPOTS)} shards, written in {time.perf_counter() - started:.0f} s"
         )
-        corpus = TokenCorpus.open(path / "corpus")
-        # First, while nothing is mapped: what is mapped cannot be taken out of memory.
-        _cold(corpus)
-        _speed(corpus, path)
-        _memory(corpus)
+        # Opened by each: what is still mapped could not be taken out of memory.
+        _speed(TokenCorpus.open(path / "corpus"), path)
+        for mapped in (False, True):
+            _memory(_opened(TokenCorpus.open(path / "corpus"), mapped=mapped))
+        gc.collect()
+        _cold(TokenCorpus.open(path / "corpus"))
 
 
 def _write_corpus(folder: Path, spots: int) -> None:
@@ -135,49 +137,51 @@ def _speed(corpus: TokenCorpus, path: Path) -> None:
     def barely() -> torch.Tensor:
         return _last(iter(DataLoader(bare, BATCH, sampler=order.tolist())))
 
-    def ours() -> torch.Tensor:
-        return _last(_batches(corpus, rows[order]))
+    def one_by_one(shards: TokenShards) -> torch.Tensor:
+        batches = (shards.gather(batch, np.int32) for batch in pieces)
+        return _last(torch.from_numpy(batch) for batch in batches)
 
-    def ours_ahead() -> torch.Tensor:
-        pieces = np.split(rows[order], np.arange(BATCH, n, BATCH))
-        ahead = ReadAhead(pieces, partial(corpus.tokens.gather, dtype=np.int32))
-        return _last(torch.from_numpy(batch.result()) for batch in ahead)
+    def ahead(shards: TokenShards) -> torch.Tensor:
+        batches = ReadAhead(pieces, partial(shards.gather, dtype=np.int32), threads=THREADS)
+        return _last(torch.from_numpy(batch.result()) for batch in batches)
 
-    def ours_in_training() -> torch.Tensor:
-        steps = n // BATCH
+    def in_training() -> torch.Tensor:
         sampler = RoundSampler(rows, BATCH, round_steps=steps, total_steps=steps, seed=0)
         data = TokenRows(corpus.tokens)
         return _last(iter(DataLoader(data, batch_size=None, sampler=data.ahead(sampler))))
 
+    pieces, steps = np.split(rows[order], np.arange(BATCH, n, BATCH)), n // BATCH
+    mapped, read = _opened(corpus, mapped=True), _opened(corpus, mapped=False)
     peer = "authors, in memory"
     timings = measure(
         {
             peer: theirs,
             "the same, rows bare": barely,
-            "ours": ours,
-            "ours, two threads ahead": ours_ahead,
-            "ours, as trained on (int64)": ours_in_training,
+            "ours, mapped": partial(one_by_one, mapped),
+            "ours, read": partial(one_by_one, read),
+            f"ours, read by {THREADS} threads": partial(ahead, read),
+            "ours, as trained on (int64)": in_training,
         },
         repeats=7,
     )
     for clock in ("cpu", "wall"):
         print_table(
             f"loader: {n:,} random spots of {len(corpus.tokens):,}, {LENGTH} wide, batches of "
-            f"{BATCH}, files {'mapped' if corpus.tokens.mapped else 'read'}",
+            f"{BATCH}; by itself it is {'mapped' if corpus.tokens.mapped else 'read'} here",
             timings,
             peer=peer,
             items=n,
             unit="spots",
             clock=clock,
-            goals={"ours": 4.0, "ours, two threads ahead": 4.0},
+            goals={"ours, mapped": 4.0, f"ours, read by {THREADS} threads": 4.0},
         )
-    for name in ("ours", "ours, two threads ahead"):
+    for name in list(timings)[2:-1]:
         assert_same(f"last batch of {name}", timings[name].output, timings[peer].output)
 
 
-def _batches(corpus: TokenCorpus, rows: np.ndarray) -> Iterator[torch.Tensor]:
-    for start in range(0, len(rows), BATCH):
-        yield torch.from_numpy(corpus.tokens.gather(rows[start : start + BATCH], np.int32))
+def _opened(corpus: TokenCorpus, *, mapped: bool) -> TokenShards:
+    shards = corpus.tokens
+    return TokenShards(shards.paths, shards.shape, shards.shard_rows, mapped=mapped)
 
 
 def _last(batches: Iterator[torch.Tensor]) -> torch.Tensor:
@@ -187,16 +191,17 @@ def _last(batches: Iterator[torch.Tensor]) -> torch.Tensor:
     return batch
 
 
-def _memory(corpus: TokenCorpus) -> None:
+def _memory(shards: TokenShards) -> None:
     """Resident memory over one pass in random order, and that every spot came once."""
-    n = len(corpus.tokens)
+    n = len(shards)
     order = np.random.default_rng(2).permutation(n)
     seen = np.zeros(n, bool)
-    print(f"\nresident memory over one pass of {n:,} spots ({n * LENGTH * 2 / 1e6:,.0f} MB)")
+    how = "mapped" if shards.mapped else "read"
+    print(f"\nresident memory over a pass of {n:,} spots, {n * LENGTH * 2 / 1e6:,.0f} MB, {how}")
     print("  spots        anonymous MB   of files MB")
     tell, curve, started = 0, [], time.perf_counter()
     for start in range(0, n, BATCH):
-        batch = corpus.tokens.gather(order[start : start + BATCH], np.int32)
+        batch = shards.gather(order[start : start + BATCH], np.int32)
         seen[batch[:, 0].astype(np.int64) * 2**16 + batch[:, 1]] = True
         if start + BATCH >= tell:
             anonymous, of_files = _resident()
@@ -222,28 +227,28 @@ def _resident() -> tuple[float, float]:
 
 
 def _cold(corpus: TokenCorpus) -> None:
-    """Random batches when the system holds nothing of the corpus, by two ways to read."""
+    """Random batches when the system holds nothing of the corpus."""
     rng = np.random.default_rng(3)
-    rows = rng.choice(len(corpus.tokens), (2, COLD_BATCHES, BATCH), replace=False)
-    shards = corpus.tokens
-    read = TokenShards(shards.paths, shards.shape, shards.shard_rows, mapped=False)
-    read.gather(np.zeros(1, np.int64))  # compiles
+    rows = rng.choice(len(corpus.tokens), (3, COLD_BATCHES, BATCH), replace=False)
     print(f"\ncold: {COLD_BATCHES} random batches of {BATCH}, nothing of the corpus in memory")
     rates = {}
+    for some, mapped in zip(rows, (True, False), strict=False):
+        _drop(corpus)
+        shards = _opened(corpus, mapped=mapped)
+        name = "ours, mapped" if mapped else "ours, read"
+        rates[name] = _report(name, shards.gather, some)
+        del shards
+        gc.collect()
     _drop(corpus)
-    rates["ours, read"] = _report("ours, read", read.gather, rows[0])
-    _drop(corpus)
-    mapped = [np.load(path, mmap_mode="r") for path in shards.paths]
+    files = [np.load(path, mmap_mode="r") for path in corpus.tokens.paths]
 
-    def by_map(batch: np.ndarray) -> np.ndarray:
+    def by_numpy(batch: np.ndarray) -> np.ndarray:
         shard, row = np.divmod(batch, SHARD_SPOTS)
-        return np.stack([mapped[s][r] for s, r in zip(shard, row, strict=True)])
+        return np.stack([files[s][r] for s, r in zip(shard, row, strict=True)])
 
-    rates["mapped files"] = _report("mapped files", by_map, rows[1])
-    print(f"  ours against mapped files, cold: {rates['ours, read'] / rates['mapped files']:.2f}x")
-    print(
-        f"  ours, cold, against 1,000 spots/s that one GPU takes: {rates['ours, read'] / 1e3:.1f}x"
-    )
+    peer = _report("numpy, mapped", by_numpy, rows[2])
+    for name, rate in rates.items():
+        print(f"  {name}, cold: {rate / peer:.1f}x numpy; {rate / 1e3:.1f}x a GPU's 1,000 spots/s")
 
 
 def _report(name: str, read: Callable[[np.ndarray], object], batches: np.ndarray) -> float:

@@ -227,6 +227,24 @@ def test_a_plain_image_gets_its_spots_when_its_scale_is_known(dock, slide, qtbot
     assert session_of(viewer).current.slide.mpp == 2.0
 
 
+def test_a_picture_replaced_meanwhile_is_not_taken_for_the_one_that_is_shown(
+    dock, slide, qtbot, tmp_path
+):
+    from PIL import Image
+
+    from napari_umpire.slides.open import open_slide
+
+    level = slide.pyramid.levels[0]
+    path = tmp_path / "he.png"
+    Image.fromarray(level.read(0, 0, *level.shape)).save(path)
+    viewer, widget = dock(open_slide(path))
+    Image.new("RGB", (700, 300), "purple").save(path)
+    with qtbot.waitSignal(widget.scaling.failed, timeout=30_000):
+        click(qtbot, widget.scale.quick["20x"])
+    assert "changed by another program" in widget.progress.text.text()
+    assert session_of(viewer).current.slide.scale.mpp is None
+
+
 def test_an_impossible_scale_is_refused_in_a_sentence(dock, flat_slide, qtbot):
     notification_manager.records.clear()
     _, widget = dock(flat_slide.with_scale(PhysicalScale()))

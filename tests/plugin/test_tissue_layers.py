@@ -150,3 +150,17 @@ def test_the_quick_choice_answers_the_question_of_the_scale(open_viewer, flat_sl
     scale = session_of(viewer).current.slide.scale
     assert (scale.mpp, scale.source) == (0.25, "user")
     assert not widget.scale.isVisibleTo(widget)
+
+
+def test_a_slide_whose_scale_was_answered_is_looked_at_though_a_larger_one_is_hidden(
+    open_viewer, flat_slide, slide, qtbot
+):
+    large = replace(slide, scale=PhysicalScale(8.0, "user"))
+    viewer = open_viewer(large, replace(flat_slide, scale=PhysicalScale()))
+    session = session_of(viewer)
+    session.replace_slide("flat", flat_slide)
+    # 150 x 260 um, in its middle; fitted with the large one it would fill a twentieth.
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (75, 130), atol=1)
+    height, width = viewer.scene.camera.zoom * 150, viewer.scene.camera.zoom * 260
+    seen = viewer.screenshot(canvas_only=True, flash=False).shape
+    assert max(height / seen[0], width / seen[1]) > 0.5

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_umpire.errors import InputError
 from umpire_training.cli import main
 from umpire_training.corpus import preparing
 from umpire_training.corpus.tokens import TokenCorpus
@@ -357,3 +358,18 @@ def test_collections_together_by_two_processes(tmp_path):
     assert len(names) == 2 + 2 * 7, names
     for name in names:
         assert (out["1"] / name).read_bytes() == (out["2"] / name).read_bytes(), name
+
+
+def test_checkpoints_of_another_corpus_are_refused(unbroken, files, tmp_path):
+    """A vocabulary that is not the checkpoint's, and other tokens of the same vocabulary."""
+    from umpire_training.stages.pretrain import same_corpus
+
+    corpus = TokenCorpus.open(unbroken / "corpus")
+    same_corpus(corpus, tmp_path / "run")
+    same_corpus(corpus, tmp_path / "run")
+    vocabulary = ["--vocabulary.path", str(unbroken / "corpus")]
+    assert prepare(tmp_path / "fewer", files[:3], *vocabulary) == 0
+    assert prepare(tmp_path / "own", files[:3]) == 0
+    for name, said in (("fewer", "is not the one that the run"), ("own", "The vocabulary of the")):
+        with pytest.raises(InputError, match=said):
+            same_corpus(TokenCorpus.open(tmp_path / name / "corpus"), tmp_path / "run")

@@ -115,9 +115,10 @@ def test_rows_that_are_not_in_memory_are_announced_and_the_same(paths, whole, mo
     from umpire_training.corpus import shards as module
 
     monkeypatch.setattr(module, "_COLD_SECONDS", 0.0)  # every batch counts as slow
-    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=False)
-    for _ in range(3):
-        np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])
+    for mapped in (True, False):
+        shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=mapped)
+        for _ in range(3):
+            np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])
 
 
 def test_batches_come_in_order_while_threads_read_ahead(paths, whole):

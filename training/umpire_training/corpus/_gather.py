@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["copy_rows", "read_rows"]
+__all__ = ["announce_rows", "copy_rows", "read_rows"]
 
 # The system's own calls, found by name when the loop is linked. An offset is 64 bits wide on every
 # system that has them.
@@ -84,13 +84,7 @@ _copy = _compiled(_copy)
 
 
 def read_rows(
-    files: np.ndarray,
-    starts: np.ndarray,
-    shard_rows: int,
-    rows: np.ndarray,
-    out: np.ndarray,
-    *,
-    announce: bool,
+    files: np.ndarray, starts: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray
 ) -> int:
     """Read the given rows of uint16 into ``out``.
 
@@ -104,17 +98,20 @@ def read_rows(
         (n,) int64, row numbers over all shards.
     out
         (n, length) of any integer type.
-    announce
-        Ask for all rows before the first is read: of use where they are not in memory yet.
 
     Returns
     -------
     The place in ``rows`` that could not be read, -1 where all were.
     """
     row = np.empty(out.shape[1], np.uint16)
-    if announce:
-        _announce(files, starts, shard_rows, rows, row.nbytes)
     return int(_read(files, starts, shard_rows, rows, row, out))
+
+
+def announce_rows(
+    files: np.ndarray, starts: np.ndarray, shard_rows: int, rows: np.ndarray, length: int
+) -> None:
+    """Have all rows fetched at once that are not in memory; as `read_rows`."""
+    _announce(files, starts, shard_rows, rows, length * 2)
 
 
 def copy_rows(addresses: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray) -> None:

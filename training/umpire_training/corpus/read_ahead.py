@@ -53,4 +53,7 @@ class ReadAhead:
             while ready:
                 yield ready.popleft()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Those that were given out are somebody's.
+            for future in ready:
+                future.cancel()
+            pool.shutdown(wait=False)

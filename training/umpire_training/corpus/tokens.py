@@ -7,6 +7,7 @@ SHA256SUMS.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,12 @@ class TokenCorpus:
             facts["shard_spots"],
         )
         return cls(path, vocabulary, tokens, facts)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of vocabulary and tokens, as they were when the corpus was made."""
+        shards = "".join(shard["sha256"] for shard in self.facts["shards"])
+        return hashlib.sha256(f"{self.vocabulary.digest}{shards}".encode()).hexdigest()[:16]
 
     def spots(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A row per spot: spot, source, row in it, shard, shard_row, n_genes, n_counts, n_tokens.

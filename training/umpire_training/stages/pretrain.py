@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.tokens import TokenCorpus
     from umpire_training.options import PretrainSettings
 
-__all__ = ["GeneEncoder", "pretrain_encoder"]
+__all__ = ["GeneEncoder", "pretrain_encoder", "same_corpus"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def pretrain_encoder(
     target = folder / "encoder"
     if resume and target.is_dir():
         return target
+    same_corpus(corpus, folder)
     plan = make_plan(len(corpus.tokens), settings.trainer, seed)
     torch.manual_seed(seed)
     config = VisiumformerConfig(
@@ -110,6 +111,34 @@ def pretrain_encoder(
     return target
 
 
+def same_corpus(corpus: TokenCorpus, folder: Path) -> None:
+    """Note in ``folder`` what a run trains on, or refuse another corpus than the noted one.
+
+    Raises
+    ------
+    InputError
+        Checkpoints there are of another vocabulary, or of other tokens.
+    """
+    from umpire_training.run_folder import is_main_process
+
+    path = folder / "corpus.json"
+    if not path.is_file():
+        if is_main_process():
+            folder.mkdir(parents=True, exist_ok=True)
+            note = {"vocabulary": corpus.vocabulary.digest, "tokens": corpus.digest}
+            write_json(path, {"kind": "pre-training corpus", **note})
+        return
+    before = read_json(path, "pre-training run", "pre-training corpus")
+    corpus.require_vocabulary(before["vocabulary"], f"the checkpoints in {folder}")
+    if before["tokens"] != corpus.digest:
+        raise InputError(
+            f"The token corpus {corpus.path} is not the one that the run in {folder} began with",
+            got=f"digest {corpus.digest}",
+            expected=f"digest {before['tokens']}",
+            fix="Give that corpus, or a new --output",
+        )
+
+
 def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
     from napari_umpire.models.config_json import to_data
     from napari_umpire.models.weight_files import write_tensors
@@ -123,6 +152,9 @@ def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
         "tokens": {"length": corpus.facts["length"], "rounding": corpus.facts["rounding"]},
         "vocabulary": corpus.vocabulary.digest,
         "trained_on": [source["name"] for source in corpus.facts["sources"]],
+        "corpus": corpus.digest,
+        # By which a slide is found again under another name.
+        "trained_on_content": [source.get("content", "") for source in corpus.facts["sources"]],
     }
     with new_folder(target) as partial:
         write_tensors(partial / "encoder.safetensors", encoder.state_dict())

@@ -254,7 +254,7 @@ class GeneDisplay:
             if regions is not None:
                 place_regions(regions, state)
             self._shown = None
-            viewer.reset_view()
+            look_at(viewer, state.image)  # hidden slides may be larger
         self.refresh()
 
     def _on_removed(self, event: Any) -> None:

@@ -129,11 +129,17 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
     """The same slide with its scale given by the user, um per full-resolution px.
 
     A plain image gets its tissue outline and spots only now: they are placed in um.
+
+    Raises
+    ------
+    InputError
+        For an impossible scale, or files that another program has changed meanwhile.
     """
     from napari_umpire.slides.open import open_slide, sniff
     from napari_umpire.slides.scale import resolve_scale
 
     yield Progress("Finding the tissue", 0, 0, "")
+    slide.check_source()  # the window goes on showing the pixels that were there when it was opened
     if slide.path is not None and slide.platform == "image":
         region = slide.region if sniff(slide.path) == "spatialdata" else None
         return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
