@@ -28,7 +28,7 @@ demo: setup
 	$(PY) examples/demo.py
 
 test: setup
-	env -u QT_QPA_PLATFORM OMP_NUM_THREADS=1 $(XVFB) $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	env -u QT_QPA_PLATFORM OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(PY) -m ruff check .

@@ -15,7 +15,7 @@ import pytest
 def qapp_cls():
     """Without a display Qt ends the whole test run; say instead what to do."""
     if sys.platform.startswith("linux"):
-        how = 'run: xvfb-run -a -s "-screen 0 1600x1000x24" pytest'
+        how = "install Xvfb: each test process then gets a display of its own"
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             pytest.fail(f"The window tests need a display, and there is none; {how}", pytrace=False)
         if os.environ.get("QT_QPA_PLATFORM") in ("offscreen", "minimal"):
