@@ -89,3 +89,30 @@ def test_no_python_module_is_longer_than_four_hundred_lines():
         str(p.relative_to(ROOT)): n for p in files if (n := len(p.read_text().splitlines())) > 400
     }
     assert not long
+
+
+def test_every_room_is_a_package():
+    # A folder without __init__.py is overlooked by the import contracts and the linters.
+    bare = {
+        str(path.parent.relative_to(ROOT))
+        for top in ("src/napari_umpire", "training/umpire_training")
+        for path in (ROOT / top).rglob("*.py")
+        if not (path.parent / "__init__.py").is_file()
+    }
+    assert not bare
+
+
+def test_no_module_is_ignored_by_git():
+    # The wheel leaves out what git ignores.
+    paths = [str(p) for top in ("src", "training") for p in (ROOT / top).rglob("*.py")]
+    found = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        input="\n".join(paths),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode == 128:
+        pytest.skip("not a git checkout")
+    assert not found.stdout

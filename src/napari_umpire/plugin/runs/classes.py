@@ -12,8 +12,8 @@ from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.labelled import LabelledSpots
-    from napari_umpire.inference.classes.probe import LinearProbe, ProbeOptions
     from napari_umpire.inference.classes.labels import SpotLabels
+    from napari_umpire.inference.classes.probe import LinearProbe, ProbeOptions
     from napari_umpire.plugin.session.session import Session
 
 __all__ = ["Applied", "Saved", "apply_steps", "local_folder", "save_steps", "train_steps"]

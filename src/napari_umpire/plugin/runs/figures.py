@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_umpire.inference.figures.gene_figure import FigureContent, GeneMaps
-    from napari_umpire.inference.genes.table import GeneTable
     from napari_umpire.inference.genes.measured import Measured
+    from napari_umpire.inference.genes.table import GeneTable
     from napari_umpire.inference.predictions.prediction import Prediction
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
@@ -161,8 +161,8 @@ def _gene(
     values: tuple[np.ndarray | None, ...],
     limits: tuple[float, float],
 ) -> GeneMaps:
-    from napari_umpire.inference.scores.agreement import agreement
     from napari_umpire.inference.figures.gene_figure import GeneMaps
+    from napari_umpire.inference.scores.agreement import agreement
 
     note = ""
     if wanted.measured is not None and "predicted" in wanted.rows:

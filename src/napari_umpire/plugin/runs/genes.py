@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_umpire.inference.genes.table import GeneTable
     from napari_umpire.inference.genes.measured import Measured
+    from napari_umpire.inference.genes.table import GeneTable
     from napari_umpire.inference.predictions.prediction import Prediction
     from napari_umpire.inference.scores.region_genes import RegionGenes
     from napari_umpire.inference.scores.table import GeneScores

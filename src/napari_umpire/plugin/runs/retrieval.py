@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.genes.lists import parse_genes, resolve
-from napari_umpire.inference.genes.table import GeneTable
 from napari_umpire.inference.genes.measured import read_measured
+from napari_umpire.inference.genes.table import GeneTable
+from napari_umpire.inference.retrieval.control import Control, retrieval_control
 from napari_umpire.inference.retrieval.search import (
     Retrieved,
     gene_query_steps,
@@ -16,9 +17,8 @@ from napari_umpire.inference.retrieval.search import (
     measured_query_steps,
     retrieve_steps,
 )
-from napari_umpire.inference.retrieval.control import Control, retrieval_control
-from napari_umpire.plugin.runs.predict import model_steps
 from napari_umpire.plugin.layers.spot_map import SpotMap
+from napari_umpire.plugin.runs.predict import model_steps
 from napari_umpire.progress import Progress
 from napari_umpire.slides.crops import crops
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_umpire.inference.classes.labels import SpotLabels
     from napari_umpire.inference.predictions.prediction import Prediction
     from napari_umpire.inference.predictions.record import RunRecord
     from napari_umpire.inference.predictions.saving import Saved
-    from napari_umpire.inference.classes.labels import SpotLabels
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.progress import Steps
     from napari_umpire.slides.slide import Slide
@@ -160,8 +160,8 @@ def size_words(state: SlideState, n_genes: int | None, *, std: bool, store: Path
     n_genes
         None: all.
     """
-    from napari_umpire.inference.predictions.table import table_bytes
     from napari_umpire.inference.predictions.saving import size_on_disk
+    from napari_umpire.inference.predictions.table import table_bytes
 
     prediction = state.prediction
     if prediction is None:

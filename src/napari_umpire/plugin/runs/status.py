@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.plugin.layers.raster import raster_of
-from napari_umpire.plugin.runs.predict import model_steps
 from napari_umpire.plugin.layers.spot_map import SpotMap
+from napari_umpire.plugin.runs.predict import model_steps
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
