@@ -137,8 +137,7 @@ def slide_card(stage: Stage) -> None:
     widget = stage.dock("Predict")
     widget.model.set_value(stage.model_path)
     stage.wait(widget.surveyor.work, widget.surveyor.drawing)
-    widget.card.outline.setChecked(True)
-    widget.card.spots.setChecked(True)
+    widget.card.spots.click()
     stage.wait(widget.surveyor.work, widget.surveyor.drawing)
     stage.shot("slide-card")
 
@@ -149,7 +148,7 @@ def run(stage: Stage) -> None:
     stage.open(stage.slides[-1] / f"{stage.slides[-1].name}.tif")
     widget = stage.dock("Predict")
     widget.model.set_value(stage.model_path)
-    widget.batch.setValue(8)
+    widget.batch.setValue(1)
     stage.wait(widget.surveyor.work, widget.surveyor.drawing)
     widget.run.click()
     end = time.monotonic() + 60

@@ -289,6 +289,7 @@ def test_it_fits_a_small_laptop(dock, slide, flat_slide, qtbot):
     qtbot.wait(50)
     assert widget.minimumSizeHint().width() <= 360
     assert widget.minimumSizeHint().height() <= 600
+    assert widget.parentWidget().width() <= 400, "the dock took the room of an unstyled form"
 
 
 def test_a_slide_that_is_too_coarse_cannot_be_run_and_the_card_says_why(dock, slide, model_folder):

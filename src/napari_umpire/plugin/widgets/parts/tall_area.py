@@ -27,8 +27,9 @@ class TallArea(QScrollArea):
         # inside may say that it needs half as much again.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
+        # Not yet: without the window's style a form asks for far too much, and the dock that it is
+        # put into never gives that room back.
         self._later.timeout.connect(self._fit)
-        self._fit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow the form: it grows once the window's style is known, and when rows appear."""
