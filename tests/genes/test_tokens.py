@@ -204,7 +204,8 @@ def test_without_numba_tokens_are_the_same_and_it_is_said(monkeypatch):
             raise ImportError("Numba needs an older numpy")
         return real(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, "napari_umpire.genes._rank_kernel", raising=False)
+    for module in ("napari_umpire.genes._rank_kernel", "napari_umpire.compiled"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(builtins, "__import__", no_numba)
     with pytest.warns(UmpireWarning, match="slower numpy path"):
         tokens = rank_tokens(sp.csr_matrix([[1, 2, 3]]), np.ones(3), length=3)

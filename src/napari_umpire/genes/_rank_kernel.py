@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, no_type_check
+from typing import no_type_check
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_umpire.compiled import compiled
 
 __all__ = ["rank_rows"]
 
@@ -20,14 +18,6 @@ _BINS = 32_768
 # A bin holds a handful of genes, or many equal ones, and insertion needs few moves. Means that
 # crowd within one bin would make it quadratic: after this many moves per gene the row is given up.
 _MOVES_PER_GENE = 64
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled, cached on disk where any folder for that can be written."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no writable place for the cache: a read-only install without a home
-        return numba.njit(nogil=True)(function)
 
 
 @no_type_check  # numba infers the types of each signature
@@ -117,5 +107,5 @@ def _rank_rows(data, indices, indptr, divisor, first_id, out, crowded):
     return -1
 
 
-rank_rows = _compiled(_rank_rows)
+rank_rows = compiled(_rank_rows)
 """``rank_rows(data, indices, indptr, divisor, first_id, out, crowded) -> int``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-import numba
 import numpy as np
+
+from napari_umpire.compiled import compiled
 
 __all__ = ["spot_keys"]
 
@@ -39,10 +40,7 @@ def _spot_keys(data, indptr, largest):
     return out
 
 
-try:
-    _spot_keys = numba.njit(nogil=True, cache=True)(_spot_keys)
-except RuntimeError:  # no writable place for the cache
-    _spot_keys = numba.njit(nogil=True)(_spot_keys)
+_spot_keys = compiled(_spot_keys)
 
 
 def spot_keys(data: np.ndarray, indptr: np.ndarray, largest: int) -> np.ndarray:

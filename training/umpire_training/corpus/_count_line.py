@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import no_type_check
 
-import numba
 import numpy as np
+
+from napari_umpire.compiled import compiled
 
 __all__ = ["parse_counts"]
 
@@ -43,10 +44,7 @@ def _scan(line, start, columns, values):
     return field, kept
 
 
-try:
-    _scan = numba.njit(nogil=True, cache=True)(_scan)
-except RuntimeError:  # no writable place for the cache
-    _scan = numba.njit(nogil=True)(_scan)
+_scan = compiled(_scan)
 
 
 def parse_counts(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, no_type_check
+from typing import no_type_check
 
 import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_umpire.compiled import compiled
 
 __all__ = ["announce_rows", "copy_rows", "read_rows"]
 
@@ -35,13 +34,6 @@ def _at(typing_context, address):
         return builder.inttoptr(arguments[0], context.get_value_type(pointer))
 
     return pointer(types.uint64), generate
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no writable place for the cache
-        return numba.njit(nogil=True)(function)
 
 
 @no_type_check
@@ -78,9 +70,9 @@ def _copy(addresses, shard_rows, rows, length, out):
             out[i, j] = row[j]
 
 
-_read = _compiled(_read)
-_announce = _compiled(_announce)
-_copy = _compiled(_copy)
+_read = compiled(_read)
+_announce = compiled(_announce)
+_copy = compiled(_copy)
 
 
 def read_rows(
