@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_umpire.inference.doctor.checkup import Check, as_text, check_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.window_checks import check_graphics, check_open_slides, questions
 from napari_umpire.plugin.words.help import HOW_TO
@@ -81,7 +82,7 @@ class HelpWidget(QWidget):
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
             rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.mend = _words()
+        self.mend = wrapping_label()
         self.mend.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -100,7 +101,7 @@ class HelpWidget(QWidget):
         layout.addWidget(self.table, 3)
         layout.addWidget(below, 1)
         layout.addWidget(self.progress)
-        self.how_to = _words()
+        self.how_to = wrapping_label()
         self.how_to.setTextFormat(Qt.TextFormat.MarkdownText)
         self.how_to.setText(HOW_TO)
         self.how_to.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -158,9 +159,3 @@ class HelpWidget(QWidget):
         if clipboard is not None:
             clipboard.setText(as_text(self.checks))
         self.progress.say("The table is on the clipboard.")
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    return label

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_umpire.inference.classes.scores import ProbeScores
@@ -15,6 +14,7 @@ from napari_umpire.inference.classes.words import (
     scores_words,
 )
 from napari_umpire.plugin.widgets.classes.score_tables import SmallTable
+from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.probe import LinearProbe
@@ -27,7 +27,7 @@ class ScoreTab(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.headline, self.protocol = _words(), _words()
+        self.headline, self.protocol = wrapping_label(), wrapping_label()
         self.scores, self.confusion, self.folds = SmallTable(), SmallTable(), SmallTable()
         self._parts: list[QWidget] = []
         layout = QVBoxLayout(self)
@@ -64,10 +64,3 @@ class ScoreTab(QWidget):
         table, share = confusion_frame(scores)
         self.confusion.show_frame(table, share, "Rows: given class; columns: predicted class")
         self.folds.show_frame(folds_frame(scores), tip="Spots, or scores on held-out spots")
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label

@@ -10,8 +10,6 @@ from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -37,6 +35,7 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.embedding.lasso_plot import LassoPlot
 from napari_umpire.plugin.widgets.embedding.point_legend import PointLegend
+from napari_umpire.plugin.widgets.parts.form_parts import line_of, wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
@@ -126,7 +125,7 @@ class EmbeddingWidget(QWidget):
             "move. The axes have no unit."
         )
         self.legend = PointLegend()
-        self.scores, self.words, self.picked = _words(), _words(), _words()
+        self.scores, self.words, self.picked = wrapping_label(), wrapping_label(), wrapping_label()
         self.scores.setToolTip(
             "Silhouette: -1 to 1, higher is further apart. Davies-Bouldin: lower is further apart. "
             "Both in all dimensions of the embeddings, not in the picture"
@@ -137,8 +136,8 @@ class EmbeddingWidget(QWidget):
         form.addRow("Slides", self.slides)
         form.addRow("Model", self.model)
         form.addRow("Embeddings", self.kind)
-        form.addRow("Method", _line(self.method, self.run, self.cancel))
-        form.addRow("Colour", _line(self.by, self.clear))
+        form.addRow("Method", line_of(self.method, self.run, self.cancel, wide_first=True))
+        form.addRow("Colour", line_of(self.by, self.clear, wide_first=True))
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.progress)
@@ -250,7 +249,7 @@ class EmbeddingWidget(QWidget):
     def _on_done(self, done: LaidOut) -> None:
         keep(self._session, done.embedded)
         if not self._is_current(done):
-            self.words.setText("Done, but a slide was removed or changed meanwhile.")
+            self.progress.say("Done, but a slide was removed or changed meanwhile.")
             return
         self._shown = done
         self.progress.say("")
@@ -358,19 +357,3 @@ class EmbeddingWidget(QWidget):
         total = sum(map(len, selection.values()))
         hidden = f" {total - len(points):,} of them are not in the picture." * (total > len(points))
         self.picked.setText(f"Selected: {said}.{hidden}" if said else "")
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def _line(*parts: QWidget) -> QWidget:
-    line = QWidget()
-    layout = QHBoxLayout(line)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part, 1 if part is parts[0] else 0)
-    return line

@@ -10,7 +10,6 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -28,6 +27,7 @@ from napari_umpire.plugin.runs.predict import (
 )
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
@@ -135,13 +135,13 @@ class PredictWidget(QWidget):
         self.progress = ProgressRow(self.work)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Slide", _line(self.slides, self.opener))
+        form.addRow("Slide", line_of(self.slides, self.opener, wide_first=True))
         form.addRow("Model", self.model)
         form.addRow(self.card)
         form.addRow("Scale", self.scale)
-        form.addRow("Device", _line(self.device, self.batch))
-        form.addRow("K, weights", _line(self.k, self.weighting))
-        form.addRow(_line(self.run, self.cancel))
+        form.addRow("Device", line_of(self.device, self.batch, wide_first=True))
+        form.addRow("K, weights", line_of(self.k, self.weighting, wide_first=True))
+        form.addRow(line_of(self.run, self.cancel, wide_first=True))
         self._form = form
         inside = QWidget()
         layout = QVBoxLayout(inside)
@@ -328,12 +328,3 @@ class PredictWidget(QWidget):
     def _state_of(self, slide: Slide | None) -> SlideState | None:
         """Where a slide is now: None once it was removed, or replaced at another scale."""
         return next((s for s in self._session.slides.values() if s.slide is slide), None)
-
-
-def _line(*parts: QWidget) -> QWidget:
-    line = QWidget()
-    layout = QHBoxLayout(line)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part, 1 if part is parts[0] else 0)
-    return line

@@ -26,6 +26,7 @@ from napari_umpire.plugin.layers.view_picture import save_view
 from napari_umpire.plugin.runs.figures import FigureOrder, Row, figure_steps, order
 from napari_umpire.plugin.runs.predict import measured_steps
 from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
@@ -107,11 +108,11 @@ class FigureForm(QWidget):
         form = QFormLayout(grid)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.genes)
-        form.addRow("Rows", _line(*self.rows.values()))
+        form.addRow("Rows", line_of(*self.rows.values()))
         form.addRow("Range", self.range)
         form.addRow("Columns", self.columns)
         form.addRow("Resolution", self.dpi)
-        form.addRow(_line(self.draw, self.cancel))
+        form.addRow(line_of(self.draw, self.cancel))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 2, 2)
         layout.addWidget(view)
@@ -229,12 +230,3 @@ def _paths(chosen: Path, kind: str) -> list[Path]:
     if taken:  # nobody was asked whether to overwrite these
         raise InputError(f"{taken[0]} is there already", fix="Choose another name")
     return paths
-
-
-def _line(*parts: QWidget) -> QWidget:
-    line = QWidget()
-    layout = QHBoxLayout(line)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part)
-    return line

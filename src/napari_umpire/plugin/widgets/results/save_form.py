@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -36,6 +35,7 @@ from napari_umpire.plugin.runs.saving import (
     size_words,
 )
 from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
@@ -127,10 +127,10 @@ class SaveForm(QWidget):
         form.addRow("Columns", self.extras)
         form.addRow("Name", self.name)
         form.addRow("Place", self.place)
-        form.addRow("", _line(self.elsewhere, self.own_place))
+        form.addRow("", line_of(self.elsewhere, self.own_place))
         form.addRow("Size", self.size_words)
-        form.addRow(_line(self.save, self.cancel))
-        form.addRow(_line(self.copy, self.copy_record))
+        form.addRow(line_of(self.save, self.cancel))
+        form.addRow(line_of(self.copy, self.copy_record))
         self._form = form
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 2, 2)
@@ -286,12 +286,3 @@ class SaveForm(QWidget):
         self.genes.set_names(record.genes)
         self.std.setChecked(record.std)
         self.name.setText(record.name)
-
-
-def _line(*parts: QWidget) -> QWidget:
-    line = QWidget()
-    layout = QHBoxLayout(line)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part)
-    return line

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -34,6 +33,7 @@ from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.runs.status import MAP_KEY, Asked, StatusRequest, status_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.gallery import Gallery, GalleryItem
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
@@ -95,17 +95,17 @@ class SlideStatusWidget(QWidget):
         self.heads = QComboBox()
         self.heads.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.heads.setToolTip("What is asked: a head in the model folder, by umpire-train mil")
-        self.words = _words()
+        self.words = wrapping_label()
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
         self.progress = ProgressRow(self.work)
-        self.answer = _words()
+        self.answer = wrapping_label()
         bold = self.answer.font()
         bold.setBold(True)
         self.answer.setFont(bold)
-        self.warning = _words()
+        self.warning = wrapping_label()
         self.warning.setStyleSheet("color: #e69f00")
-        self.trust = _words()
+        self.trust = wrapping_label()
         self.bars = ProbabilityBars()
         self.attention = QPushButton("Show attention on the slide")
         self.attention.setCheckable(True)
@@ -285,9 +285,3 @@ class SlideStatusWidget(QWidget):
         if spot is not None:
             self._session.set_spot(spot, state.name)
         centre_on(self._session.viewer, state, answer.status.tiles.yx[tile])
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    return label
