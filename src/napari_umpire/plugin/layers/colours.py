@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.layers.make import Kind
     from napari_umpire.plugin.layers.spot_map import Palette
 
-__all__ = ["OPACITIES", "Look", "Opacity", "gene_colormap", "opacity_of", "palette_colormap"]
+__all__ = [
+    "ASKED",
+    "OPACITIES",
+    "SELECTED",
+    "Look",
+    "Opacity",
+    "gene_colormap",
+    "opacity_of",
+    "palette_colormap",
+]
+
+ASKED, SELECTED = "#ff2fd0", "#ffe600"
+"""Marks of the spot that is asked about, and of selected ones, on the slide and in scatters."""
 
 Opacity = Literal["even", "value", "confidence"]
 OPACITIES: tuple[Opacity, ...] = get_args(Opacity)

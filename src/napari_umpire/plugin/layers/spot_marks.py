@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_umpire.plugin.layers.colours import ASKED, SELECTED
 from napari_umpire.plugin.layers.make import KEY, world
 from napari_umpire.plugin.layers.raster import NO_SPOT
 
@@ -22,7 +23,7 @@ __all__ = ["SpotMarks"]
 
 _CLICK_PX = 4.0
 """A press that moves further over the screen is a drag."""
-_ROLES = {"asked": "#ff2fd0", "selected": "#ffe600"}
+_ROLES = {"asked": ASKED, "selected": SELECTED}
 
 
 class SpotMarks:

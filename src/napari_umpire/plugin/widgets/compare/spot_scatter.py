@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_umpire.plugin.layers.colours import ASKED, SELECTED
 from napari_umpire.slides.regions import spots_within
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SpotScatter"]
 
-_POINT, _SELECTED, _ASKED = "#4aa3df", "#ffe600", "#ff2fd0"
+_POINT = "#4aa3df"
 _SIZE_PX = 6
 _MODES = {
     "Lasso": "Drag round spots to select them; Shift adds to the selection, Esc clears it",
@@ -47,7 +48,7 @@ class _View(pg.ViewBox):
         self.tool = "Lasso"
         self._path: list[QPointF] = []
         self._line = QGraphicsPathItem()
-        self._line.setPen(pg.mkPen(_SELECTED, width=1.5, style=Qt.PenStyle.DashLine))
+        self._line.setPen(pg.mkPen(SELECTED, width=1.5, style=Qt.PenStyle.DashLine))
         self._line.setZValue(1e6)
         self.addItem(self._line, ignoreBounds=True)
 
@@ -120,10 +121,10 @@ class SpotScatter(QWidget):
         self._diagonal.setVisible(False)
         self._points = pg.ScatterPlotItem(size=_SIZE_PX, pen=None, brush=pg.mkBrush(_POINT + "b0"))
         self._chosen = pg.ScatterPlotItem(
-            size=_SIZE_PX + 2, pen=pg.mkPen("k", width=0.5), brush=pg.mkBrush(_SELECTED)
+            size=_SIZE_PX + 2, pen=pg.mkPen("k", width=0.5), brush=pg.mkBrush(SELECTED)
         )
         self._asked = pg.ScatterPlotItem(
-            size=_SIZE_PX + 8, pen=pg.mkPen(_ASKED, width=2), brush=pg.mkBrush(None)
+            size=_SIZE_PX + 8, pen=pg.mkPen(ASKED, width=2), brush=pg.mkBrush(None)
         )
         for part in (self._diagonal, self._points, self._chosen, self._asked):
             self.plot.addItem(part, ignoreBounds=part is self._diagonal)

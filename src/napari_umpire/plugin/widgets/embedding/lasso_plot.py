@@ -8,6 +8,8 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt, Signal
 
+from napari_umpire.plugin.layers.colours import ASKED
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
@@ -15,7 +17,7 @@ __all__ = ["LassoPlot"]
 
 # Between the lightest and the darkest class, and without hue: every colour reads on it.
 _BACKGROUND = "#a8a4ab"
-_SELECTED, _ASKED = "#ffffff", "#ff2fd0"
+_SELECTED = "#ffffff"  # a yellow ring would be lost in a class of that colour
 _NONE = (70, 70, 70, 60)
 _FEW = 2_000
 
@@ -46,9 +48,9 @@ class LassoPlot(pg.PlotWidget):
             pen=pg.mkPen(_SELECTED, width=1.6), brush=None, size=8, pxMode=True
         )
         self.asked = pg.ScatterPlotItem(
-            pen=pg.mkPen(_ASKED, width=2.5), brush=None, size=13, pxMode=True
+            pen=pg.mkPen(ASKED, width=2.5), brush=None, size=13, pxMode=True
         )
-        self.rope = pg.PlotCurveItem(pen=pg.mkPen(_ASKED, width=1.5))
+        self.rope = pg.PlotCurveItem(pen=pg.mkPen(ASKED, width=1.5))
         for item in (self.points, self.selected, self.asked, self.rope):
             self.addItem(item)
         self.points.sigClicked.connect(self._on_clicked)
