@@ -113,9 +113,8 @@ class Stage:
         self.settle(0.8)
         path = self.output / f"{name}.png"
         pixels = self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]
-        # A third of the size, and the eye sees no difference.
-        picture = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256, dither=0)
-        picture.save(path, optimize=True)
+        # All colours: of fewer, a colour bar gets steps that it does not have.
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path, optimize=True)
         print(f"  {path}", flush=True)
 
     def close(self) -> None:
