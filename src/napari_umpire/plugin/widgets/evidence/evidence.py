@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSplitter,
@@ -31,6 +30,7 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.evidence.evidence_pictures import EvidencePictures
 from napari_umpire.plugin.widgets.parts.enter_table import EnterTable
+from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 
@@ -100,7 +100,7 @@ class EvidenceWidget(QWidget):
         self.search.setPlaceholderText("barcode of a spot, or click one")
         self.search.setClearButtonEnabled(True)
         self.search.setToolTip("The beginning of a barcode is enough where no other begins so")
-        self.words = _words()
+        self.words = wrapping_label()
         self.pictures = EvidencePictures()
         self.gallery = self.pictures.gallery
         self.table = EnterTable()
@@ -108,7 +108,7 @@ class EvidenceWidget(QWidget):
         self.go = QPushButton("Show on its slide")
         self.go.setToolTip("Go to the chosen reference spot, where its slide is open (Enter)")
         self.back = QPushButton("Back")
-        self.problem = _words()
+        self.problem = wrapping_label()
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.addWidget(self.pictures)
         self.split.addWidget(self.table)
@@ -296,9 +296,3 @@ class EvidenceWidget(QWidget):
     def _say(self, text: str) -> None:
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
-
-
-def _words(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
