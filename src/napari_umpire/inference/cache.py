@@ -63,12 +63,6 @@ class FeatureCache:
                 fix="Choose another cache folder, or make room on the disk",
             ) from error
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes on disk."""
-        files = self.folder.rglob("*") if self.folder.is_dir() else ()
-        return sum(file.stat().st_size for file in files if file.is_file())
-
     def clear(self) -> None:
         """Delete all entries, and nothing else that may lie in the folder."""
         for about in self.folder.glob("*/entry.json"):

@@ -19,7 +19,6 @@ from napari_umpire.inference.classes.labels import (
     PALETTE,
     SpotLabels,
     class_colours,
-    classes_table,
     to_obs,
 )
 from napari_umpire.slides.synthetic import make_slide
@@ -101,18 +100,11 @@ def test_the_palette_is_told_apart_by_any_eye_and_by_pink():
     assert tissue.min() > 25
 
 
-def test_a_table_gets_a_categorical_its_colours_and_the_probability():
-    labels = SpotLabels(
-        "region of Ann", np.array([0, -1, 1]), ("a", "b"), PALETTE[:2], np.array([0.9, 0.4, 0.6])
-    )
+def test_a_table_gets_a_categorical():
+    labels = SpotLabels("region of Ann", np.array([0, -1, 1]), ("a", "b"), PALETTE[:2])
     column = to_obs(labels)
     assert list(column) == ["a", np.nan, "b"]
-    table = classes_table(labels, pd.Index(["s", "t", "u"]))
-    assert list(table.columns) == ["region_of_Ann", "region_of_Ann_probability"]
-    assert table["region_of_Ann"].cat.categories.tolist() == ["a", "b"]
-    assert table.dtypes.iloc[1] == np.float32
-    with pytest.raises(InputError, match="another slide"):
-        classes_table(labels, pd.Index(["s"]))
+    assert column.categories.tolist() == ["a", "b"]
 
 
 def test_hidden_classes_have_no_colour_and_a_new_colour_is_one_of_many():

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_umpire.errors import InputError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-__all__ = ["PALETTE", "UNLABELLED", "SpotLabels", "class_colours", "classes_table", "to_obs"]
+__all__ = ["PALETTE", "UNLABELLED", "SpotLabels", "class_colours", "to_obs"]
 
 UNLABELLED = -1
 
@@ -116,38 +114,3 @@ def to_obs(labels: SpotLabels) -> pd.Categorical[str]:
 
     codes = labels.codes.astype(np.int64)
     return pd.Categorical.from_codes(codes, categories=pd.Index(labels.categories, dtype=str))
-
-
-def classes_table(labels: SpotLabels, spots: pd.Index | None = None) -> pd.DataFrame:
-    """Columns for a table: the class of each spot and, where predicted, its probability.
-
-    Parameters
-    ----------
-    spots
-        Index of the result, the ids of the spots.
-
-    Returns
-    -------
-    Columns ``<name>`` (categorical) and ``<name>_probability`` (float32), with characters that
-    a table's column may not have replaced by "_".
-
-    Raises
-    ------
-    InputError
-        Where ``spots`` are of another slide.
-    """
-    import re
-
-    import pandas as pd
-
-    if spots is not None and len(spots) != len(labels.codes):
-        raise InputError(
-            f"The classes {labels.name!r} are of another slide",
-            got=f"{len(labels.codes)} spots",
-            expected=f"{len(spots)} spots",
-        )
-    column = re.sub(r"[^A-Za-z0-9_.-]", "_", labels.name).lstrip("_") or "classes"
-    table = pd.DataFrame({column: to_obs(labels)}, index=spots)
-    if labels.probability is not None:
-        table[f"{column}_probability"] = labels.probability.astype(np.float32)
-    return table

@@ -193,11 +193,6 @@ class SquaredError:
     model: float
     training_mean: float
 
-    @property
-    def beats_mean(self) -> bool:
-        """Whether the prediction is closer to the truth than the training mean is."""
-        return self.model < self.training_mean
-
 
 def squared_error(
     prediction: np.ndarray, truth: np.ndarray, training_mean: np.ndarray

@@ -106,11 +106,6 @@ class GeneScores:
     in_reference: bool
     controls: ControlScores
 
-    @property
-    def has_scores(self) -> bool:
-        """Whether any gene has a PCC."""
-        return bool(self.frame["PCC"].notna().any())
-
     def describe(self) -> str:
         """Mean, protocol, controls and what was left out, a line each."""
         n = len(self.frame)

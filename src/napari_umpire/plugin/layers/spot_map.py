@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.labels import SpotLabels
 
-__all__ = ["PALETTES", "Palette", "SpotMap"]
+__all__ = ["Palette", "SpotMap"]
 
 Palette = Literal["expression", "difference", "confidence", "spread", "attention"]
-PALETTES: tuple[Palette, ...] = get_args(Palette)
 
 
 @dataclass(frozen=True, eq=False)
