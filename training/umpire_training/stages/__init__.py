@@ -1,1 +1,1 @@
-"""The two stages of training as functions, for the verbs and for the folds of an evaluation."""
+"""The stages of training as functions, for the verbs and for the folds of an evaluation."""
