@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_umpire.inference.model import Model
-    from napari_umpire.models.abmil import Abmil
     from napari_umpire.models.status_config import AbmilConfig, StatusConfig, StatusScores
     from napari_umpire.slides.slide import Slide
     from umpire_training.corpus.patients import Patients
@@ -85,6 +84,7 @@ def run(options: Options) -> None:
     )
     from umpire_training.stages.mil_bags import check_slides, make_bags
     from umpire_training.stages.mil_folds import check_folds
+    from umpire_training.stages.mil_head import keep_head
 
     need_lightning()
     check_settings(options)
@@ -134,7 +134,7 @@ def run(options: Options) -> None:
             _config(options, model, slides, patients, scores, head.config),
             farthest=farthest(head, bags),
         )
-        _save(model.path, head, config)
+        keep_head(model.path, head, config)
         command = f"umpire-train mil --config {folder.path / 'config.yaml'}"
         text = write_status(folder.path, config, patients, probability, fold, command=command)
         logger.info("%s", text)
@@ -213,22 +213,3 @@ def _config(
         },
         trained_on={name: slide.digest for name, slide in slides.items()},
     )
-
-
-def _save(model_folder: Path, head: Abmil, config: StatusConfig) -> None:
-    """Save the head; of a run that was killed after it had saved, keep what is there."""
-    import torch
-
-    from napari_umpire.errors import InputError
-    from napari_umpire.models.status_head import head_folder, load_head, save_head
-
-    folder = head_folder(model_folder, config.name)
-    if folder.exists():
-        there = load_head(folder)
-        mine, state = head.state_dict(), there.module.state_dict()
-        if there.config != config or any(not torch.equal(mine[k], state[k]) for k in mine):
-            raise InputError(
-                f"{folder} was made by another run meanwhile", fix="Choose another --name"
-            )
-        return
-    save_head(model_folder, head, config)
