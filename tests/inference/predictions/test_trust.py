@@ -87,10 +87,15 @@ def test_k_that_is_larger_than_what_is_left_is_a_sentence(reference):
         run(calibrate(reference, 100))
 
 
-def test_it_can_be_cancelled_at_once(reference):
+def test_cancelled_at_once_it_leaves_nothing_switched(reference):
+    import torch
+
     steps = calibrate(reference, 12)
-    next(steps)
+    first = next(steps)
+    assert (first.done, first.total) == (0, reference.n)
     steps.close()
+    assert not torch.is_inference_mode_enabled()
+    assert next(steps, None) is None
 
 
 def test_spots_below_the_quantile_are_counted():
