@@ -11,6 +11,7 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from scipy.stats import pearsonr
 
+from napari_umpire.inference.genes.signature import Signature
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.session.session import session_of
 
@@ -62,6 +63,12 @@ def test_a_slide_without_counts_and_prediction_says_so(dock, flat_slide):
     _, widget, _ = dock(flat_slide)
     assert "Nothing was measured on this slide" in widget.words.text()
     assert not widget.run.isEnabled()
+
+
+def test_a_scatter_without_counts_says_that_there_are_none(dock, flat_slide):
+    _, widget, session = dock(flat_slide)
+    session.show_signature(Signature("one", ("ERBB2",)))
+    assert "nothing was measured on this slide" in widget.scatter.title.text()
 
 
 def test_every_gene_with_its_pcc_and_the_protocol(dock, slide, prediction, measured):

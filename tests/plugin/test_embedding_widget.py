@@ -229,6 +229,17 @@ def test_points_of_a_slide_that_is_gone_are_gone(dock, slides, lay_out):
     assert widget.projection.n == slides[1].n_spots
 
 
+def test_a_slide_removed_while_it_is_laid_out_is_said(dock, slides, qtbot):
+    viewer, widget, session = dock(*slides[:2])
+    widget.run.click()
+    assert widget.work.running
+    viewer.layers.remove(session.current.image)
+    qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
+    assert widget.projection is None
+    assert "removed or changed meanwhile" in widget.progress.text.text()
+    assert widget.progress.isVisibleTo(widget)
+
+
 def test_only_ticked_slides_are_laid_out(dock, slides, lay_out):
     _, widget, _ = dock(*slides[:2])
     widget.slides.item(0).setCheckState(Qt.CheckState.Unchecked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
 
+from napari_umpire.inference.references.database import ReferenceDatabase
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.evidence.evidence import EvidenceWidget
@@ -243,6 +245,26 @@ def test_it_says_what_is_missing(open_viewer, qtbot, slides, pictured, make_napa
     viewer.layers.remove(session.current.image)
     viewer.layers.remove(session.slides[slides[1].name].image)
     assert "Drop a slide" in widget.words.text()
+
+
+def test_a_reference_that_is_gone_is_said_once_per_spot(window, qtbot, pictured, tmp_path):
+    folder = tmp_path / "reference"
+    shutil.copytree(pictured.reference.path, folder)
+    reference = ReferenceDatabase.open(folder)
+    (folder / "spots.csv").rename(tmp_path / "away.csv")
+    _, session, widget = window(dataclasses.replace(pictured, reference=reference))
+    failures = []
+    widget.reading.failed.connect(failures.append)
+    session.set_spot(3)
+    qtbot.waitUntil(lambda: bool(failures), timeout=5000)
+    qtbot.wait(300)
+    assert len(failures) == 1
+    assert widget.words.text() == failures[0]
+    assert "spots.csv" in failures[0]
+    assert widget.go.isEnabled() is False
+    (tmp_path / "away.csv").rename(folder / "spots.csv")
+    session.set_spot(4)
+    qtbot.waitUntil(lambda: "similarity to its" in widget.words.text(), timeout=5000)
 
 
 class TestSideBySide:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_umpire.plugin.layers.make import KEY, gene_colormap
+from napari_umpire.inference.genes.measured import read_measured
+from napari_umpire.plugin.layers.make import KEY, gene_colormap, slide_layer
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.maps.gene_search import PAUSE_MS
+from napari_umpire.progress import run
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -45,6 +48,28 @@ def test_it_opens_alone_with_nothing_loaded(dock):
     assert widget.search.hits.rowCount() == 0
     assert not any(button.isEnabled() for button in widget.buttons.values())
     assert not widget.beside.isEnabled()
+
+
+def test_counts_go_to_the_slide_they_were_read_of_not_to_another_of_its_name(
+    open_viewer, qtbot, slides
+):
+    viewer = open_viewer(slides[0], show=False)
+    session = session_of(viewer)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
+    assert widget.work.running
+    viewer.layers.remove(session.current.image)
+    other = dataclasses.replace(slides[1], name=slides[0].name)
+    data, attributes, _ = slide_layer(other)
+    viewer.add_image(data, **attributes)
+    assert session.current.slide is other
+    assert session.current.name == slides[0].name
+    qtbot.waitUntil(
+        lambda: not widget.work.running and session.current.measured is not None, timeout=20_000
+    )
+    right = run(read_measured(other))
+    gene = session.current.measured.most_variable()
+    np.testing.assert_array_equal(session.current.measured.column(gene), right.column(gene))
+    qtbot.waitUntil(lambda: not widget.naming.running, timeout=20_000)
 
 
 def test_a_measured_slide_opens_with_a_gene_that_shows_something(dock, slide, measured):

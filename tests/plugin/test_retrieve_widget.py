@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -204,6 +206,21 @@ def test_a_patch_to_its_genes(window, qtbot, pictured):
     known = prediction.reference.column(key)
     z = (prediction.gene_map(key)[21] - known.mean()) / known.std()
     assert widget.genes.table.table.frame.at[key, "z"] == pytest.approx(z, abs=1e-3)
+
+
+def test_genes_of_a_patch_leave_with_their_prediction(window, qtbot, pictured):
+    viewer, session, widget = window()
+    session.set_spot(7)
+    widget.genes.ask.click()
+    finish(qtbot, widget.genes.work)
+    assert len(widget.genes.table.table.frame)
+    session.set_prediction(session.current.name, dataclasses.replace(pictured))
+    assert not len(widget.genes.table.table.frame)
+    assert widget.genes.words.text() == ""
+    widget.genes.ask.click()
+    viewer.layers.remove(session.current.image)
+    finish(qtbot, widget.genes.work)
+    assert not len(widget.genes.table.table.frame)
 
 
 def test_questions_that_have_no_answer(window, slides, open_viewer, qtbot, make_napari_viewer):

@@ -127,7 +127,7 @@ def test_an_unexpected_failure_is_reported_and_gives_exit_code_1(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is itself among the references")
 def test_slides_in_processes_of_their_own_give_the_same(
-    with_reference, slide_paths, tmp_path, capsys
+    with_reference, slide_paths, tmp_path, capfd
 ):
     from napari_umpire.slides.elements import quiet_libraries
 
@@ -135,9 +135,9 @@ def test_slides_in_processes_of_their_own_give_the_same(
     argv += ["--genes", "ERBB2", "EPCAM", "--device", "cpu"]
     assert main([*argv, "--output", str(tmp_path / "one")]) == 0
     argv.insert(1, "nowhere")
-    capsys.readouterr()
+    capfd.readouterr()
     assert main([*argv, "--output", str(tmp_path / "two"), "--workers", "2"]) == 2
-    err = capsys.readouterr().err
+    err = capfd.readouterr().err
     assert "1 of 3 slides failed: nowhere" in err
     assert "Traceback" not in err
     with quiet_libraries():

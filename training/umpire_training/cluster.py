@@ -59,10 +59,18 @@ def for_each(
         from distributed import as_completed
 
         # pure=False: the same slide asked for again is done again, not remembered.
-        futures = {client.submit(function, item, pure=False): item for item in items}
+        futures = {client.submit(_tried, function, item, pure=False): item for item in items}
         for future in as_completed(futures):
             failure = future.exception()
             yield futures[future], future.result() if failure is None else failure
+
+
+def _tried(function: Callable[[str], T], item: str) -> T | InputError:
+    """What the user can mend comes back as it is: raised, dask would print a traceback of it."""
+    try:
+        return function(item)
+    except InputError as error:
+        return error
 
 
 @contextmanager

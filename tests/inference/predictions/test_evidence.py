@@ -78,6 +78,21 @@ def test_words_say_what_the_numbers_are(prediction):
     assert "\n" not in evidence_of(prediction, 3).describe()
 
 
+def test_words_of_a_single_reference(prediction):
+    one = dataclasses.replace(
+        prediction,
+        indices=prediction.indices[:, :1],
+        similarity=prediction.similarity[:, :1],
+        weight=np.ones_like(prediction.weight[:, :1]),
+    )
+    found = evidence_of(one, 3)
+    similarity = found.table["similarity"].iloc[0]
+    assert found.describe() == (
+        f"Spot s3: similarity to its one reference, of {found.table['slide'].iloc[0]}, "
+        f"{similarity:.2f} (cosine)."
+    )
+
+
 def test_words_say_where_a_gene_was_not_measured(prediction):
     only_a = dataclasses.replace(
         prediction, indices=np.tile(np.arange(12), (25, 1))

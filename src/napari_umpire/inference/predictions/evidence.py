@@ -90,13 +90,18 @@ class Evidence:
         similarity = self.table["similarity"]
         by_slide = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
         first, last = similarity.iloc[0], similarity.iloc[-1]
-        lines = [
-            (
+        if len(self.table) == 1:
+            whole = (
+                f"Spot {self.spot}: similarity to its one reference, of {self.shares.index[0]}, "
+                f"{first:.2f} (cosine)."
+            )
+        else:
+            whole = (
                 f"Spot {self.spot}: similarity to its {len(self.table)} references {first:.2f} to "
                 f"{last:.2f} (cosine). Their weights are those of {self.effective:.1f} equal "
                 f"references; by slide: {by_slide}."
             )
-        ]
+        lines = [whole]
         if self.gene is None:
             return lines[0]
         if np.isnan(self.predicted):

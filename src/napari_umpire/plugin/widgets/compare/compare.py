@@ -198,6 +198,8 @@ class CompareWidget(QWidget):
         if not state.knows(gene):
             return "The gene chosen last is not known on this slide."
         label = state.label(gene)
+        if not state.slide.has_counts:
+            return f"{label}: nothing to compare with, nothing was measured on this slide."
         if state.measured is None:
             return f"{label}: nothing to compare with, the slide's counts were not read."
         missing = "predicted" if "predicted" not in state.gene_maps(gene) else "measured"

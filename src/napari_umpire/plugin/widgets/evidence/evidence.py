@@ -68,9 +68,11 @@ class EvidenceWidget(QWidget):
         self._evidence: Evidence | None = None
         self._pictures: Pictures | None = None
         self._pictured: tuple[object, ...] | None = None
+        self._unread = ""
         self.reading = Work(self)
         self.looking = Work(self)
         self._build()
+        self.reading.failed.connect(self._on_unread)
         self.reading.ended.connect(self._update)
         self.looking.done.connect(self._on_pictures)
         self.looking.failed.connect(self._say)
@@ -131,7 +133,12 @@ class EvidenceWidget(QWidget):
         spot = self._session.spot
         if spot is None or spot != self._went_to:
             self._asked, self._went_to = spot, None
+        self._unread = ""
         self._update()
+
+    def _on_unread(self, sentence: str) -> None:
+        """The names of the references cannot be read; the next spot tries again, not the end."""
+        self._unread = sentence
 
     @property
     def _state(self) -> SlideState | None:
@@ -175,6 +182,8 @@ class EvidenceWidget(QWidget):
                 "image, without reference spots."
             )
         if not state.prediction.reference.has_read_spots:
+            if self._unread:
+                return self._unread
             if not self.reading.running:
                 self.reading.start(partial(read_spots_steps, state.prediction.reference))
             return "Reading the reference's spots…"

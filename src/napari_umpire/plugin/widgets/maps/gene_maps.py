@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.layers.colours import Look
     from napari_umpire.plugin.layers.make import Kind
     from napari_umpire.plugin.layers.ranges import RangeChoice
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["GeneMapsWidget"]
 
@@ -75,8 +77,9 @@ class GeneMapsWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._session = session_of(napari_viewer)
-        self._reading: str | None = None
-        self._unreadable: set[str] = set()
+        # By object, not by name: a slide may go, and another of its name come, meanwhile.
+        self._reading: Slide | None = None
+        self._unreadable: WeakSet[Slide] = WeakSet()
         self._table: GeneTable | None = None
         self.work, self.naming = Work(self), Work(self)
         self._build()
@@ -193,7 +196,7 @@ class GeneMapsWidget(QWidget):
         if state is not None and session.gene is not None and kind is not None:
             values = state.gene_maps(session.gene).get(kind)
         said = "" if values is None else range_words(values, session.range)
-        self.range.words.setText(said or self.scale.words)
+        self.range.words.setText("" if state is None else said or self.scale.words)
 
     def _read_counts(self) -> None:
         """Start reading the counts of the current slide, once, in the thread."""
@@ -202,11 +205,11 @@ class GeneMapsWidget(QWidget):
             state is None
             or not state.slide.has_counts
             or state.measured is not None
-            or state.name in self._unreadable
+            or state.slide in self._unreadable
             or self.work.running
         ):
             return
-        self._reading = state.name
+        self._reading = state.slide
         self.work.start(partial(measured_steps, state.slide))
 
     def _read_names(self) -> None:
@@ -229,8 +232,9 @@ class GeneMapsWidget(QWidget):
             self._read_names()
 
     def _on_measured(self, measured: Measured) -> None:
-        if self._reading in self._session.slides:
-            self._session.set_measured(self._reading, measured)
+        for state in list(self._session.slides.values()):
+            if state.slide is self._reading:
+                self._session.set_measured(state.name, measured)
 
     def _on_failed(self, _sentence: str) -> None:
         if self._reading is not None:

@@ -50,6 +50,7 @@ class PatchGenes(QWidget):
         self._session = session
         self._usual: tuple[Prediction, Usual] | None = None
         self._target: str | None = None
+        self._shown: Prediction | None = None
         self.work = Work(self)
         self.against = QComboBox()
         for key, words in USUAL.items():
@@ -87,6 +88,10 @@ class PatchGenes(QWidget):
     def _update(self) -> None:
         asked, prediction = self._asked()
         running = self.work.running
+        if self._shown is not None and not self._is_current(self._shown):
+            self._shown = None
+            self.words.clear()
+            self.table.set_frame(self.table.table.frame.iloc[:0])
         self.ask.setEnabled(running or prediction is not None)
         self.progress.setVisible(running)
         if running:
@@ -98,6 +103,11 @@ class PatchGenes(QWidget):
             state = self._session.slides[asked[0]]
             self.ask.setText(f"Find the genes of spot {state.slide.spots.index[asked[1]]}")
             self.ask.setToolTip("All genes, by how far the prediction lies above what is usual")
+
+    def _is_current(self, prediction: Prediction) -> bool:
+        """Whether what was found is of a slide and a prediction that are still there."""
+        state = self._session.slides.get(self._target or "")
+        return state is not None and state.prediction is prediction
 
     def _asked(self) -> tuple[tuple[str, int] | None, Prediction | None]:
         spot = self._session.spot
@@ -123,7 +133,9 @@ class PatchGenes(QWidget):
 
     def _on_done(self, done: tuple[Prediction, Usual, int, pd.DataFrame]) -> None:
         prediction, usual, row, frame = done
-        self._usual = (prediction, usual)
+        if not self._is_current(prediction):
+            return
+        self._usual, self._shown = (prediction, usual), prediction
         spot = prediction.spots.index[row]
         self.words.setText(
             f"Spot {spot}: z = (predicted - mean) / sd, {UNIT}, against {USUAL[usual.against]}. "
