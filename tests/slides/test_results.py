@@ -351,7 +351,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkdtemp", denied)
-    with pytest.raises(InputError, match="section 7.zarr.*Permission denied.*store="):
+    with pytest.raises(InputError, match="section 7.zarr.*Permission denied.*save elsewhere"):
         write_results(slide, prediction_of(slide), name="r")
     assert [p.name for p in tmp_path.iterdir()] == ["section 7.png"]
 
