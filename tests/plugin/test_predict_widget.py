@@ -298,3 +298,12 @@ def test_a_slide_that_is_too_coarse_cannot_be_run_and_the_card_says_why(dock, sl
     widget.model.set_value(str(model_folder))
     assert "too coarse" in widget.card.text
     assert not widget.run.isEnabled()
+
+
+def test_a_model_that_is_gone_is_not_offered(dock, model_folder, tmp_path):
+    from napari_umpire.plugin.widgets.parts.places import settings
+
+    settings().setValue("recent_models", [str(tmp_path / "gone"), str(model_folder), "a/b-model"])
+    _, widget = dock()
+    offered = [widget.model.combo.itemText(i) for i in range(widget.model.combo.count())]
+    assert offered == [str(model_folder), "a/b-model"]

@@ -134,6 +134,9 @@ def test_the_words_hold_the_answer_its_caveat_and_its_protocol(model, slides):
     assert f"{name}, probability {status.probability.max():.2f} (low " in text
     sure = replace(status, probability=np.array([0.001, 0.999]))
     assert best_words(sure) == "high, probability above 0.99"
+    useless = replace(sure.config.scores, auc=0.55)  # as high as a shuffle came
+    sure = replace(sure, config=replace(sure.config, scores=useless))
+    assert best_words(sure).startswith("Not to be relied on, no better than with shuffled labels")
     assert trust_words(status.config) == (
         "The head scored AUC 0.81 on 13 left-out patients; with permuted labels 0.48 (up to 0.55 "
         "in 2 shuffles). Few patients."

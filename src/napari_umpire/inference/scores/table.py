@@ -53,6 +53,16 @@ class ControlScores:
     n_permuted_genes: int = 0
     reliability: str = ""
 
+    def brief(self, frame: pd.DataFrame) -> str:
+        """The controls that stand beside the score at once, as numbers."""
+        scored = frame[frame["PCC"].notna()]
+        parts = [f"permuted {np.mean(self.permuted):.3f}"] if self.permuted else []
+        for name, column in (("adjacent spots", "neighbours"), ("half counts", "half counts")):
+            values = scored[column].dropna()
+            if len(values):
+                parts.append(f"{name} {values.mean():.3f}")
+        return f" (controls: {', '.join(parts)})" if parts else ""
+
     def describe(self, frame: pd.DataFrame) -> str:
         """The controls in a sentence each; ``frame`` as in `GeneScores`."""
         scored = frame[frame["PCC"].notna()]
@@ -132,8 +142,8 @@ class GeneScores:
         protocol = f"Pearson correlation per gene over {where}, {UNIT}, all genes of the slide."
         if len(scored):
             lines.append(
-                f"Mean PCC {scored.mean():.3f}, median {scored.median():.3f} over "
-                f"{len(scored):,} genes. {protocol}"
+                f"Mean PCC {scored.mean():.3f}{self.controls.brief(self.frame)}, median "
+                f"{scored.median():.3f} over {len(scored):,} genes. {protocol}"
             )
             lines.append(self.controls.describe(self.frame))
         else:

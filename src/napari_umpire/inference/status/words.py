@@ -53,11 +53,17 @@ def answer_words(status: SlideStatus) -> str:
 
 
 def best_words(status: SlideStatus) -> str:
-    """The most probable class; never with certainty."""
+    """The most probable class; never with certainty, and never as if a useless head knew."""
     best = status.predicted
     p = float(status.probability[best])
     number = "above 0.99" if p > 0.99 else f"{p:.2f}"
-    return f"{status.config.classes[best]}, probability {number}"
+    answer = f"{status.config.classes[best]}, probability {number}"
+    scores = status.config.scores
+    if scores is None or scores.auc is None or not scores.auc_permuted:
+        return answer
+    if scores.auc <= max(scores.auc_permuted):
+        return f"Not to be relied on, no better than with shuffled labels: {answer}"
+    return answer
 
 
 def trust_words(config: StatusConfig) -> str:

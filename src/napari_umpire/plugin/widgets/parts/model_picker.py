@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker
@@ -22,8 +23,6 @@ from napari_umpire.plugin.widgets.parts.places import settings
 from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek, peek
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_umpire.plugin.session.session import Session
 
 __all__ = ["ModelPicker"]
@@ -89,7 +88,9 @@ class ModelPicker(QWidget):
 
     def _recent(self) -> list[str]:
         kept = settings().value("recent_models", [])
-        return [str(v) for v in ([kept] if isinstance(kept, str) else kept or [])]
+        named = [str(v) for v in ([kept] if isinstance(kept, str) else kept or [])]
+        # A folder that is gone is no offer; a hub name is no folder.
+        return [name for name in named if is_hub_name(name) or Path(name).is_dir()]
 
     def _show(self) -> None:
         """Another widget may have chosen a model."""
