@@ -392,7 +392,9 @@ def main() -> int:
     stage = Stage(options.demo.resolve(), options.output.resolve())
     os.chdir(options.demo)
     with tempfile.TemporaryDirectory(dir=".", prefix="tour_") as folder:
-        # Heads and probes are written into the model folder: into a copy.
+        # Heads and probes are written into the model folder: into a copy. Features of an earlier
+        # play would end the run before it can be seen.
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder).resolve() / "cache")
         stage.model = Path(shutil.copytree(stage.model, Path(folder).resolve() / "model"))
         for name in options.scenes or SCENES:
             print(name, flush=True)
