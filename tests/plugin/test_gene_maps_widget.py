@@ -305,3 +305,22 @@ print(*{m.partition('.')[0] for m in sys.modules})
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "timm", "spatialdata", "scanpy", "sklearn"} & set(out.stdout.split())
+
+
+def test_counts_go_to_the_slide_they_were_read_from_while_the_next_is_begun(dock, slides, qtbot):
+    """What arrives makes the widget read the other slide at once, in the middle of the telling."""
+    _, widget, session = dock(*slides[:2])
+    first, second = slides[0].name, slides[1].name
+    session.set_current(second)
+    qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
+    for name in (first, second):
+        session.slides[name].measured = None
+    told = []
+    session.values_changed.connect(lambda name: (told.append(name), session.set_current(second)))
+    session.set_current(first)
+    qtbot.waitUntil(lambda: {first, second} <= set(told), timeout=20_000)
+    assert slides[0].n_spots != slides[1].n_spots
+    for one in slides[:2]:
+        measured = session.slides[one.name].measured
+        assert measured is not None
+        assert len(measured.detected) == one.n_spots

@@ -232,8 +232,10 @@ class GeneMapsWidget(QWidget):
             self._read_names()
 
     def _on_measured(self, measured: Measured) -> None:
+        # Kept aside: what is told here may start to read the next slide at once.
+        slide = self._reading
         for state in list(self._session.slides.values()):
-            if state.slide is self._reading:
+            if state.slide is slide:
                 self._session.set_measured(state.name, measured)
 
     def _on_failed(self, _sentence: str) -> None:
