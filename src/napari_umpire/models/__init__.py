@@ -9,6 +9,8 @@ from napari_umpire._lazy import attach
 if TYPE_CHECKING:
     from napari_umpire.models.context import ContextConfig as ContextConfig
     from napari_umpire.models.context import slide_context as slide_context
+    from napari_umpire.models.decoder import DecoderConfig as DecoderConfig
+    from napari_umpire.models.decoder import ExpressionDecoder as ExpressionDecoder
     from napari_umpire.models.folder import LoadedModel as LoadedModel
     from napari_umpire.models.folder import load_model_folder as load_model_folder
     from napari_umpire.models.folder import save_model as save_model
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "context": ("ContextConfig", "slide_context"),
+    "decoder": ("DecoderConfig", "ExpressionDecoder"),
     "folder": ("LoadedModel", "load_model_folder", "save_model"),
     "gene_mlp": ("GeneMLP", "GeneMLPConfig"),
     "masking": ("mask_tokens",),
@@ -41,10 +44,11 @@ _HOMES = {
 }
 
 __all__ = [
-    "ContextConfig", "GeneConfig", "GeneMLP", "GeneMLPConfig", "LoadedModel",
-    "ProjectionConfig", "TokensConfig", "Umpire", "UmpireConfig", "VisionConfig",
-    "VisionEncoder", "Visiumformer", "VisiumformerConfig", "create_vision_encoder",
-    "import_published", "load_model_folder", "mask_tokens", "save_model", "slide_context",
+    "ContextConfig", "DecoderConfig", "ExpressionDecoder", "GeneConfig", "GeneMLP",
+    "GeneMLPConfig", "LoadedModel", "ProjectionConfig", "TokensConfig", "Umpire", "UmpireConfig",
+    "VisionConfig", "VisionEncoder", "Visiumformer", "VisiumformerConfig",
+    "create_vision_encoder", "import_published", "load_model_folder", "mask_tokens", "save_model",
+    "slide_context",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attach(

@@ -43,7 +43,10 @@ def write_card(
         + (", features standardised over the slide" if config.context.standardise else ""),
         "Gene encoder": _gene_line(model),
         "Genes": f"{vocabulary.n_genes:,} ({vocabulary.source})",
-        "Embedding": f"{config.dim} numbers, of length 1",
+        "Embedding": f"{config.dim} numbers, of length 1"
+        if config.aligned
+        else "none: trained by reconstruction alone",
+        **_decoder_row(model),
         "Parameters": f"{n_parameters:,}",
         **rest,
     }
@@ -55,7 +58,17 @@ def write_card(
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
+def _decoder_row(model: Umpire) -> dict[str, str]:
+    decoder = model.config.decoder
+    if decoder is None:
+        return {}
+    shape = f"one hidden layer of {decoder.hidden}" if decoder.hidden else "linear"
+    return {"Decoder": f"{len(decoder.genes):,} genes from the image features, {shape}"}
+
+
 def _gene_line(model: Umpire) -> str:
+    if not model.config.aligned:
+        return "none: trained by reconstruction alone"
     gene = model.config.gene
     if gene.kind == "mlp":
         assert gene.mlp is not None

@@ -157,6 +157,15 @@ def _check_files(folder: Path) -> None:
 
 
 def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -> None:
+    if config.decoder is not None:
+        unknown = sorted(set(config.decoder.genes) - set(vocabulary.ids))
+        if unknown:
+            raise InputError(
+                f"The decoder of {where} predicts genes that its gene list lacks",
+                got=f"{unknown[0]} and {len(unknown) - 1} more" if unknown[1:] else unknown[0],
+            )
+    if not config.aligned:
+        return  # nothing reads genes
     former, mlp = config.gene.visiumformer, config.gene.mlp
     if config.gene.kind == "visiumformer":
         assert former is not None

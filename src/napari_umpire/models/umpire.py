@@ -15,6 +15,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.models.adapter import Adapter
 from napari_umpire.models.config_json import from_data, to_data
 from napari_umpire.models.context import ContextConfig
+from napari_umpire.models.decoder import DecoderConfig, ExpressionDecoder
 from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
 from napari_umpire.models.projection import ProjectionConfig, projection
 from napari_umpire.models.standardise import standardise
@@ -76,6 +77,8 @@ class UmpireConfig:
         Whether adapters follow the projections.
     scale_limit
         Upper bound of the learned temperature factor exp(logit_scale); None, as published: none.
+    decoder
+        Predicts expression from the image features without a reference (UMPIRE-REC); None: none.
     """
 
     gene: GeneConfig = field(default_factory=GeneConfig)
@@ -85,6 +88,7 @@ class UmpireConfig:
     context: ContextConfig = field(default_factory=ContextConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
     scale_limit: float | None = None
+    decoder: DecoderConfig | None = None
 
     def __post_init__(self) -> None:
         former = self.gene.visiumformer
@@ -95,9 +99,17 @@ class UmpireConfig:
                 expected=f"at most gene.visiumformer.length, {former.length}",
             )
 
+    @property
+    def aligned(self) -> bool:
+        """Whether there are embeddings: False for a model trained by reconstruction alone."""
+        return self.decoder is None or not self.decoder.alone
+
     def to_json(self) -> str:
         """The configuration as indented JSON."""
-        return json.dumps(to_data(self), indent=2) + "\n"
+        data = to_data(self)
+        if self.decoder is None:
+            del data["decoder"]  # a model without one has the digest that it always had
+        return json.dumps(data, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str = "The model configuration") -> UmpireConfig:
@@ -121,7 +133,8 @@ class Umpire(nn.Module):
     L2 norm. Genes: tokens or log expression -> gene encoder -> features -> [z-score] -> linear or
     one hidden layer -> [adapter] -> L2 norm. Similarity is exp(logit_scale) times the cosine;
     logit_scale starts at ln(1/0.07) and is not bounded unless ``scale_limit`` is set. Parameter
-    names are the published ones.
+    names are the published ones. A ``decoder`` reads the same features as the image projection; a
+    model with a decoder alone has an image encoder and the decoder, and nothing else.
 
     Parameters
     ----------
@@ -143,6 +156,12 @@ class Umpire(nn.Module):
         self.visual_backbone = encoder.trunk
         self.visual_preprocess = encoder.preprocess
         self.image_dim = encoder.dim
+        width = self.image_dim * config.context.widening
+        self.decoder: ExpressionDecoder | None = None
+        if config.decoder is not None:
+            self.decoder = ExpressionDecoder(config.decoder, width)
+        if not config.aligned:
+            return
         gene = config.gene
         self.spot_backbone: Visiumformer | GeneMLP
         if gene.kind == "mlp":
@@ -156,7 +175,6 @@ class Umpire(nn.Module):
         if gene.standardise:
             self.register_buffer("spot_mean", torch.zeros(self.gene_dim))
             self.register_buffer("spot_std", torch.ones(self.gene_dim))
-        width = self.image_dim * config.context.widening
         self.visual_projection: nn.Module = nn.Linear(width, config.dim)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         if config.adapter:
@@ -182,6 +200,20 @@ class Umpire(nn.Module):
         if self.config.adapter:
             x = self.adapter_visual(x)
         return F.normalize(x.float(), dim=-1)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Image features, as `project_image` takes them -> (B, g) log1p CP10k.
+
+        Raises
+        ------
+        InputError
+            Where the model has no decoder.
+        """
+        if self.decoder is None:
+            raise InputError(
+                "The model has no decoder", fix="Train one: set rec.weight above 0, or retrieve"
+            )
+        return self.decoder(features)
 
     def encode_gene(self, inputs: Tensor) -> Tensor:
         """Gene input -> (B, gene_dim) features, not yet standardised.
