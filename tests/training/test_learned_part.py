@@ -32,17 +32,17 @@ def model():
 def test_what_the_first_phase_learned_is_taken_over(model):
     import torch
 
-    from umpire_training.stages.align import _take_over, _without_context
+    from umpire_training.stages.phases import lone_patches, take_over
 
     before = model.visual_projection.weight.clone()
-    lone = _without_context(model)
+    lone = lone_patches(model)
     assert lone.image_dim == 16  # mean and sd of eight maps; the 186 fixed numbers are left out
     pixels = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
     assert lone.project_image(lone.encode_image(pixels)).shape == (4, 8)
     with torch.no_grad():
         for parameter in lone.parameters():
             parameter.add_(1.0)
-    _take_over(model, lone)
+    take_over(model, lone)
     for name, learned in lone.visual_backbone.state_dict().items():
         assert torch.equal(model.visual_backbone.learned.state_dict()[name], learned), name
     for name, learned in lone.spot_backbone.state_dict().items():
@@ -58,10 +58,10 @@ def test_only_the_part_that_is_learned_from_is_augmented(model):
     ready_lightning()
     from umpire_training.objectives.alignment import Alignment
     from umpire_training.options import AlignSettings, AugmentOptions, OptimOptions
-    from umpire_training.stages.align import _without_context
+    from umpire_training.stages.phases import lone_patches
 
     settings = AlignSettings(augment=AugmentOptions(dihedral=True))
-    module = Alignment(_without_context(model), settings, OptimOptions(), 10)
+    module = Alignment(lone_patches(model), settings, OptimOptions(), 10)
     pixels = torch.randint(0, 255, (32, 3, 64, 64), dtype=torch.uint8)
     given = pixels.clone()
     got = module._augment(pixels)

@@ -5,7 +5,6 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
     from napari_umpire.models.umpire import Umpire
-    from umpire_training.options import AlignSettings, OptimOptions
+    from umpire_training.options import AlignSettings, FinetuneSettings, OptimOptions
 
 __all__ = ["Alignment"]
 
@@ -44,7 +43,7 @@ class Alignment(LightningModule):
     def __init__(
         self,
         model: Umpire,
-        settings: AlignSettings,
+        settings: AlignSettings | FinetuneSettings,
         optim: OptimOptions,
         total_steps: int,
         *,
@@ -60,8 +59,6 @@ class Alignment(LightningModule):
             self.decoder = nn.Sequential(
                 nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, n_rec)
             )
-        with torch.no_grad():
-            model.logit_scale.fill_(math.log(settings.temperature))
 
     def train(self, mode: bool = True) -> Alignment:
         """Training mode for the parts that are trained only."""

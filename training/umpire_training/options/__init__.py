@@ -18,6 +18,7 @@ from umpire_training.options.encoders import (
     VisionOptions,
     VisiumformerOptions,
 )
+from umpire_training.options.finetune import FinetuneSettings
 from umpire_training.options.objectives import ContrastOptions, RecOptions, TargetOptions
 from umpire_training.options.stages import AlignSettings, PretrainSettings
 from umpire_training.options.training import OptimOptions, TrainerOptions
@@ -28,6 +29,7 @@ __all__ = [
     "ChoiceOptions",
     "ContextOptions",
     "ContrastOptions",
+    "FinetuneSettings",
     "GeneOptions",
     "MaskOptions",
     "OptimOptions",

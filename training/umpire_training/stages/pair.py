@@ -1,0 +1,93 @@
+"""One training of an aligned pair, as alignment and fine-tuning do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+from umpire_training.engine import Plan, fit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_umpire.models.umpire import Umpire
+    from umpire_training.options import (
+        AlignSettings,
+        FinetuneSettings,
+        OptimOptions,
+        TrainerOptions,
+    )
+    from umpire_training.stages.align_data import PairRows
+
+__all__ = ["fit_pair", "trains"]
+
+
+def fit_pair(
+    model: Umpire,
+    data: PairRows,
+    plan: Plan,
+    *,
+    settings: AlignSettings | FinetuneSettings,
+    optim: OptimOptions,
+    trainer: TrainerOptions,
+    folder: Path,
+    seed: int,
+    resume: bool,
+    statistics: bool,
+) -> None:
+    """Compute the features of frozen encoders once, then train the rest of ``model``.
+
+    Parameters
+    ----------
+    statistics
+        Z-score the gene features by the training spots of ``plan``; False leaves the model's own
+        statistics alone. For a model that standardises the features of a frozen gene encoder.
+    """
+    import torch
+
+    from napari_umpire.inference.devices import pick_device
+    from umpire_training.objectives.alignment import Alignment
+    from umpire_training.stages.align_data import gene_features, image_features
+
+    data.image = data.gene = None
+    if settings.contrast.chunk is not None:
+        _check_chunks(model)
+    device = pick_device("cpu" if trainer.accelerator == "cpu" else "auto")
+    if not trains(model.visual_backbone):
+        data.image = image_features(model, data.pairs, device)
+    if not trains(model.spot_backbone):
+        data.gene = gene_features(model, data, device)
+        if statistics:
+            features = torch.from_numpy(data.gene[plan.train])
+            model.set_gene_statistics(features.mean(dim=0), features.std(dim=0, correction=0))
+    # The heads' start and, with it, the run must not depend on what was drawn before.
+    torch.manual_seed(seed)
+    n_rec = 0 if data.rec is None else len(data.rec.genes)
+    module = Alignment(model.cpu(), settings, optim, plan.total_steps, n_rec=n_rec)
+    fit(
+        module,
+        data,
+        plan,
+        folder=folder,
+        options=trainer,
+        clip_norm=optim.clip_norm,
+        seed=seed,
+        resume=resume,
+    )
+
+
+def trains(part: Any) -> bool:
+    """Whether anything in the module ``part`` is trained."""
+    return any(p.requires_grad for p in part.parameters())
+
+
+def _check_chunks(model: Umpire) -> None:
+    """Refuse chunks where a trained encoder looks at the whole batch at once."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for name, part in (("image", model.visual_backbone), ("gene", model.spot_backbone)):
+        if trains(part) and any(isinstance(m, _BatchNorm) for m in part.modules()):
+            raise InputError(
+                f"The {name} encoder normalises over the batch, so it cannot be cut into chunks",
+                fix="Set contrast.chunk to null, or choose an encoder without batch norm",
+            )
