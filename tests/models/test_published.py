@@ -11,6 +11,7 @@ from torch import nn
 from napari_umpire.errors import InputError
 from napari_umpire.genes.vocabulary import GeneVocabulary
 from napari_umpire.models import VisionConfig, import_published, load_model_folder
+from napari_umpire.models.vision import create_vision_encoder
 from napari_umpire.models.visiumformer import UNUSED_PUBLISHED_KEYS
 
 SHORT = {"embed_dim": 64, "depth": 1, "num_heads": 2, "img_size": 32}
@@ -143,10 +144,28 @@ def test_the_image_encoder_is_told_from_its_names(tmp_path, umpire):
     with pytest.raises(InputError, match=r"blocks\.1\..* is missing|instead of"):
         import_published(dump(tmp_path / "x.pkl", state), tmp_path, tmp_path / "model")
     other = {k: v for k, v in state.items() if not k.startswith("visual_backbone.")}
-    for extra, words in (("visual_backbone.trunk.x", "CONCH"), ("visual_backbone.x", "not known")):
-        path = dump(tmp_path / "x.pkl", {**other, extra: torch.ones(1)})
-        with pytest.raises(InputError, match=words):
-            import_published(path, tmp_path, tmp_path / "model")
+    path = dump(tmp_path / "x.pkl", {**other, "visual_backbone.x": torch.ones(1)})
+    with pytest.raises(InputError, match="not known"):
+        import_published(path, tmp_path, tmp_path / "model")
+
+
+@pytest.mark.usefixtures("published")
+def test_conch_is_told_from_its_names_and_imported(tmp_path, umpire):
+    state, _ = state_of(umpire)
+    state = {k: v for k, v in state.items() if not k.startswith("visual_")}
+    config = VisionConfig("conch", kwargs={"img_size": 224, "depth": 12})
+    tower = create_vision_encoder(config, pretrained=False).trunk
+    state |= {f"visual_backbone.{k}": v for k, v in tower.state_dict().items()}
+    state["visual_backbone.proj_contrast"] = torch.ones(512, 512)
+    state |= {"visual_projection.weight": torch.ones(24, 512) / 512,
+              "visual_projection.bias": torch.zeros(24)}  # fmt: skip
+    done = import_published(dump(tmp_path / "x.pkl", state), tmp_path, tmp_path / "model")
+    assert done.left_out == ("visual_backbone.proj_contrast",)
+    model = load_model_folder(done.folder).model
+    assert model.config.vision.kwargs["img_size"] == 224
+    pixels = torch.rand(1, 3, 224, 224)
+    expected = tower.eval()(model.visual_preprocess(pixels))
+    torch.testing.assert_close(model.encode_image(pixels), expected)
 
 
 @pytest.mark.usefixtures("published")

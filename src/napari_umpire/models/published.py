@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from napari_umpire.models.folder import save_model
+from napari_umpire.models.pathology_vision import conch_image_size
 from napari_umpire.models.pickles import read_state_dict
 from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
 from napari_umpire.models.vision_config import VisionConfig
@@ -61,7 +62,7 @@ def import_published(
     Parameters
     ----------
     weights
-        ``with_phikon.pkl`` or ``with_uni.pkl``.
+        ``with_phikon.pkl``, ``with_uni.pkl`` or ``with_conch.pkl``.
     vocabulary_folder
         The folder of the published ``model.h5ad``, ``gene_name_id_dict.pkl``, ``Visium_mean.npy``.
     vision
@@ -147,10 +148,10 @@ def _vision(state: dict[str, Tensor], where: str) -> VisionConfig:
         return VisionConfig("phikon")
     if "blocks.23.ls1.gamma" in image:
         return VisionConfig("uni")
-    conch = any(k.startswith(("trunk.", "visual.trunk.")) for k in image)
+    if "attn_pool_contrast.query" in image and "trunk.pos_embed" in image:
+        return VisionConfig("conch", kwargs={"img_size": conch_image_size(image)})
     raise InputError(
-        f"{where} has an image encoder that is not known"
-        + (" (it looks like CONCH)" if conch else ""),
-        expected="Phikon or UNI",
+        f"{where} has an image encoder that is not known",
+        expected="Phikon, UNI or CONCH",
         fix="Give the vision settings that fit it",
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from napari_umpire.errors import InputError
 from napari_umpire.models.config_json import to_data
 from napari_umpire.models.local_weights import ENVIRONMENT, find_weights, weights_folder
+from napari_umpire.models.pathology_vision import WRAPPED, ClassAndMean, ConchVisual
 from napari_umpire.models.preprocess import Preprocess
 from napari_umpire.models.small_vision import SMALL_ENCODERS
 from napari_umpire.models.vision_config import VisionConfig
@@ -74,7 +75,7 @@ def create_vision_encoder(config: VisionConfig, *, pretrained: bool = True) -> V
         found = _Source(config.name, dict(config.kwargs), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     else:
         found = _source(config, pretrained)
-        trunk = _timm_model(found)
+        trunk = _trunk(found)
     if path is not None:
         load_trunk_weights(trunk, read_weights(path), str(path))
     default = getattr(trunk, "pretrained_cfg", {})
@@ -142,7 +143,9 @@ def _weights_path(config: VisionConfig) -> Path | None:
     return None
 
 
-def _timm_model(source: _Source) -> nn.Module:
+def _trunk(source: _Source) -> nn.Module:
+    if source.architecture in WRAPPED:
+        return _construct(WRAPPED[source.architecture], source.architecture, source.kwargs)
     from napari_umpire.models.torchvision_guard import heal
 
     heal()
@@ -154,8 +157,8 @@ def _timm_model(source: _Source) -> nn.Module:
         raise InputError(
             "Unknown image encoder",
             got=source.architecture,
-            expected="one of ours, phikon, uni, a timm name or hf-hub:owner/name; a weights file "
-            "goes into vision.weights beside the name of its architecture",
+            expected=f"one of ours, {', '.join(NAMED)}, a timm name or hf-hub:owner/name; "
+            "a weights file goes into vision.weights beside the name of its architecture",
             fix=f"Did you mean {' or '.join(near)}?" if near else None,
         )
 
@@ -187,6 +190,8 @@ def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -
     if is_hf_vit(state):
         state = hf_vit_to_timm(state)
     state = {key.removeprefix("module."): value for key, value in state.items()}
+    if isinstance(trunk, ConchVisual | ClassAndMean):
+        state = trunk.from_published(state)
     wanted = {key: tuple(value.shape) for key, value in trunk.state_dict().items()}
     state = {k: v for k, v in state.items() if k in wanted or not k.startswith(_IGNORED_KEYS)}
     problems = [

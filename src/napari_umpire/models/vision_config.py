@@ -20,7 +20,8 @@ class VisionConfig:
     name
         Our own: ``"umpire-small"`` and ``"umpire-statistics"`` (trained from scratch),
         ``"umpire-texture"`` (fixed), ``"umpire-hybrid"`` (the last two side by side). Others:
-        ``"phikon"``, ``"uni"``, any timm name, or ``"hf-hub:owner/name"``.
+        ``"phikon"``, ``"uni"``, ``"uni2-h"``, ``"conch"``, ``"virchow2"``, ``"h-optimus-0"``,
+        ``"h-optimus-1"``, any timm name, or ``"hf-hub:owner/name"``.
     size_px
         Side of the square patch it takes.
     field_um
@@ -37,8 +38,8 @@ class VisionConfig:
         Whether it wants patches whose slide's background has been made white, as the three last
         of our own do.
     architecture
-        Filled in when made from a hub name: the timm name behind it, so that a saved model needs
-        no network.
+        Filled in when made: the architecture behind the name, so that a saved model needs no
+        network.
     """
 
     name: str = "umpire-small"

@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["NAMED", "NamedEncoder", "hf_vit_to_timm", "is_hf_vit"]
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_OPTIMUS_MEAN, _OPTIMUS_STD = (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)
+_GATED = "gated: ask for access on its page, then log in with `hf auth login`"
+# timm's ViT-g/14 has the packed SwiGLU and the registers that these encoders share.
+_SWIGLU_VIT = "vit_giant_patch14_reg4_dinov2"
 
 
 @dataclass(frozen=True)
 class NamedEncoder:
-    """A published encoder: its timm architecture, arguments, preprocessing and where it lies."""
+    """A published encoder: its architecture, arguments, preprocessing and where it lies.
+
+    The architecture is timm's, or one of `pathology_vision.WRAPPED`.
+    """
 
     title: str
     architecture: str
@@ -44,8 +53,56 @@ NAMED: Mapping[str, NamedEncoder] = {
         "UNI",
         "vit_large_patch16_224",
         "MahmoodLab/uni",
-        "gated: ask for access on its page, then log in with `hf auth login`",
+        _GATED,
         {"init_values": 1e-5, "dynamic_img_size": True},
+    ),
+    "uni2-h": NamedEncoder(
+        "UNI2-h",
+        _SWIGLU_VIT,
+        "MahmoodLab/UNI2-h",
+        _GATED,
+        {"img_size": 224, "depth": 24, "reg_tokens": 8, "dynamic_img_size": True},
+    ),
+    "conch": NamedEncoder(
+        "CONCH",
+        "conch-visual",
+        "MahmoodLab/CONCH",
+        _GATED,
+        mean=_CLIP_MEAN,
+        std=_CLIP_STD,
+    ),
+    "virchow2": NamedEncoder(
+        "Virchow2",
+        "vit-swiglu-class-and-mean",
+        "paige-ai/Virchow2",
+        _GATED,
+        {
+            "img_size": 224,
+            "embed_dim": 1280,
+            "depth": 32,
+            "num_heads": 16,
+            "mlp_ratio": 5.3375,
+            "no_embed_class": False,
+            "dynamic_img_size": True,
+        },
+    ),
+    "h-optimus-0": NamedEncoder(
+        "H-optimus-0",
+        _SWIGLU_VIT,
+        "bioptimus/H-optimus-0",
+        _GATED,
+        {"img_size": 224},
+        _OPTIMUS_MEAN,
+        _OPTIMUS_STD,
+    ),
+    "h-optimus-1": NamedEncoder(
+        "H-optimus-1",
+        _SWIGLU_VIT,
+        "bioptimus/H-optimus-1",
+        _GATED,
+        {"img_size": 224},
+        _OPTIMUS_MEAN,
+        _OPTIMUS_STD,
     ),
 }
 
