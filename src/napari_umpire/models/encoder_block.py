@@ -1,4 +1,4 @@
-"""The post-norm transformer block of Visiumformer, on fused attention."""
+"""The post-norm transformer block of Visiumformer, on fused attention, and the stack of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["EncoderBlock", "SelfAttention"]
+__all__ = ["Encoder", "EncoderBlock", "SelfAttention", "start_as_published"]
 
 
 class SelfAttention(nn.Module):
@@ -67,3 +67,27 @@ class EncoderBlock(nn.Module):
         x = self.norm1(x + self.dropout(self.self_attn(x, attend)))
         hidden = self.dropout(F.relu(self.linear1(x)))
         return self.norm2(x + self.dropout(self.linear2(hidden)))
+
+
+class Encoder(nn.Module):
+    """Holds blocks under their published name, ``layers``; who owns it calls it ``encoder``."""
+
+    def __init__(
+        self, layers: int, dim: int, heads: int, feedforward: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EncoderBlock(dim, heads, feedforward, dropout) for _ in range(layers)
+        )
+
+
+def start_as_published(module: nn.Module) -> None:
+    """Xavier-normal linear maps, zero biases, q/k/v maps equal in all blocks of ``module``."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_normal_(part.weight)
+            nn.init.zeros_(part.bias)
+    in_maps = [m.in_proj_weight for m in module.modules() if isinstance(m, SelfAttention)]
+    with torch.no_grad():
+        for weight in in_maps[1:]:
+            weight.copy_(in_maps[0])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
 from napari_umpire.genes.tokens import PAD_ID
-from napari_umpire.models.encoder_block import EncoderBlock, SelfAttention
+from napari_umpire.models.encoder_block import Encoder, start_as_published
 from napari_umpire.models.lengths import trim
 from napari_umpire.models.masking import Scheme, mask_tokens
 
@@ -100,17 +100,6 @@ def unused_shapes(config: VisiumformerConfig) -> dict[str, tuple[int, ...]]:
     return found
 
 
-class _Encoder(nn.Module):
-    """Holds the blocks under the published name ``encoder.layers``."""
-
-    def __init__(self, config: VisiumformerConfig) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            EncoderBlock(config.dim, config.heads, config.feedforward, config.dropout)
-            for _ in range(config.layers)
-        )
-
-
 class Visiumformer(nn.Module):
     """Gene encoder: rank tokens -> (B, `dim`) features, ``config.dim`` for each level.
 
@@ -126,22 +115,13 @@ class Visiumformer(nn.Module):
             config.n_tokens + _N_SPARE_EMBEDDINGS, config.dim, padding_idx=PAD_ID
         )
         self.positional_embedding = nn.Embedding(config.length, config.dim)
-        self.encoder = _Encoder(config)
+        self.encoder = Encoder(
+            config.layers, config.dim, config.heads, config.feedforward, config.dropout
+        )
         self.classifier_head = nn.Linear(config.dim, config.n_tokens)
         self.dropout = nn.Dropout(config.dropout)
-        self._initialise()
+        start_as_published(self)
         self.register_load_state_dict_pre_hook(_drop_unused)
-
-    def _initialise(self) -> None:
-        """Xavier-normal linear maps, zero biases, q/k/v maps equal in all blocks (as published)."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_normal_(module.weight)
-                nn.init.zeros_(module.bias)
-        in_maps = [m.in_proj_weight for m in self.encoder.modules() if isinstance(m, SelfAttention)]
-        with torch.no_grad():
-            for weight in in_maps[1:]:
-                weight.copy_(in_maps[0])
 
     @property
     def dim(self) -> int:
