@@ -19,6 +19,7 @@ from napari_umpire.errors import InputError
 from umpire_training.corpus.h5ad import H5adSource
 
 if TYPE_CHECKING:
+    from napari_umpire.slides.slide import Slide
     from umpire_training.corpus.images import SpotImages
     from umpire_training.corpus.sources import Source
 
@@ -45,35 +46,34 @@ class HestSource(H5adSource):
 
     def images(self) -> SpotImages:
         """The patches of the collection where they are there, else those cut from its image."""
-        spots, pitch_px = self._spots()
-        mpp = self._mpp()
         patches = self.root / "patches" / f"{self.sample}.h5"
-        if patches.is_file():
-            from umpire_training.corpus.hest_patches import HestPatches
+        if not patches.is_file():
+            return super().images()
+        from umpire_training.corpus.hest_patches import HestPatches
 
-            return HestPatches(self.name, patches, spots, mpp=mpp, pitch_px=pitch_px)
+        spots, pitch_px = self._spots()
+        return HestPatches(self.name, patches, spots, mpp=self._mpp(), pitch_px=pitch_px)
+
+    def whole_image(self) -> Slide:
+        """The collection's image of the section."""
         image = next(iter(sorted((self.root / "wsis").glob(f"{self.sample}.tif*"))), None)
         if image is None:
             raise InputError(
                 f"Sample {self.name} of {self.root} has no image",
-                expected=f"patches/{self.sample}.h5 or wsis/{self.sample}.tif",
-                fix="Download one of the two, or name the sample with --counts",
+                expected=f"wsis/{self.sample}.tif, or patches/{self.sample}.h5 to train on",
+                fix="Download it, or name the sample with --counts",
             )
-        return self._cut_from(image, spots, mpp, pitch_px)
-
-    def _cut_from(
-        self, image: Path, spots: pd.DataFrame, mpp: float, pitch_px: float
-    ) -> SpotImages:
         from napari_umpire.slides.build import build_slide
         from napari_umpire.slides.images import load_image
         from napari_umpire.slides.readers.tissue_image import check_overlap
         from napari_umpire.slides.scale import PhysicalScale
-        from umpire_training.corpus.images import SlideImages
 
+        spots, pitch_px = self._spots()
+        mpp = self._mpp()
         pyramid = load_image(image).pyramid
         yx = spots[["y", "x"]].to_numpy()
         check_overlap(pyramid.extent, yx, name=self.name, image=image.name)
-        slide = build_slide(
+        return build_slide(
             self.name,
             pyramid,
             spots.assign(instance_id=np.arange(len(spots))),
@@ -83,7 +83,6 @@ class HestSource(H5adSource):
             spot_diameter_um=0.5 * pitch_px * mpp,
             path=Path(self.path),
         )
-        return SlideImages(slide)
 
     def _spots(self) -> tuple[pd.DataFrame, float]:
         """Centres in full-resolution px by spot id, and their pitch, px."""

@@ -124,6 +124,18 @@ class Source(ABC):
         InputError
             Where it has none, or one that is not of these spots.
         """
+        from umpire_training.corpus.images import SlideImages
+
+        return SlideImages(self.whole_image())
+
+    def whole_image(self) -> Slide:
+        """The section's image and the places of its spots as a slide, whose counts may be absent.
+
+        Raises
+        ------
+        InputError
+            As `images`.
+        """
         raise InputError(
             f"{self.path} has no image",
             expected="slides with an image",
@@ -177,11 +189,9 @@ class SlideSource(Source):
         rows = np.arange(counts.shape[0])
         yield Chunk(counts, slide.genes, np.asarray(slide.spots.index), rows)
 
-    def images(self) -> SpotImages:
-        """The slide's own image."""
-        from umpire_training.corpus.images import SlideImages
-
-        return SlideImages(self.slide)
+    def whole_image(self) -> Slide:
+        """The slide itself."""
+        return self.slide
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from umpire_training.corpus.sources import Chunk, Source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from umpire_training.corpus.images import SpotImages
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["STImageSource", "stimage_sources"]
 
@@ -102,11 +102,10 @@ class STImageSource(Source):
     def _spot(self, text: str) -> str:
         return text.strip('"').removeprefix(f"{self.sample}_")
 
-    def images(self) -> SpotImages:
-        """Patches cut from the slide's png, with axes that were checked against it."""
+    def whole_image(self) -> Slide:
+        """The slide's png, with axes that were checked against it."""
         from napari_umpire.slides.build import build_slide
         from napari_umpire.slides.images import load_image
-        from umpire_training.corpus.images import SlideImages
         from umpire_training.corpus.stimage_axes import check_axes, scale_of
 
         image = next(iter(sorted((self.folder / "image").glob(f"{self.sample}.*"))), None)
@@ -124,7 +123,7 @@ class STImageSource(Source):
         scale, pitch_um, spot_um = scale_of(
             axes.yx, coords["r"].to_numpy(), technology, name=self.name
         )
-        slide = build_slide(
+        return build_slide(
             self.name,
             pyramid,
             spots.assign(instance_id=np.arange(len(spots))),
@@ -134,7 +133,6 @@ class STImageSource(Source):
             spot_diameter_um=spot_um,
             path=Path(self.path),
         )
-        return SlideImages(slide)
 
     def _coords(self) -> pd.DataFrame:
         path = self.folder / "coord" / f"{self.sample}{_COORDS}"

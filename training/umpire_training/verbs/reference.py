@@ -16,7 +16,7 @@ class Options:
     model
         Model folder.
     slides
-        Slides with counts whose spots become references.
+        Slides with counts whose spots become references, or collections of them.
     output
         Folder of the reference; null: "reference" inside the model folder, where it is found by
         itself.
@@ -52,18 +52,15 @@ def run(options: Options) -> None:
     """Build it; an existing reference is never replaced."""
     from pathlib import Path
 
-    from napari_umpire.errors import InputError
     from napari_umpire.inference.model import load_model
     from umpire_training.console import follow, say
-    from umpire_training.corpus.sources import SlideSource, open_sources
+    from umpire_training.corpus.finding import find_sources
+    from umpire_training.corpus.whole_slides import opened_slides
 
-    sources = open_sources(options.slides, mpp=options.mpp)
-    others = [s.path for s in sources if not isinstance(s, SlideSource)]
-    if others:
-        raise InputError(f"{others[0]} is not a slide", expected="slides with image and counts")
+    sources = opened_slides(find_sources(options.slides, mpp=options.mpp)[0])
     model = load_model(options.model, device=options.device)
     folder = Path(options.output) if options.output else model.path / "reference"
-    slides = [source.slide for source in sources if isinstance(source, SlideSource)]
+    slides = [source.slide for source in sources]
     reference = follow(
         model.build_reference(
             slides,

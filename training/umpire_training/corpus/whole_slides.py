@@ -1,0 +1,75 @@
+"""Sections of any layout as slides with image and counts, opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_umpire.errors import InputError
+from umpire_training.corpus.sources import SlideSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_umpire.slides.slide import Slide
+    from umpire_training.corpus.sources import Source
+
+__all__ = ["opened_slides"]
+
+
+def opened_slides(sources: Iterable[Source]) -> list[SlideSource]:
+    """Open each section once, so that a wrong path is known before any work starts.
+
+    For the few slides of an evaluation or a reference. Of a collection's section the slide is put
+    together from its image and its counts; spots that only one of them has are left out.
+
+    Raises
+    ------
+    InputError
+        For a section without counts or without an image.
+    """
+    return [_opened(source) for source in sources]
+
+
+def _opened(source: Source) -> SlideSource:
+    if isinstance(source, SlideSource):
+        # By the name that tells it from the other sections.
+        return replace(source, opened=replace(source.slide, name=source.name))
+    slide = _with_counts(source, source.whole_image())
+    return SlideSource(
+        source.name, source.path, opened=slide, species=source.species, technology=source.technology
+    )
+
+
+def _with_counts(source: Source, slide: Slide) -> Slide:
+    import scipy.sparse as sp
+    from anndata import AnnData
+
+    from napari_umpire.slides.build import build_slide
+
+    chunks = list(source.chunks())
+    ids = np.concatenate([chunk.spots for chunk in chunks])
+    placed = np.isin(ids, slide.spots.index.to_numpy().astype(str))
+    if not placed.any():
+        raise InputError(
+            f"The image and the counts of {source.name} have no spot in common",
+            got=f"{ids[0]} in the counts, {slide.spots.index[0]} in the image",
+            expected="the same spot ids",
+            fix="Check that both are of the same section",
+        )
+    counts = sp.vstack([chunk.counts for chunk in chunks], format="csr")[placed]
+    spots = slide.spots.loc[ids[placed]]
+    table = AnnData(counts, obs=spots[[]].copy(), var=chunks[0].genes)
+    return build_slide(
+        source.name,
+        slide.pyramid,
+        spots.assign(instance_id=np.arange(len(spots))),
+        slide.scale,
+        platform=slide.platform,
+        pitch_um=slide.pitch_um,
+        spot_diameter_um=slide.spot_diameter_um,
+        adata=table,
+        path=slide.path,
+    )
