@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from napari_umpire.files import replace_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,7 +48,8 @@ def write_status(
     for c, name in enumerate(patients.classes):
         frame[f"probability_{name}"] = probability[:, c].round(6)
     frame["called"] = [patients.classes[c] for c in probability.argmax(axis=1)]
-    frame.to_csv(folder / "predictions.csv", index=False)
+    with replace_file(folder / "predictions.csv") as written:
+        frame.to_csv(written, index=False)
 
     scores = config.scores
     assert scores is not None
@@ -79,7 +82,8 @@ def write_status(
             "",
         ]
     )
-    (folder / "status.md").write_text(text, encoding="utf-8")
+    with replace_file(folder / "status.md") as written:
+        written.write_text(text, encoding="utf-8")
     return text
 
 

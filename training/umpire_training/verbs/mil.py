@@ -170,6 +170,7 @@ def _same_labels(folder: Path, patients: Patients) -> None:
     import pandas as pd
 
     from napari_umpire.errors import InputError
+    from napari_umpire.files import replace_file
 
     path = folder / "patients.csv"
     frame = patients.to_frame()
@@ -181,7 +182,9 @@ def _same_labels(folder: Path, patients: Patients) -> None:
                 got=f"a table that differs from {path}",
                 fix="Give the same labels, or choose another --output",
             )
-    frame.to_csv(path, index=False)
+        return
+    with replace_file(path) as written:
+        frame.to_csv(written, index=False)
 
 
 def _config(
