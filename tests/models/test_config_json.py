@@ -61,7 +61,7 @@ def test_the_settings_for_small_data_survive_json():
         ({"gene": {"projection": {"dropout": 0.5}}}, "linear projection has no dropout"),
         ({"adapter": 1}, "adapter has a wrong value"),
         ({"dim": True}, "dim has a wrong value"),
-        ({"gene": {"kind": "gru"}}, "'visiumformer' or 'mlp'"),
+        ({"gene": {"kind": "gru"}}, "'visiumformer' or 'mlp' or 'trans'"),
         ({"gene": {"kind": "mlp", "mlp": {}}}, "lacks the setting n_genes"),
         ({"gene": {"kind": "mlp"}}, "needs its settings"),
         ({"tokens": {"length": 2000}}, "longer than the gene encoder"),

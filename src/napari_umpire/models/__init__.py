@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from napari_umpire.models.folder import LoadedModel as LoadedModel
     from napari_umpire.models.folder import load_model_folder as load_model_folder
     from napari_umpire.models.folder import save_model as save_model
+    from napari_umpire.models.gene_config import GeneConfig as GeneConfig
     from napari_umpire.models.gene_mlp import GeneMLP as GeneMLP
     from napari_umpire.models.gene_mlp import GeneMLPConfig as GeneMLPConfig
     from napari_umpire.models.masking import mask_tokens as mask_tokens
     from napari_umpire.models.projection import ProjectionConfig as ProjectionConfig
     from napari_umpire.models.published import import_published as import_published
-    from napari_umpire.models.umpire import GeneConfig as GeneConfig
     from napari_umpire.models.umpire import TokensConfig as TokensConfig
     from napari_umpire.models.umpire import Umpire as Umpire
     from napari_umpire.models.umpire import UmpireConfig as UmpireConfig
+    from napari_umpire.models.value_transformer import ValueTransformer as ValueTransformer
+    from napari_umpire.models.value_transformer import (
+        ValueTransformerConfig as ValueTransformerConfig,
+    )
     from napari_umpire.models.vision import VisionEncoder as VisionEncoder
     from napari_umpire.models.vision import create_vision_encoder as create_vision_encoder
     from napari_umpire.models.vision_config import VisionConfig as VisionConfig
@@ -33,11 +37,13 @@ _HOMES = {
     "context": ("ContextConfig", "slide_context"),
     "decoder": ("DecoderConfig", "ExpressionDecoder"),
     "folder": ("LoadedModel", "load_model_folder", "save_model"),
+    "gene_config": ("GeneConfig",),
     "gene_mlp": ("GeneMLP", "GeneMLPConfig"),
     "masking": ("mask_tokens",),
     "projection": ("ProjectionConfig",),
     "published": ("import_published",),
-    "umpire": ("GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"),
+    "umpire": ("TokensConfig", "Umpire", "UmpireConfig"),
+    "value_transformer": ("ValueTransformer", "ValueTransformerConfig"),
     "vision": ("VisionEncoder", "create_vision_encoder"),
     "vision_config": ("VisionConfig",),
     "visiumformer": ("Visiumformer", "VisiumformerConfig"),
@@ -46,9 +52,9 @@ _HOMES = {
 __all__ = [
     "ContextConfig", "DecoderConfig", "ExpressionDecoder", "GeneConfig", "GeneMLP",
     "GeneMLPConfig", "LoadedModel", "ProjectionConfig", "TokensConfig", "Umpire", "UmpireConfig",
-    "VisionConfig", "VisionEncoder", "Visiumformer", "VisiumformerConfig",
-    "create_vision_encoder", "import_published", "load_model_folder", "mask_tokens", "save_model",
-    "slide_context",
+    "ValueTransformer", "ValueTransformerConfig", "VisionConfig", "VisionEncoder", "Visiumformer",
+    "VisiumformerConfig", "create_vision_encoder", "import_published", "load_model_folder",
+    "mask_tokens", "save_model", "slide_context",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attach(

@@ -41,7 +41,9 @@ def write_card(
         + (", the slide's background made white" if config.vision.white_balance else ""),
         "Context": f"{config.context.neighbours} neighbouring spots"
         + (", features standardised over the slide" if config.context.standardise else ""),
-        "Gene encoder": _gene_line(model),
+        "Gene encoder": config.gene.in_words(config.tokens.length)
+        if config.aligned
+        else "none: trained by reconstruction alone",
         "Genes": f"{vocabulary.n_genes:,} ({vocabulary.source})",
         "Embedding": f"{config.dim} numbers, of length 1"
         if config.aligned
@@ -64,21 +66,6 @@ def _decoder_row(model: Umpire) -> dict[str, str]:
         return {}
     shape = f"one hidden layer of {decoder.hidden}" if decoder.hidden else "linear"
     return {"Decoder": f"{len(decoder.genes):,} genes from the image features, {shape}"}
-
-
-def _gene_line(model: Umpire) -> str:
-    if not model.config.aligned:
-        return "none: trained by reconstruction alone"
-    gene = model.config.gene
-    if gene.kind == "mlp":
-        assert gene.mlp is not None
-        return f"perceptron on the log expression of {gene.mlp.n_genes:,} genes"
-    former = gene.visiumformer
-    assert former is not None
-    return (
-        f"Visiumformer, {former.layers} layers of width {former.dim}, up to "
-        f"{model.config.tokens.length:,} genes a spot in rank order"
-    )
 
 
 def _cell(value: object) -> str:

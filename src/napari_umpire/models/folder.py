@@ -166,8 +166,8 @@ def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -
             )
     if not config.aligned:
         return  # nothing reads genes
-    former, mlp = config.gene.visiumformer, config.gene.mlp
-    if config.gene.kind == "visiumformer":
+    former, of_panel = config.gene.visiumformer, config.gene.of_panel
+    if of_panel is None:
         assert former is not None
         if former.n_tokens != vocabulary.n_tokens:
             raise InputError(
@@ -176,12 +176,12 @@ def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -
                 expected=f"{former.n_tokens - 30} genes",
             )
     else:
-        assert mlp is not None
-        if not mlp.panel:
+        if not of_panel.panel:
             raise InputError(
-                f"{where} does not name the genes of its panel", fix="Fill in gene.mlp.panel"
+                f"{where} does not name the genes of its panel",
+                fix=f"Fill in gene.{config.gene.kind}.panel",
             )
-        unknown = sorted(set(mlp.panel) - set(vocabulary.ids))
+        unknown = sorted(set(of_panel.panel) - set(vocabulary.ids))
         if unknown:
             raise InputError(
                 f"The gene panel of {where} has genes that its gene list lacks",

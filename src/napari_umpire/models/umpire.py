@@ -16,45 +16,13 @@ from napari_umpire.models.adapter import Adapter
 from napari_umpire.models.config_json import from_data, to_data
 from napari_umpire.models.context import ContextConfig
 from napari_umpire.models.decoder import DecoderConfig, ExpressionDecoder
-from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
-from napari_umpire.models.projection import ProjectionConfig, projection
+from napari_umpire.models.gene_config import GeneConfig, create_gene_encoder, gene_data
+from napari_umpire.models.projection import projection
 from napari_umpire.models.standardise import standardise
 from napari_umpire.models.vision import create_vision_encoder
 from napari_umpire.models.vision_config import VisionConfig
-from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
 
 __all__ = ["GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"]
-
-
-@dataclass(frozen=True)
-class GeneConfig:
-    """Which gene encoder, and what follows it.
-
-    Parameters
-    ----------
-    kind, visiumformer, mlp
-        The encoder; the settings of the kind that is not used stay None.
-    standardise
-        Z-score the features by the mean and standard deviation that they have over the training
-        spots, which are stored with the weights; see `Umpire.set_gene_statistics`. For an encoder
-        that stays frozen.
-    projection
-        From the features to the embedding.
-    """
-
-    kind: Literal["visiumformer", "mlp"] = "visiumformer"
-    visiumformer: VisiumformerConfig | None = None
-    mlp: GeneMLPConfig | None = None
-    standardise: bool = False
-    projection: ProjectionConfig = field(default_factory=ProjectionConfig)
-
-    def __post_init__(self) -> None:
-        if self.kind == "visiumformer" and self.visiumformer is None:
-            object.__setattr__(self, "visiumformer", VisiumformerConfig())
-        if self.kind == "mlp" and self.mlp is None:
-            raise InputError(
-                'A gene encoder of kind "mlp" needs its settings', fix="Give gene.mlp with n_genes"
-            )
 
 
 @dataclass(frozen=True)
@@ -106,7 +74,7 @@ class UmpireConfig:
 
     def to_json(self) -> str:
         """The configuration as indented JSON."""
-        data = to_data(self)
+        data = to_data(self) | {"gene": gene_data(self.gene)}
         if self.decoder is None:
             del data["decoder"]  # a model without one has the digest that it always had
         return json.dumps(data, indent=2) + "\n"
@@ -163,13 +131,7 @@ class Umpire(nn.Module):
         if not config.aligned:
             return
         gene = config.gene
-        self.spot_backbone: Visiumformer | GeneMLP
-        if gene.kind == "mlp":
-            assert gene.mlp is not None
-            self.spot_backbone = GeneMLP(gene.mlp)
-        else:
-            assert gene.visiumformer is not None
-            self.spot_backbone = Visiumformer(gene.visiumformer)
+        self.spot_backbone = create_gene_encoder(gene)
         self.gene_dim = self.spot_backbone.dim
         self.spot_projection = projection(gene.projection, self.gene_dim, config.dim)
         if gene.standardise:
@@ -221,8 +183,8 @@ class Umpire(nn.Module):
         Parameters
         ----------
         inputs
-            For ``gene.kind`` "visiumformer": (B, L) integer tokens; for "mlp": (B, n_genes) float,
-            log1p CP10k of the panel.
+            For ``gene.kind`` "visiumformer": (B, L) integer tokens; for "mlp" and "trans":
+            (B, n_genes) float, log1p CP10k of the panel.
         """
         return self.spot_backbone.encode(inputs)
 

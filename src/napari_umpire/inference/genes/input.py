@@ -92,8 +92,8 @@ class MeasuredGenes:
             (n_panel,) value of panel genes that the slide did not measure: the training mean,
             which says nothing, rather than 0, which says absent.
         """
-        if config.gene.mlp is not None and config.gene.kind == "mlp":
-            return GeneInputs(self, config, self._panel(config.gene.mlp.panel, fill), None)
+        if config.gene.of_panel is not None:
+            return GeneInputs(self, config, self._panel(config.gene.of_panel.panel, fill), None)
         return GeneInputs(self, config, None, self.mapping.apply(self._raw))
 
     def _panel(self, panel: tuple[str, ...], fill: np.ndarray | None) -> np.ndarray:
