@@ -87,13 +87,16 @@ def slides():
     return [make_slide(seed, rows=14, cols=10, mpp=2.0) for seed in range(3)]
 
 
-def save_tiny_model(folder, slides, *, kind="visiumformer", neighbours=6, standardise=True):
-    """A model folder with random weights that fits the slides."""
+def save_tiny_model(
+    folder, slides, *, kind="visiumformer", neighbours=6, standardise=True, decoder=0, alone=False
+):
+    """A model folder with random weights that fits the slides; a decoder of so many genes."""
     import torch
 
     from napari_umpire.genes.vocabulary import GeneVocabulary
     from napari_umpire.models import (
         ContextConfig,
+        DecoderConfig,
         GeneConfig,
         GeneMLPConfig,
         TokensConfig,
@@ -120,8 +123,14 @@ def save_tiny_model(folder, slides, *, kind="visiumformer", neighbours=6, standa
         dim=16,
         context=ContextConfig(neighbours=neighbours, standardise=standardise),
         tokens=TokensConfig(length=64),
+        decoder=DecoderConfig(tuple(vocabulary.ids[:decoder].tolist()), 8, alone)
+        if decoder
+        else None,
     )
-    return save_model(folder, Umpire(config), vocabulary)
+    model = Umpire(config)
+    if model.decoder is not None:
+        model.decoder.set_statistics(torch.rand(decoder) + 0.5, torch.rand(decoder) + 0.5)
+    return save_model(folder, model, vocabulary)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from napari_umpire.inference.genes.search import GeneIndex as GeneIndex
     from napari_umpire.inference.model import Model as Model
     from napari_umpire.inference.model import load_model as load_model
+    from napari_umpire.inference.predictions.direct import DirectPrediction as DirectPrediction
     from napari_umpire.inference.predictions.prediction import GenePrediction as GenePrediction
     from napari_umpire.inference.predictions.prediction import Prediction as Prediction
     from napari_umpire.inference.predictions.record import RunRecord as RunRecord
     from napari_umpire.inference.references.database import ReferenceDatabase as ReferenceDatabase
 
 __all__ = [
+    "DirectPrediction",
     "FeatureCache",
     "GeneIndex",
     "GenePrediction",
@@ -32,6 +34,7 @@ _HERE = "napari_umpire.inference"
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "DirectPrediction": f"{_HERE}.predictions.direct",
         "FeatureCache": f"{_HERE}.cache",
         "GeneIndex": f"{_HERE}.genes.search",
         "GenePrediction": f"{_HERE}.predictions.prediction",

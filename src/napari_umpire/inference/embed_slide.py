@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.embed import compute_features
-from napari_umpire.inference.run import check_slide
+from napari_umpire.inference.run import check_aligned, check_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["gene_embeddings", "image_embeddings", "image_features"]
+__all__ = ["gene_embeddings", "image_embeddings", "image_features", "in_context", "in_parts"]
 
 _PROJECT_ROWS = 65_536
 
@@ -84,6 +84,32 @@ def image_features(
     return features
 
 
+def in_context(model: Model, slide: Slide, features: np.ndarray) -> torch.Tensor:
+    """What projection and decoder read: the features in the context that the model asks for.
+
+    Parameters
+    ----------
+    features
+        (n_spots, image_dim) float32, from `image_features`.
+
+    Returns
+    -------
+    (n_spots, image_dim), or twice as wide with the means over the neighbours; on the CPU.
+    """
+    import torch
+
+    from napari_umpire.models.context import slide_context
+    from napari_umpire.slides.neighbourhood import neighbours
+
+    context = model.config.context
+    around = None
+    if context.neighbours:
+        near = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=context.neighbours)
+        around = torch.from_numpy(near)
+    with torch.inference_mode():
+        return slide_context(torch.from_numpy(features), around, context.standardise)
+
+
 def image_embeddings(
     model: Model,
     slide: Slide,
@@ -92,20 +118,9 @@ def image_embeddings(
     spec: PatchSpec | None = None,
 ) -> Steps[np.ndarray]:
     """See `Model.embed_images`. What is cached are the features before context and projection."""
-    import torch
-
-    from napari_umpire.models.context import slide_context
-    from napari_umpire.slides.neighbourhood import neighbours
-
+    check_aligned(model)
     features = yield from image_features(model, slide, batch_size, cache, spec)
-    context = model.config.context
-    around = None
-    if context.neighbours:
-        near = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=context.neighbours)
-        around = torch.from_numpy(near)
-    with torch.inference_mode():
-        wide = slide_context(torch.from_numpy(features), around, context.standardise)
-        return _project(model, model.module.project_image, wide)
+    return in_parts(model, model.module.project_image, in_context(model, slide, features))
 
 
 def gene_embeddings(
@@ -125,6 +140,7 @@ def gene_embeddings(
     """
     import torch
 
+    check_aligned(model)
     rows = np.arange(slide.n_spots) if rows is None else rows
     panel_means = model.module.spot_backbone.state_dict().get("mean")  # a Visiumformer has none
     fill = None if panel_means is None else panel_means.float().cpu().numpy()
@@ -159,16 +175,21 @@ def gene_embeddings(
         stage=f"Genes of {slide.name}",
         name=lambda row: f"spot {slide.spots.index[rows[row]]} of {slide.name}",
     )
-    with torch.inference_mode():
-        return _project(model, model.module.project_gene, torch.from_numpy(features))
+    return in_parts(model, model.module.project_gene, torch.from_numpy(features))
 
 
-def _project(
+def in_parts(
     model: Model, head: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
 ) -> np.ndarray:
-    """(n, dim) float32, rows of length 1; always in float32."""
-    parts = [
-        head(features[a : a + _PROJECT_ROWS].to(model.device)).cpu().numpy()
-        for a in range(0, len(features), _PROJECT_ROWS)
-    ]
+    """What ``head`` makes of (n, D) features on the model's device, (n, ...) float32.
+
+    In parts of a fixed size and always in float32, so that the same features give the same values.
+    """
+    import torch
+
+    with torch.inference_mode():
+        parts = [
+            head(features[a : a + _PROJECT_ROWS].to(model.device)).cpu().numpy()
+            for a in range(0, len(features), _PROJECT_ROWS)
+        ]
     return np.concatenate(parts)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
-
-from napari_umpire.progress import Progress, Steps
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +16,12 @@ if TYPE_CHECKING:
 
     from napari_umpire.genes.vocabulary import GeneVocabulary
     from napari_umpire.inference.cache import FeatureCache
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.inference.predictions.weights import Weighting
     from napari_umpire.inference.references.database import ReferenceDatabase
     from napari_umpire.models.umpire import Umpire, UmpireConfig
+    from napari_umpire.progress import Steps
     from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
 
@@ -134,7 +134,9 @@ class Model:
         """What the model wants and has, in a few lines."""
         vision, gene = self.config.vision, self.config.gene
         spec = self.patch_spec
-        if gene.kind == "mlp" and gene.mlp is not None:
+        if not self.config.aligned:
+            reads = "none are read, the model has no gene encoder"
+        elif gene.kind == "mlp" and gene.mlp is not None:
             reads = f"log expression of {gene.mlp.n_genes:,} genes"
         else:
             reads = f"rank tokens, {self.config.tokens.length:,} of {self.vocabulary.n_genes:,}"
@@ -146,8 +148,12 @@ class Model:
             ),
             f"genes: {reads}",
         ]
-        reference = self.reference
-        if reference is None:
+        decoder, reference = self.config.decoder, self.reference
+        if decoder is not None:
+            lines.append(f"decoder: {len(decoder.genes):,} genes from the image alone")
+        if not self.config.aligned:
+            lines.append("reference: none, and none can be: trained by reconstruction alone")
+        elif reference is None:
             lines.append("reference: none; build one with build_reference")
         else:
             slides = ", ".join(slide.name for slide in reference.info.slides)
@@ -225,7 +231,9 @@ class Model:
             As `embed_genes`; for a slide that keeps no spot; for an existing folder.
         """
         from napari_umpire.inference.references.slides import write_reference
+        from napari_umpire.inference.run import check_aligned
 
+        check_aligned(self)
         built = yield from write_reference(
             self, slides, folder, batch_size, cache, min_genes,
             patches=patches, image_embeddings=image_embeddings,
@@ -233,52 +241,58 @@ class Model:
         self.__dict__.pop("reference", None)  # it may be the model's own, looked for before
         return built
 
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """How it predicts, what `predict` would choose first; empty without reference and decoder.
+
+        Retrieval is named where the model has its own reference; with another one it can too,
+        unless its configuration is not ``aligned``.
+        """
+        retrieves = self.config.aligned and self.reference is not None
+        decodes = self.config.decoder is not None
+        return (*(("retrieval",) if retrieves else ()), *(("decoder",) if decodes else ()))
+
     def predict(
         self,
         slide: Slide,
         *,
+        method: Method | Literal["auto"] = "auto",
         reference: ReferenceDatabase | str | Path | None = None,
         k: int = 50,
         weighting: Weighting = "softmax",
         batch_size: int = 64,
         cache: FeatureCache | None = None,
-    ) -> Steps[Prediction]:
+    ) -> Steps[GenePrediction]:
         """Predict the genes of a slide from its image.
 
         Parameters
         ----------
+        method
+            "retrieval": from the most similar spots of a reference, a `Prediction` with evidence.
+            "decoder": from the image alone, a `DirectPrediction` of the genes that the decoder
+            knows, without evidence. "auto": retrieval where there is a reference, else the
+            decoder.
         reference
-            None: the model's own.
+            retrieval: None is the model's own.
         k
-            References per spot; all where there are fewer.
+            retrieval: references per spot; all where there are fewer.
         weighting
             See `predictions.weights`.
 
         Raises
         ------
         InputError
-            Without reference, with one of another model, and as `embed_images`.
+            For a method that the model cannot do; to retrieve, without reference or with one of
+            another model; and as `embed_images`.
         """
-        from napari_umpire.inference.predictions.prediction import Prediction
-        from napari_umpire.inference.predictions.weights import weights
-        from napari_umpire.inference.run import check_options, choose_reference, make_record
+        from napari_umpire.inference.predict import decode, retrieve
+        from napari_umpire.inference.run import check_options, choose_method, choose_reference
 
         check_options(k, weighting, batch_size)
+        if choose_method(self, method, reference) == "decoder":
+            return (yield from decode(self, slide, batch_size, cache))
         chosen = choose_reference(self, reference, slide)
-        embeddings = yield from self.embed_images(slide, batch_size=batch_size, cache=cache)
-        yield Progress("Searching the reference", 0, slide.n_spots)
-        indices, similarity = chosen.top_k(embeddings, k, device=self.device)
-        yield Progress("Searching the reference", slide.n_spots, slide.n_spots)
-        return Prediction(
-            slide_name=slide.name,
-            spots=slide.spots,
-            reference=chosen,
-            indices=indices,
-            similarity=similarity,
-            weight=weights(similarity, weighting, float(self.module.scale.detach())),
-            record=make_record(self, slide, chosen, k, weighting, batch_size),
-            embeddings=embeddings,
-        )
+        return (yield from retrieve(self, slide, chosen, k, weighting, batch_size, cache))
 
 
 def _state_digest(module: torch.nn.Module, said: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.inference.predictions.record import RunRecord, provenance
@@ -13,10 +13,18 @@ from napari_umpire.inference.references.database import ReferenceDatabase
 
 if TYPE_CHECKING:
     from napari_umpire.inference.model import Model
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.inference.predictions.weights import Weighting
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["check_options", "check_slide", "choose_reference", "make_record"]
+__all__ = [
+    "check_aligned",
+    "check_options",
+    "check_slide",
+    "choose_method",
+    "choose_reference",
+    "make_record",
+]
 
 
 def check_options(k: int, weighting: str, batch_size: int) -> None:
@@ -40,6 +48,56 @@ def check_slide(slide: Slide) -> None:
             expected="tissue on the slide",
             fix="Check its um per px: with a wrong scale no spot fits on the tissue",
         )
+
+
+def check_aligned(model: Model) -> None:
+    """Refuse what needs embeddings where the training made none."""
+    if not model.config.aligned:
+        raise InputError(
+            f"The model {model.name} was trained by reconstruction alone: it has no gene encoder "
+            "and no embeddings, so nothing can be retrieved or compared with it",
+            expected="a model that was trained by a contrastive loss",
+            fix="Predict genes with its decoder, or take another model",
+        )
+
+
+def choose_method(
+    model: Model,
+    method: Method | Literal["auto"] = "auto",
+    reference: ReferenceDatabase | str | Path | None = None,
+) -> Method:
+    """How ``model`` predicts: as asked for, or what it can.
+
+    "auto" is retrieval where a reference is given or the model has its own, because retrieval has
+    evidence; else the decoder where there is one.
+
+    Raises
+    ------
+    InputError
+        For a method that the model cannot do, or a reference that it would not look at.
+    """
+    if method not in ("auto", "retrieval", "decoder"):
+        raise InputError("Unknown method", got=method, expected="auto, retrieval or decoder")
+    decodes = model.config.decoder is not None
+    if method == "auto":
+        # A reference that was given is asked for, also where it turns out not to fit.
+        retrieves = model.config.aligned and model.reference is not None
+        method = "decoder" if decodes and reference is None and not retrieves else "retrieval"
+    if method == "retrieval":
+        check_aligned(model)
+        return method
+    if not decodes:
+        raise InputError(
+            f"The model {model.name} has no decoder",
+            expected="a model that was trained with a reconstruction (rec.weight above 0)",
+            fix="Predict by retrieval from a reference",
+        )
+    if reference is not None:
+        raise InputError(
+            "A decoder predicts from the image alone and looks at no reference",
+            fix="Leave the reference out, or predict by retrieval",
+        )
+    return method
 
 
 def choose_reference(
@@ -85,12 +143,19 @@ def choose_reference(
 def make_record(
     model: Model,
     slide: Slide,
-    reference: ReferenceDatabase,
-    k: int,
-    weighting: Weighting,
     batch_size: int,
+    *,
+    reference: ReferenceDatabase | None = None,
+    k: int = 50,
+    weighting: Weighting = "softmax",
 ) -> RunRecord:
-    """The record from which ``umpire-train predict --config`` makes this prediction again."""
+    """The record from which ``umpire-train predict --config`` makes this prediction again.
+
+    Parameters
+    ----------
+    reference
+        What was compared with; None for a decoder's prediction, where K and weights say nothing.
+    """
     from napari_umpire.inference.model_path import is_hub_name
     from napari_umpire.slides.open import sniff
 
@@ -100,11 +165,13 @@ def make_record(
     elif kind == "st" and slide.path is not None and slide.path.is_dir():
         region = slide.name  # and so does a collection
     hub = is_hub_name(model.source)
-    own = reference.path.resolve() == (model.path / "reference").resolve()
+    own = reference is None or reference.path.resolve() == (model.path / "reference").resolve()
+    scale = None if reference is None else repr(float(model.module.scale.detach()))
     return RunRecord(
         slide=slide.name if slide.path is None else str(slide.path),
         model=model.source if hub else str(model.path.absolute()),  # read from any folder
-        reference=None if own else str(reference.path.absolute()),
+        method="decoder" if reference is None else "retrieval",
+        reference=None if own or reference is None else str(reference.path.absolute()),
         k=k,
         weighting=weighting,
         mpp=slide.mpp,
@@ -113,10 +180,10 @@ def make_record(
         batch_size=batch_size,
         provenance=provenance(
             model_digest=model.digest,
-            reference_digest=reference.digest,
+            reference_digest=None if reference is None else reference.digest,
             slide_digest=slide.digest,
             mpp_source=slide.scale.source,
             precision="bfloat16" if model.bf16 else "float32",
-            softmax_scale=repr(float(model.module.scale.detach())),
+            softmax_scale=scale,
         ),
     )

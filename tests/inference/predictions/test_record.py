@@ -33,7 +33,7 @@ def test_the_keys_are_flat_options_and_a_provenance(record):
     assert said["k"] == 30
     assert said["weighting"] == "similarity"
     assert set(said) == {
-        "slide", "model", "k", "weighting", "mpp", "device", "batch_size", "seed",
+        "slide", "model", "method", "k", "weighting", "mpp", "device", "batch_size", "seed",
         "genes", "std", "name", "provenance",
     }  # fmt: skip
     assert said["provenance"]["model_digest"] == "aa"
@@ -60,6 +60,7 @@ def test_files(record, tmp_path):
         ("slide: a\nmodel: b\nmpp: .nan", "mpp cannot be this"),
         ("slide: a\nmodel: b\ngenes: ERBB2", "genes cannot be this.*list of names"),
         ("slide: a\nmodel: b\nweighting: mean", "softmax or similarity"),
+        ("slide: a\nmodel: b\nmethod: auto", "retrieval or decoder"),
         ("slide: a\nmodel: b\nprovenance: [1]", "provenance cannot be this"),
         ("- 1", "not a mapping"),
         ("a: [", "not readable YAML"),
@@ -73,6 +74,7 @@ def test_files(record, tmp_path):
         "mpp",
         "genes",
         "weighting",
+        "method",
         "provenance",
         "list",
         "broken",
@@ -96,7 +98,14 @@ def test_a_record_of_an_earlier_version_is_read():
     old = "slide: a\nmodel: b\nk: 5\nseed: 0\nprovenance: {model_digest: aa}\n"
     record = RunRecord.from_yaml(old)
     assert (record.genes, record.std, record.name) == ((), False, "umpire")
+    assert record.method == "retrieval"
     assert "genes" not in record.to_dict()
+
+
+def test_the_record_of_a_decoder_speaks_of_no_references():
+    record = RunRecord("a", "b", method="decoder", genes=("ERBB2",))
+    assert not {"k", "weighting", "reference"} & set(record.to_dict())
+    assert RunRecord.from_yaml(record.to_yaml()) == record
 
 
 def test_a_record_comes_back_from_a_table_in_a_store(record, tmp_path):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.inference.model import Model
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.inference.references.database import ReferenceDatabase
     from napari_umpire.slides.slide import Slide
 
@@ -27,10 +28,14 @@ class Options:
         Model folder, or "owner/name" on the hub.
     slides
         Slides to predict; one that fails is reported and the others go on.
+    method
+        "retrieval": from similar spots of a reference, with evidence; "decoder": from the image
+        alone, the genes that the model's decoder knows; "auto": retrieval where there is a
+        reference, else the decoder.
     reference
         Reference folder; null: the model's own.
     k
-        References per spot.
+        References per spot, to retrieve.
     weighting
         "softmax" at the model's temperature, or "similarity" (eq. 9).
     genes
@@ -65,6 +70,7 @@ class Options:
 
     model: str
     slides: list[str]
+    method: Literal["auto", "retrieval", "decoder"] = "auto"
     reference: str | None = None
     k: int = 50
     weighting: Literal["softmax", "similarity"] = "softmax"
@@ -111,7 +117,7 @@ def run(options: Options) -> int:
     if options.output is not None:
         _check_output(Path(options.output))
     if options.workers == 1 and options.scheduler is None:
-        _load(options.model, options.reference, options.device)  # a wrong path ends it at once
+        _load(options)  # a wrong path, or method, ends it at once
     failed, code = [], 0
     for path, outcome in for_each(
         partial(_predict_path, options),
@@ -143,7 +149,7 @@ def _predict_path(options: Options, path: str) -> list[str]:
     from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.slides.open import open_slides
 
-    model, reference = _load(options.model, options.reference, options.device)
+    model, reference, method = _load(options)
     _check_provenance(
         options,
         model_digest=model.digest,
@@ -151,19 +157,35 @@ def _predict_path(options: Options, path: str) -> list[str]:
     )
     cache = None if options.cache is None else FeatureCache(options.cache)
     return [
-        _predict(slide, options, model, reference, cache)
+        _predict(slide, options, model, reference, method, cache)
         for slide in open_slides(path, mpp=options.mpp, image=options.image, region=options.region)
     ]
 
 
-def _load(model: str, reference: str | None, device: str) -> tuple[Model, ReferenceDatabase | None]:
-    """Model and reference, read once in a process however many slides it predicts."""
+def _load(options: Options) -> tuple[Model, ReferenceDatabase | None, Method]:
+    """Model, reference and method, read once in a process however many slides it predicts.
+
+    The reference is None where the decoder predicts, and where there is none.
+    """
     from pathlib import Path
 
-    folders = [Path(folder) for folder in (model, reference) if folder is not None]
+    from napari_umpire.errors import InputError
+    from napari_umpire.inference.run import choose_method
+
+    folders = [Path(folder) for folder in (options.model, options.reference) if folder is not None]
     # A process of a cluster outlives the model that lay there before.
     files = sorted(file for folder in folders for file in folder.glob("*.*"))
-    return _read(model, reference, device, tuple(file.stat().st_mtime_ns for file in files))
+    stamps = tuple(file.stat().st_mtime_ns for file in files)
+    model, reference = _read(options.model, options.reference, options.device, stamps)
+    method = choose_method(model, options.method, reference)
+    if method == "retrieval":
+        return model, model.reference if reference is None else reference, method
+    if options.std:
+        raise InputError(
+            f"The decoder of {model.name} has no references whose spread could be written",
+            fix="Leave out --std, or predict with --method retrieval",
+        )
+    return model, None, method
 
 
 @lru_cache(maxsize=1)
@@ -174,7 +196,7 @@ def _read(
     from napari_umpire.inference.references.database import ReferenceDatabase
 
     loaded = load_model(model, device=device)
-    return loaded, ReferenceDatabase.open(reference) if reference else loaded.reference
+    return loaded, ReferenceDatabase.open(reference) if reference else None
 
 
 def _check_output(path: Path) -> None:
@@ -207,6 +229,7 @@ def _predict(
     options: Options,
     model: Model,
     reference: ReferenceDatabase | None,
+    method: Method,
     cache: FeatureCache | None,
 ) -> str:
     """Predict one slide, write table and record, and say where they are."""
@@ -222,6 +245,7 @@ def _predict(
     prediction = follow(
         model.predict(
             slide,
+            method=method,
             reference=reference,
             k=options.k,
             weighting=options.weighting,

@@ -1,10 +1,14 @@
-"""A prediction in one file: indices, similarities and weights; the expression stays where it is."""
+"""A prediction in one file, by the way it was made.
+
+Of a retrieval: indices, similarities and weights; the expression stays in the reference. Of a
+decoder: its values and their genes.
+"""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +21,17 @@ from napari_umpire.inference.references.database import ReferenceDatabase
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_umpire.inference.predictions.direct import DirectPrediction
     from napari_umpire.inference.predictions.prediction import Prediction
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_direct", "save"]
 
 _FORMAT = "napari-umpire prediction 1"
+_DIRECT = "napari-umpire direct prediction 1"
+_LOADERS = {_FORMAT: "Prediction.load", _DIRECT: "DirectPrediction.load"}
 
 
-def save(prediction: Prediction, path: Path) -> Path:
+def save(prediction: Prediction | DirectPrediction, path: Path) -> Path:
     """Write a new ``.npz`` (no pickle), whole or not at all.
 
     Raises
@@ -32,24 +39,29 @@ def save(prediction: Prediction, path: Path) -> Path:
     InputError
         Where ``path`` exists.
     """
+    from napari_umpire.inference.predictions.prediction import Prediction
+
     if path.exists():
         raise InputError(f"{path} already exists", fix="Choose another name")
-    about = {
-        "format": _FORMAT,
-        "slide": prediction.slide_name,
-        "reference": str(prediction.reference.path.resolve()),
-        "reference_digest": prediction.reference.digest,
-        "record": prediction.record.to_dict(),
-    }
     spots = prediction.spots
+    about = {"slide": prediction.slide_name, "record": prediction.record.to_dict()}
     arrays = {
-        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
         "spot": np.array(spots.index.astype(str), dtype=np.str_),
         "yx": spots[["y", "x"]].to_numpy(np.float64),
-        "indices": prediction.indices,
-        "similarity": prediction.similarity,
-        "weight": prediction.weight,
     }
+    if isinstance(prediction, Prediction):
+        about |= {
+            "format": _FORMAT,
+            "reference": str(prediction.reference.path.resolve()),
+            "reference_digest": prediction.reference.digest,
+        }
+        arrays |= {name: getattr(prediction, name) for name in ("indices", "similarity", "weight")}
+    else:
+        about["format"] = _DIRECT
+        genes = prediction.genes
+        arrays |= {"values": prediction.values, "gene": _texts(genes.index)}
+        arrays |= {f"gene_{name}": _texts(genes[name]) for name in ("id", "symbol")}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     if "instance_id" in spots:
         arrays["instance_id"] = spots["instance_id"].to_numpy()
     if prediction.embeddings is not None:
@@ -69,21 +81,7 @@ def load(path: Path, reference: ReferenceDatabase | None) -> Prediction:
     """
     from napari_umpire.inference.predictions.prediction import Prediction
 
-    try:
-        # Opened here: numpy leaves a broken archive open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays["about"].tobytes().decode())
-        if about["format"] != _FORMAT:
-            raise ValueError(about["format"])
-        record = RunRecord.from_dict(about["record"])
-        spots = pd.DataFrame(
-            arrays["yx"], columns=["y", "x"], index=pd.Index(arrays["spot"].astype(object))
-        )
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable prediction", got=error) from error
+    about, arrays, common = _read(path, _FORMAT)
     if reference is None:
         reference = ReferenceDatabase.open(about["reference"])
     if reference.digest != about["reference_digest"]:
@@ -93,15 +91,54 @@ def load(path: Path, reference: ReferenceDatabase | None) -> Prediction:
             expected=about["reference_digest"],
             fix="Give the reference of that run, or predict anew",
         )
-    if "instance_id" in arrays:
-        spots["instance_id"] = arrays["instance_id"]
     return Prediction(
-        slide_name=about["slide"],
-        spots=spots,
+        **common,
         reference=reference,
         indices=arrays["indices"],
         similarity=arrays["similarity"],
         weight=arrays["weight"],
-        record=record,
-        embeddings=arrays.get("embeddings"),
     )
+
+
+def load_direct(path: Path) -> DirectPrediction:
+    """Read what `save` wrote of a decoder's prediction; errors as of `load`."""
+    from napari_umpire.inference.predictions.direct import DirectPrediction
+
+    _, arrays, common = _read(path, _DIRECT)
+    names = {name: arrays[f"gene_{name}"].astype(object) for name in ("id", "symbol")}
+    genes = pd.DataFrame(names, index=pd.Index(arrays["gene"].astype(object)))
+    return DirectPrediction(**common, values=arrays["values"], panel=genes)
+
+
+def _read(path: Path, wanted: str) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
+    """What the file says of itself, its arrays, and the fields that all predictions share."""
+    try:
+        # Opened here: numpy leaves a broken archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(arrays["about"].tobytes().decode())
+        if about["format"] not in _LOADERS:
+            raise ValueError(about["format"])
+        if about["format"] != wanted:
+            raise InputError(
+                f"{path} is a prediction of another kind",
+                got=about["format"],
+                expected=wanted,
+                fix=f"Open it with {_LOADERS[about['format']]}",
+            )
+        record = RunRecord.from_dict(about["record"])
+        spots = pd.DataFrame(
+            arrays["yx"], columns=["y", "x"], index=pd.Index(arrays["spot"].astype(object))
+        )
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a readable prediction", got=error) from error
+    if "instance_id" in arrays:
+        spots["instance_id"] = arrays["instance_id"]
+    common = {"slide_name": about["slide"], "spots": spots, "record": record}
+    return about, arrays, common | {"embeddings": arrays.get("embeddings")}
+
+
+def _texts(values: pd.Index | pd.Series) -> np.ndarray:
+    return np.array(values.astype(str), dtype=np.str_)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.predictions.weights import Weighting
 
-__all__ = ["RunRecord", "provenance"]
+__all__ = ["Method", "RunRecord", "provenance"]
+
+Method = Literal["retrieval", "decoder"]
+"""How genes are predicted: from similar spots of a reference, or from the image alone."""
 
 _KINDS = {
     "slide": "a path",
     "model": "a path or a hub name",
+    "method": "retrieval or decoder",
     "reference": "a path",
     "k": "a whole number above 0",
     "weighting": "softmax or similarity",
@@ -68,8 +72,10 @@ class RunRecord:
     ----------
     slide, model, reference
         Paths, or a hub name; ``reference`` None means the model's own.
+    method
+        How it was predicted; records of earlier versions, which could only retrieve, lack it.
     k, weighting
-        Number of references per spot, and how they are weighted.
+        retrieval: number of references per spot, and how they are weighted.
     mpp
         um per full-resolution px that was used; given back as the user's value on a repeat.
     image, region
@@ -85,6 +91,7 @@ class RunRecord:
 
     slide: str
     model: str
+    method: Method = "retrieval"
     reference: str | None = None
     k: int = 50
     weighting: Weighting = "softmax"
@@ -102,6 +109,8 @@ class RunRecord:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, unset options left out (tables and stores have no None)."""
         values = asdict(self) | {"genes": list(self.genes)}
+        if self.method == "decoder":  # has none to weigh
+            del values["k"], values["weighting"]
         return {key: value for key, value in values.items() if value not in (None, [])}
 
     @classmethod
@@ -210,6 +219,8 @@ def _fits(key: str, value: object) -> bool:
         return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
     if key == "provenance":
         return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+    if key == "method":
+        return value in ("retrieval", "decoder")
     if key == "weighting":
         return value in ("softmax", "similarity")
     optional = key in ("reference", "image", "region")

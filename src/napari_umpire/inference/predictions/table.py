@@ -46,9 +46,10 @@ def to_table(
     Returns
     -------
     AnnData with X (n_spots, n_genes) float32 log1p CP10k, NaN where no reference measured the
-    gene; obs ``top_similarity``, ``mean_similarity``; var ``gene_ids``, ``symbol``;
-    obsm ``X_umpire`` (embeddings) and ``spatial`` (x, y in full-resolution px); uns ``umpire``
-    (the run record). The keys that tie it to a slide's shapes are added by `slides.results`.
+    gene; of a retrieval obs ``top_similarity``, ``mean_similarity``; var ``gene_ids``, ``symbol``;
+    obsm ``X_umpire`` (embeddings, where there are any) and ``spatial`` (x, y in full-resolution
+    px); uns ``umpire`` (the run record). The keys that tie it to a slide's shapes are added by
+    `slides.results`.
 
     Raises
     ------
@@ -86,7 +87,11 @@ def table_steps(
         if spread is not None:
             one = prediction.spread(key)
             if one is None:
-                raise InputError(f"The prediction of {prediction.slide_name} has no spread")
+                raise InputError(
+                    f"The prediction of {prediction.slide_name} has no spread",
+                    expected="a prediction from references, which may disagree",
+                    fix="Write it without the spread",
+                )
             spread[:, column] = one
     obs = pd.DataFrame(index=prediction.spots.index.astype(str))
     for name in ("top_similarity", "mean_similarity"):
