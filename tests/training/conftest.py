@@ -44,7 +44,7 @@ def pretrained(prepared, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("pretrained") / "run"
     code = main(
         ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out)]
-        + [*TINY_FORMER, *QUICK, "--trainer.max_steps", "30", "--trainer.round_steps", "10"]
+        + [*TINY_FORMER, *QUICK, "--trainer.max_steps", "90", "--trainer.round_steps", "30"]
         + ["--optim.lr", "5e-3"]
     )
     assert code == 0

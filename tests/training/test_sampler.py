@@ -51,3 +51,14 @@ def test_split_is_whole_and_fixed():
     assert sorted([*train, *held]) == list(range(50))
     np.testing.assert_array_equal(held, split_rows(50, 0.2, seed=4)[1])
     assert len(split_rows(50, 0.0, seed=4)[1]) == 0
+
+
+def test_batches_of_a_step_share_its_rows():
+    single = batches(make(rows=50, batch_size=12), 4)
+    for rank in (0, 1):
+        sampler = make(rows=50, batch_size=3, accumulate=2, world=2, rank=rank)
+        pieces = batches(sampler, 4)
+        assert len(pieces) == 2 * len(single)
+        for step, whole in enumerate(single):
+            for turn in (0, 1):
+                assert pieces[2 * step + turn] == whole[turn * 2 + rank :: 4]

@@ -27,22 +27,27 @@ _COLUMNS = ("step", "round", "train_loss", "val_loss", "lr", "scale", "seconds")
 
 
 class SeedEachStep(Callback):
-    """torch's generators restart at every step from (seed, step, rank): masks, augmentation and
-    dropout of a step do not depend on whether the run was resumed.
+    """torch's generators restart at every batch from (seed, number of the batch, rank):
+    augmentation and dropout do not depend on whether the run was resumed.
+
+    Parameters
+    ----------
+    round_batches
+        Batches of a round in one process.
     """
 
-    def __init__(self, seed: int, round_steps: int) -> None:
-        self.seed, self.round_steps = seed, round_steps
+    def __init__(self, seed: int, round_batches: int) -> None:
+        self.seed, self.round_batches = seed, round_batches
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed for this step."""
-        step = trainer.current_epoch * self.round_steps + batch_idx
-        torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + trainer.global_rank)
+        """Seed for this batch."""
+        number = trainer.current_epoch * self.round_batches + batch_idx
+        torch.manual_seed((self.seed * 1_000_003 + number) * 1_009 + trainer.global_rank)
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """The same masks at every look at the held-out spots, so that losses compare."""
+        """The same draws at every look at the held-out spots, so that losses compare."""
         torch.manual_seed(self.seed)
 
 
@@ -91,8 +96,9 @@ class MetricsFile(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A line every few steps."""
-        if trainer.global_step % self.every == 0:
-            self._write(trainer, train_loss=float(outputs["loss"]))
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and trainer.global_step % self.every == 0:
+            self._write(trainer, train_loss=float(trainer.callback_metrics["train_loss"]))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """A line per round."""

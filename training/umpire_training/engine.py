@@ -81,7 +81,8 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
             got=f"trainer.max_steps {options.max_steps}, trainer.epochs {options.epochs}",
             expected="exactly one of the two",
         )
-    for name in ("max_steps", "epochs", "round_steps", "patience", "batch_size"):
+    numbers = ("max_steps", "epochs", "round_steps", "patience", "batch_size", "accumulate")
+    for name in numbers:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"trainer.{name} must be at least 1", got=value)
@@ -98,7 +99,14 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
     train, held = split_rows(n_rows, options.val_fraction, seed)
     if len(train) < 2:
         raise InputError("Too few spots to train on", got=len(train), expected="at least 2")
-    per_pass = steps_of(len(train), options.batch_size, _world(options))
+    pieces = options.accumulate * _world(options)
+    if len(train) < pieces:
+        raise InputError(
+            "A step has more batches than there are spots to train on",
+            got=f"{pieces} batches of all processes, {len(train)} spots",
+            fix="Lower trainer.accumulate",
+        )
+    per_pass = steps_of(len(train), options.batch_size, pieces)
     total = options.max_steps or (options.epochs or 0) * per_pass
     return Plan(train, held, total, min(options.round_steps or per_pass, total))
 
@@ -148,7 +156,7 @@ def fit(
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
     callbacks: list[Any] = [
-        SeedEachStep(seed, plan.round_steps),
+        SeedEachStep(seed, plan.round_steps * options.accumulate),
         StopOnNan(folder / "checkpoints"),
         MetricsFile(folder / "metrics.csv", options.log_every),
         checkpoint,
@@ -156,7 +164,13 @@ def fit(
     if options.patience is not None:
         from lightning.pytorch.callbacks import EarlyStopping
 
-        callbacks.append(EarlyStopping("val_loss", patience=options.patience, mode="min"))
+        # Where the checkpoint is written too: a resumed run begins after it, without a held-out
+        # loss to look at.
+        callbacks.append(
+            EarlyStopping(
+                "val_loss", patience=options.patience, mode="min", check_on_train_epoch_end=False
+            )
+        )
     last = folder / "checkpoints" / "last.ckpt"
     resume = resume and last.is_file()
     if resume and not is_zipfile(last):
@@ -185,6 +199,7 @@ def fit(
             log_every_n_steps=options.log_every,
             enable_progress_bar=options.progress_bar and os.isatty(2),
             enable_model_summary=False,
+            accumulate_grad_batches=options.accumulate,
             gradient_clip_val=clip_norm,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -231,6 +246,7 @@ def _loaders(
         round_steps=plan.round_steps,
         total_steps=plan.total_steps,
         seed=seed,
+        accumulate=options.accumulate,
         rank=rank,
         world=world,
     )

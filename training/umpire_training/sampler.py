@@ -19,24 +19,36 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.sort(order[held:]), np.sort(order[:held])
 
 
-def steps_of(n_rows: int, batch_size: int, world: int = 1) -> int:
-    """Optimiser steps of one pass over the rows; a short last batch is dropped, a lone one kept."""
-    return max(1, n_rows // (batch_size * world))
+def steps_of(n_rows: int, batch_size: int, pieces: int = 1) -> int:
+    """Optimiser steps of one pass over the rows; a short last step is dropped, a lone one kept.
+
+    Parameters
+    ----------
+    pieces
+        Batches per step, of all processes together.
+    """
+    return max(1, n_rows // (batch_size * pieces))
 
 
 class RoundSampler:
     """Batches of row numbers for one round of ``round_steps`` steps at a time.
 
-    The rows of pass p come in the order that (seed, p) gives; step s takes the batch number
+    The rows of pass p come in the order that (seed, p) gives; step s takes the rows number
     ``s % steps_per_pass`` of pass ``s // steps_per_pass``. Nothing has to be stored to go on from
     step s. Lightning calls `set_epoch` with the number of the round.
+
+    The rows of a step do not depend on the number of processes and batches they are cut into:
+    batch j of process r takes rows i, i + n, ... of them, with i = j * world + r and
+    n = accumulate * world.
 
     Parameters
     ----------
     rows
         (n,) rows to draw from.
     batch_size
-        Rows per step in one process.
+        Rows of a batch.
+    accumulate
+        Batches per step in one process.
     rank, world
         Which process of how many; the processes' batches of a step are disjoint.
     """
@@ -49,13 +61,14 @@ class RoundSampler:
         round_steps: int,
         total_steps: int,
         seed: int,
+        accumulate: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.rows, self.batch_size, self.seed = rows, batch_size, seed
         self.round_steps, self.total_steps = round_steps, total_steps
-        self.rank, self.world = rank, world
-        self.per_pass = steps_of(len(rows), batch_size, world)
+        self.accumulate, self.rank, self.world = accumulate, rank, world
+        self.per_pass = steps_of(len(rows), batch_size, accumulate * world)
         self.round = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -63,16 +76,21 @@ class RoundSampler:
         self.round = epoch
 
     def __len__(self) -> int:
+        return self.accumulate * len(self._steps())
+
+    def _steps(self) -> range:
         first = self.round * self.round_steps
-        return max(0, min(self.round_steps, self.total_steps - first))
+        return range(first, min(first + self.round_steps, self.total_steps))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        first = self.round * self.round_steps
         current, order = -1, self.rows
-        for step in range(first, first + len(self)):
+        pieces = self.accumulate * self.world
+        size = self.batch_size * pieces
+        for step in self._steps():
             turn, place = divmod(step, self.per_pass)
             if turn != current:
                 rng = np.random.default_rng([self.seed, turn])
                 current, order = turn, self.rows[rng.permutation(len(self.rows))]
-            wide = order[place * self.batch_size * self.world :][: self.batch_size * self.world]
-            yield wide[self.rank :: self.world]
+            wide = order[place * size :][:size]
+            for piece in range(self.rank, pieces, self.world):
+                yield wide[piece::pieces]

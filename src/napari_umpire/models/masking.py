@@ -34,6 +34,7 @@ def mask_tokens(
     p: float = 0.15,
     scheme: Scheme = "exact",
     generator: torch.Generator | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Masked:
     """Select tokens to be predicted and replace most of them.
 
@@ -51,6 +52,9 @@ def mask_tokens(
         Genes + 30; random ids are below it.
     generator
         Source of all randomness; None: torch's global one. It may live on another device.
+    part
+        (i, n): the rows are rows i, i + n, ... of a batch n times as long, and are masked as they
+        would be in it.
 
     Raises
     ------
@@ -64,14 +68,17 @@ def mask_tokens(
     tokens = tokens.long()
     source = tokens.device if generator is None else generator.device
 
+    piece, pieces = part
+    whole = (len(tokens) * pieces, tokens.shape[1])
+
     def draw() -> Tensor:
-        return torch.rand(tokens.shape, generator=generator, device=source).to(tokens.device)
+        drawn = torch.rand(whole, generator=generator, device=source)
+        return drawn[piece::pieces].to(tokens.device)
 
     selected = (draw() < p) & (tokens != PAD_ID)
     lowest = FIRST_GENE_ID if scheme == "exact" else _FIRST_RANDOM_ID_PUBLISHED
-    random_ids = torch.randint(
-        lowest, n_tokens, tokens.shape, generator=generator, device=source
-    ).to(tokens.device)
+    random_ids = torch.randint(lowest, n_tokens, whole, generator=generator, device=source)
+    random_ids = random_ids[piece::pieces].to(tokens.device)
     fate = draw()
     to_random = selected & (fate < 0.1)
     to_keep = fate >= (0.9 if scheme == "exact" else 0.91)

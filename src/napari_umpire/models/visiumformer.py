@@ -213,16 +213,34 @@ class Visiumformer(nn.Module):
     ) -> Tensor:
         """Masked-token loss: mean cross entropy over the selected positions, a scalar.
 
-        The head runs on the selected positions only (15 % of the memory of running it on all).
-        Where nothing was selected the loss is 0, with zero gradients. ``p`` and ``scheme`` as in
-        `masking.mask_tokens`.
+        Where nothing was selected the loss is 0, with zero gradients. Parameters as in
+        `mlm_terms`.
         """
-        masked = mask_tokens(trim(tokens.long()), self.config.n_tokens, p, scheme, generator)
+        total, n = self.mlm_terms(tokens, generator, p=p, scheme=scheme)
+        return total / max(n, 1)
+
+    def mlm_terms(
+        self,
+        tokens: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        p: float = 0.15,
+        scheme: Scheme = "exact",
+        part: tuple[int, int] = (0, 1),
+    ) -> tuple[Tensor, int]:
+        """The sum of the cross entropy over the selected positions, and how many there are.
+
+        The head runs on the selected positions only (15 % of the memory of running it on all).
+        ``p``, ``scheme`` and ``part`` as in `masking.mask_tokens`; what is masked does not depend
+        on the padding of the batch.
+        """
+        masked = mask_tokens(tokens, self.config.n_tokens, p, scheme, generator, part)
         # Masking neither selects nor writes padding, so the mask may be read from its result.
-        hidden = self.hidden(masked.tokens)
-        logits = self.classifier_head(hidden[masked.selected])
+        seen = trim(masked.tokens)
+        hidden = self.hidden(seen)
+        logits = self.classifier_head(hidden[masked.selected[:, : seen.shape[1]]])
         total = F.cross_entropy(logits.float(), masked.labels, reduction="sum")
-        return total / max(masked.labels.numel(), 1)
+        return total, masked.labels.numel()
 
     def published_state(self) -> dict[str, Tensor]:
         """The state dict with every published key; parts that were never used are zeros."""

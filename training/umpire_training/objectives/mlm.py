@@ -6,7 +6,7 @@ Importing this module imports lightning: call `engine.ready_lightning` first.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -51,27 +51,73 @@ class TokenRows(Dataset):
 
 
 class MaskedTokens(LightningModule):
-    """Cross entropy on the masked positions (`Visiumformer.mlm_loss`), AdamW on all parameters."""
+    """Cross entropy on the masked positions (`Visiumformer.mlm_terms`), AdamW on all parameters.
+
+    The loss of a step is the mean over all its masked positions, and the masks depend on seed and
+    step alone. So neither depends on how many processes and batches the spots of the step are cut
+    into; a mean of the batches' means would weight a position by the depth of its neighbours.
+    """
 
     def __init__(
-        self, encoder: Visiumformer, mask: MaskOptions, optim: OptimOptions, total_steps: int
+        self,
+        encoder: Visiumformer,
+        mask: MaskOptions,
+        optim: OptimOptions,
+        total_steps: int,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.encoder, self.mask, self.optim, self.total_steps = encoder, mask, optim, total_steps
+        self.seed = seed
+        # Of the batches of this step so far, in this process.
+        self._sum, self._n = torch.zeros(()), 0
 
-    def _loss(self, tokens: Tensor) -> Tensor:
-        return self.encoder.mlm_loss(tokens, p=self.mask.probability, scheme=self.mask.scheme)
+    def _terms(self, tokens: Tensor, number: int, part: tuple[int, int]) -> tuple[Tensor, int]:
+        generator = torch.Generator(self.device)
+        generator.manual_seed(self.seed * 1_000_003 + number)
+        return self.encoder.mlm_terms(
+            tokens, generator, p=self.mask.probability, scheme=self.mask.scheme, part=part
+        )
+
+    @property
+    def _scale(self) -> float:
+        """Masked positions expected of a spot: it keeps what is added up near the true loss."""
+        return max(1.0, self.mask.probability * self.encoder.config.length)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Loss of one batch of tokens."""
-        loss = self._loss(batch)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch))
-        return loss
+        """The sum of one batch of tokens, which `on_before_optimizer_step` makes a mean."""
+        accumulate, world = self.trainer.accumulate_grad_batches, self.trainer.world_size
+        turn = batch_idx % accumulate
+        if turn == 0:
+            self._sum, self._n = torch.zeros((), device=self.device), 0
+        part = (turn * world + self.trainer.global_rank, accumulate * world)
+        total, n = self._terms(batch, self.trainer.global_step, part)
+        self._sum, self._n = self._sum + total.detach(), self._n + n
+        self.log("train_loss", self._sum / max(self._n, 1), prog_bar=True, batch_size=len(batch))
+        if accumulate * world == 1:
+            return total / max(n, 1)
+        return total * accumulate / self._scale  # Lightning divides by accumulate
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Divide the sum of all batches by the number of masked positions in them."""
+        world = self.trainer.world_size
+        if self.trainer.accumulate_grad_batches * world == 1:
+            return
+        n = torch.tensor(float(self._n), device=self.device)
+        n = cast("Tensor", self.trainer.strategy.reduce(n, reduce_op="sum"))
+        # The processes' gradients were averaged.
+        factor = world * self._scale / max(float(n), 1.0)
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Held-out loss, masks alike in every round."""
+        number = batch_idx * self.trainer.world_size + self.trainer.global_rank
+        total, n = self._terms(batch, -1 - number, (0, 1))
         self.log(
-            "val_loss", self._loss(batch), prog_bar=True, batch_size=len(batch), sync_dist=True
+            "val_loss", total / max(n, 1), prog_bar=True, batch_size=len(batch), sync_dist=True
         )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

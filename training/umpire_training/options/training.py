@@ -48,7 +48,11 @@ class TrainerOptions:
     epochs
         Passes over the training spots. Give this or max_steps.
     batch_size
-        Spots per step on one device; for the contrastive loss also the number of candidates.
+        Spots on one device at a time; for the contrastive loss also the number of candidates.
+    accumulate
+        Batches per optimiser step: their gradients add up to that of one large batch, in the
+        memory of a small one. Not for the contrastive loss, whose candidates are the batch:
+        see contrast.chunk.
     round_steps
         Steps of a round; after each the held-out loss is measured and a checkpoint written.
         Null: one pass over the training spots.
@@ -75,6 +79,7 @@ class TrainerOptions:
     max_steps: int | None = None
     epochs: int | None = None
     batch_size: int = 64
+    accumulate: int = 1
     round_steps: int | None = None
     val_fraction: float = 0.1
     patience: int | None = None

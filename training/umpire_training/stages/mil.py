@@ -43,11 +43,12 @@ def check_settings(settings: MilSettings) -> None:
     from umpire_training.engine import make_plan
 
     trainer, optim, validation = settings.trainer, settings.optim, settings.validation
-    if trainer.devices != 1 or trainer.strategy != "auto":
+    if trainer.devices != 1 or trainer.strategy != "auto" or trainer.accumulate != 1:
         raise InputError(
             "A slide-status head is trained on one device",
-            got=f"trainer.devices {trainer.devices}, trainer.strategy {trainer.strategy}",
-            fix="Leave both out",
+            got=f"trainer.devices {trainer.devices}, trainer.strategy {trainer.strategy}, "
+            f"trainer.accumulate {trainer.accumulate}",
+            fix="Leave them out",
         )
     make_plan(1000, trainer, 0)  # its checks of numbers
     if not (optim.lr > 0 and optim.weight_decay >= 0):

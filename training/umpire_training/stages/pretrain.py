@@ -96,7 +96,7 @@ def pretrain_encoder(
         plan.total_steps,
         sum(p.numel() for p in encoder.parameters()) / 1e6,
     )
-    module = MaskedTokens(encoder, settings.mask, settings.optim, plan.total_steps)
+    module = MaskedTokens(encoder, settings.mask, settings.optim, plan.total_steps, seed=seed)
     fit(
         module,
         TokenRows(corpus.tokens),

@@ -1,0 +1,92 @@
+"""Batches whose gradients add up to that of one large batch."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from umpire_training.cli import main
+
+TINY = [
+    "--encoder.dim", "16", "--encoder.heads", "2", "--encoder.feedforward", "32",
+    "--encoder.layers", "1", "--trainer.accelerator", "cpu", "--trainer.max_steps", "7",
+    "--trainer.round_steps", "3", "--trainer.log_every", "1", "--optim.lr", "0.3",
+]  # fmt: skip
+LARGE = ["--trainer.batch_size", "24"]
+SMALL = ["--trainer.batch_size", "6", "--trainer.accumulate", "4"]
+
+
+@pytest.fixture
+def _sgd(monkeypatch):
+    """AdamW would divide rounding errors by their own size."""
+    from umpire_training.engine import ready_lightning
+
+    ready_lightning()
+    from umpire_training.objectives import mlm
+
+    monkeypatch.setattr(
+        mlm, "make_optimizer", lambda parameters, total, o: torch.optim.SGD(parameters, lr=o.lr)
+    )
+
+
+def pretrain(prepared, out, *more):
+    from safetensors.torch import load_file
+
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY, *more]
+    assert main(argv) == 0
+    with (out / "metrics.csv").open() as file:
+        losses = [
+            (r["step"], float(r["train_loss"])) for r in csv.DictReader(file) if r["train_loss"]
+        ]
+    return load_file(out / "encoder" / "encoder.safetensors"), dict(losses)
+
+
+@pytest.mark.usefixtures("_sgd")
+@pytest.mark.parametrize("clip", [[], ["--optim.clip_norm", "0.01"]], ids=["free", "clipped"])
+def test_small_batches_train_as_the_large_one(prepared, tmp_path, clip):
+    large, losses = pretrain(prepared, tmp_path / "large", *LARGE, *clip)
+    small, again = pretrain(prepared, tmp_path / "small", *SMALL, *clip)
+    assert list(losses) == list(again) == [str(i + 1) for i in range(7)]
+    for step, loss in losses.items():
+        assert again[step] == pytest.approx(loss, abs=1e-5)
+    for key in large:
+        torch.testing.assert_close(small[key], large[key], atol=1e-6, rtol=0, msg=key)
+    start, _ = pretrain(prepared, tmp_path / "start", *LARGE, "--optim.lr", "1e-12")
+    assert max(float((large[k] - start[k]).abs().max()) for k in large) > 1e-4
+
+
+def test_a_run_with_small_batches_resumes_bit_for_bit(prepared, tmp_path, monkeypatch):
+    from umpire_training.objectives.mlm import MaskedTokens
+
+    more = [*SMALL, "--encoder.dropout", "0.1", "--optim.lr", "1e-3"]
+    whole, losses = pretrain(prepared, tmp_path / "whole", *more)
+    step = MaskedTokens.training_step
+
+    def killed(self, batch, batch_idx):
+        if self.trainer.global_step == 4 and batch_idx % 4 == 2:  # in the middle of a step
+            raise RuntimeError("power cut")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(MaskedTokens, "training_step", killed)
+    with pytest.raises(RuntimeError, match="power cut"):
+        pretrain(prepared, tmp_path / "cut", *more)
+    monkeypatch.undo()
+    cut, again = pretrain(prepared, tmp_path / "cut", *more, "--resume")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    assert losses == again
+
+
+def test_more_batches_than_spots_are_refused(prepared, tmp_path, capsys):
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(tmp_path / "run")]
+    assert main([*argv, *TINY, "--trainer.accumulate", "5000"]) == 2
+    assert "more batches than there are spots" in capsys.readouterr().err
+
+
+def test_the_candidates_of_a_contrast_are_not_cut_into_batches(prepared, tmp_path, capsys):
+    argv = ["align", "--pairs", str(prepared / "pairs"), "--output", str(tmp_path / "run")]
+    assert main([*argv, "--trainer.epochs", "1", "--trainer.accumulate", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "candidates" in err
+    assert "contrast.chunk" in err
