@@ -63,6 +63,12 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "contrast.margin and contrast.chunk must be above 0",
             got=f"{contrast.margin:g} and {contrast.chunk}",
         )
+    if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
+        raise InputError(
+            "The candidates of the contrastive loss are one batch, which trainer.accumulate would "
+            "make small",
+            fix="Raise trainer.batch_size, and set contrast.chunk so that it fits the memory",
+        )
     if settings.input_noise > 0 and settings.vision.train and not _two_phases(settings):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",
