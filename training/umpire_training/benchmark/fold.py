@@ -1,180 +1,144 @@
-"""One fold: train on all slides but one, predict that one, score it beside the controls."""
+"""One fold: train its rows on all slides but the held-out ones, score them beside the controls."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_umpire.files import replace_file
+from napari_umpire.files import make_folder, replace_file
+from napari_umpire.slides.elements import element_name
 from umpire_training.baselines.fold import Fold, Section
 from umpire_training.benchmark.controls import control_rows
-from umpire_training.benchmark.genes import ScoredGenes, choose
-from umpire_training.console import follow
-from umpire_training.options import VocabularyOptions
+from umpire_training.benchmark.methods import slug
+from umpire_training.benchmark.row import run_row
+from umpire_training.benchmark.scoring import over_seeds, score, score_slide
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_umpire.genes import GeneVocabulary
+    from umpire_training.benchmark.genes import ScoredGenes
+    from umpire_training.benchmark.methods import Method
     from umpire_training.benchmark.sections import Measured
-    from umpire_training.corpus.sources import Source
-    from umpire_training.verbs.evaluate import Options
+    from umpire_training.benchmark.shared import FoldWork
 
-__all__ = ["MODEL_ROW", "run_fold"]
-
-MODEL_ROW = "UMPIRE"
+__all__ = ["row_folder", "run_fold"]
 
 
 def run_fold(
-    measured: list[Measured], held_out: int, extra: list[Source], folder: Path, options: Options
-) -> dict[str, Any]:
-    """Run or resume the fold whose held-out slide is ``measured[held_out]``.
+    work: FoldWork, methods: list[Method], *, alone: bool = False, keep_models: bool = True
+) -> list[dict[str, Any]]:
+    """Run or resume a fold; each row that was done before is read.
 
-    Vocabulary, pre-training, gene choice, alignment and reference see the training slides (and,
-    for vocabulary and pre-training, ``extra`` counts) only.
+    Parameters
+    ----------
+    alone
+        There is one row with one seed, and its model lies in the fold's folder itself.
+    keep_models
+        See `run_row`.
 
     Returns
     -------
-    What is written to ``folder``/scores.json.
+    One per held-out slide: what is written to its scores.json.
     """
-    done = folder / "scores.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    files = {m.name: _scores_file(work, m.name) for m in work.test}
+    rows = [f"{method.name} {seed}" for method in methods for seed in method.seeds]
+    if all(path.is_file() for path in files.values()):
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in files.values()]
+        if all(result["trainings"] == rows for result in found):
+            return found
     started = time.monotonic()
-    test = measured[held_out]
-    train = [m for i, m in enumerate(measured) if i != held_out]
-    logger.info("fold %s: training on %s", test.name, ", ".join(m.name for m in train))
-    # Scored are the genes of the training slides, whether or not they become tokens.
-    vocabulary = _vocabulary(train, [], replace(options, vocabulary=VocabularyOptions()))
-    genes = choose(vocabulary, train, test, sizes=options.n_genes, show=options.show_genes)
+    vocabulary, genes = work.scored()
+    ran = {
+        method.name: [
+            run_row(
+                work, genes, method.name, method.settings, seed,
+                work.folder if alone else row_folder(work.folder, method.name, seed),
+                keep_model=keep_models,
+            )
+            for seed in method.seeds
+        ]
+        for method in methods
+    }  # fmt: skip
+    results = []
+    for test in work.test:
+        result = _scores(work, test, vocabulary, genes, ran)
+        result |= {"trainings": rows, "seconds": round(time.monotonic() - started, 1)}
+        make_folder(files[test.name].parent)
+        with replace_file(files[test.name]) as written:
+            written.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        logger.info("slide %s done: %s", test.name, _brief(result["rows"]))
+        results.append(result)
+    return results
+
+
+def row_folder(fold: Path, name: str, seed: int) -> Path:
+    """Where a row of several keeps the training with ``seed``."""
+    return fold / "rows" / f"{slug(name)}-{seed}"
+
+
+def _scores_file(work: FoldWork, slide: str) -> Path:
+    folder = work.folder if len(work.test) == 1 else work.folder / element_name(slide)
+    return folder / "scores.json"
+
+
+def _scores(
+    work: FoldWork,
+    test: Measured,
+    vocabulary: GeneVocabulary,
+    genes: ScoredGenes,
+    ran: dict[str, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """The entry of one held-out slide: its rows, then its controls."""
+    from umpire_training.baselines.ridge import colour_ridge
+
     fold = Fold(
-        tuple(Section(m.name, genes.train[m.name], m.colour, m.position) for m in train),
-        Section(test.name, genes.test, test.colour, test.position),
+        tuple(Section(m.name, genes.train[m.name], m.colour, m.position) for m in work.train),
+        Section(test.name, genes.test[test.name], test.colour, test.position),
     )
-    rows: dict[str, Any] = {}
-    predictions = {}
-    if options.model:
-        predictions[MODEL_ROW] = _train_and_predict(
-            train, test, extra, _vocabulary(train, extra, options), genes, folder, options
-        )
-        rows[MODEL_ROW] = {
-            name: score(predictions[MODEL_ROW], genes.test, columns)
-            for name, columns in genes.sets.items()
-        }
+    mine = {name: [one["slides"][test.name] for one in seeds] for name, seeds in ran.items()}
+    rows: dict[str, Any] = {
+        name: {s: over_seeds([one["sets"][s] for one in seeds]) for s in genes.sets}
+        for name, seeds in mine.items()
+    }
     rows |= control_rows(
         fold,
         test.counts,
         _columns_of(test, vocabulary, genes),
         genes.sets,
         score,
-        permutations=options.permutations,
-        seed=options.seed,
+        permutations=work.options.permutations,
+        seed=work.options.seed,
     )
-    result = {
+    mine["colour-feature ridge"] = [score_slide(colour_ridge(fold), test.name, genes)]
+    return {
         "slide": test.name,
-        "n_spots": len(genes.test),
-        "train": {m.name: int(m.counts.shape[0]) for m in train},
+        "fold": work.split.name,
+        "n_spots": len(genes.test[test.name]),
+        "train": {m.name: int(m.counts.shape[0]) for m in work.train},
         "genes": {
             name: [genes.symbols[i] or genes.ids[i] for i in columns]
             for name, columns in genes.sets.items()
         },
+        "scored": genes.ids,
         "rows": rows,
-        **_errors_and_shown(predictions, fold, genes),
-        "seconds": round(time.monotonic() - started, 1),
+        "squared_error": {
+            name: {
+                s: {key: float(np.mean([one["error"][s][key] for one in seeds])) for key in error}
+                for s, error in seeds[0]["error"].items()
+            }
+            for name, seeds in mine.items()
+        },
+        "shown_genes": {
+            name: {g: float(np.mean([one["shown"][g] for one in seeds])) for g in genes.shown}
+            for name, seeds in mine.items()
+        },
+        "row_seconds": {name: [one["seconds"] for one in seeds] for name, seeds in ran.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with replace_file(done) as written:
-        written.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    logger.info("fold %s done in %.0f s: %s", test.name, result["seconds"], _brief(rows))
-    return result
-
-
-def score(prediction: np.ndarray, truth: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
-    """Mean correlation over the genes ``columns``, and how many genes had none."""
-    from napari_umpire.inference.scores.metrics import score_fold
-
-    found = score_fold("", prediction[:, columns], truth[:, columns])
-    return {"mean": found.mean, "n_genes": found.n_genes, "n_constant": found.n_constant}
-
-
-def _vocabulary(train: list[Measured], extra: list[Source], options: Options) -> GeneVocabulary:
-    from umpire_training.corpus.vocabulary import make_vocabulary
-
-    return make_vocabulary([*(m.source for m in train), *extra], options.vocabulary, options.qc)
-
-
-def _train_and_predict(
-    train: list[Measured],
-    test: Measured,
-    extra: list[Source],
-    vocabulary: GeneVocabulary,
-    genes: ScoredGenes,
-    folder: Path,
-    options: Options,
-) -> np.ndarray:
-    """(n_test_spots, n_scored_genes) predicted log1p CP10k."""
-    from napari_umpire.inference.model import load_model
-    from umpire_training.corpus.paired import PairedSet, build_paired
-    from umpire_training.stages.align import align_model
-
-    sources = [m.source for m in train]
-    align = options.align
-    if align.gene.kind == "visiumformer" and align.gene.pretrained is None:
-        encoder = _pretrain([*sources, *extra], vocabulary, folder, options)
-        align = replace(align, gene=replace(align.gene, pretrained=str(encoder)))
-    pairs = folder / "pairs"
-    if not pairs.is_dir():
-        follow(
-            build_paired(
-                sources,
-                vocabulary,
-                pairs,
-                patches=options.patches,
-                tokens=options.tokens,
-                qc=options.qc,
-                patches_from={m.name: m.patches for m in train},
-            )
-        )
-    path = align_model(
-        PairedSet.open(pairs),
-        align,
-        folder=folder / "align",
-        model_folder=folder / "model",
-        seed=options.seed,
-        resume=True,
-        description=f"One fold of an evaluation; {test.name} was held out.",
-    )
-    model = load_model(path, device=options.device)
-    if model.reference is None:
-        slides = [m.source.slide for m in train]
-        # A prediction needs no more; the images of the training slides would take minutes.
-        follow(model.build_reference(slides, path / "reference", image_embeddings=False))
-        model = load_model(path, device=options.device)
-    prediction = follow(model.predict(test.source.slide, k=options.k, weighting=options.weighting))
-    return np.stack([prediction.gene_map(gene) for gene in genes.ids], axis=1)
-
-
-def _pretrain(
-    sources: list[Source], vocabulary: GeneVocabulary, folder: Path, options: Options
-) -> Path:
-    from umpire_training.corpus.tokens import TokenCorpus, build_corpus
-    from umpire_training.stages.pretrain import pretrain_encoder
-
-    corpus = folder / "corpus"
-    if not corpus.is_dir():
-        follow(build_corpus(sources, vocabulary, corpus, tokens=options.tokens, qc=options.qc))
-    return pretrain_encoder(
-        TokenCorpus.open(corpus),
-        options.pretrain,
-        folder=folder / "pretrain",
-        seed=options.seed,
-        resume=True,
-    )
 
 
 def _columns_of(test: Measured, vocabulary: GeneVocabulary, genes: ScoredGenes) -> np.ndarray:
@@ -182,27 +146,6 @@ def _columns_of(test: Measured, vocabulary: GeneVocabulary, genes: ScoredGenes) 
     index = vocabulary.map(test.source.slide.genes).index
     first = {int(gene): column for column, gene in reversed(list(enumerate(index)))}
     return np.array([first[int(gene)] for gene in genes.indices])
-
-
-def _errors_and_shown(
-    predictions: dict[str, np.ndarray], fold: Fold, genes: ScoredGenes
-) -> dict[str, Any]:
-    """Squared error beside that of the training mean; correlation of the genes to show."""
-    from napari_umpire.inference.scores.metrics import pcc_per_gene, squared_error
-    from umpire_training.baselines.ridge import colour_ridge
-
-    mean = fold.train_expression().mean(axis=0)
-    predictions = {**predictions, "colour-feature ridge": colour_ridge(fold)}
-    errors: dict[str, Any] = {}
-    shown: dict[str, Any] = {}
-    for method, prediction in predictions.items():
-        errors[method] = {}
-        for name, columns in genes.sets.items():
-            found = squared_error(prediction[:, columns], genes.test[:, columns], mean[columns])
-            errors[method][name] = {"error": found.model, "training_mean": found.training_mean}
-        pcc = pcc_per_gene(prediction, genes.test)
-        shown[method] = {name: float(pcc[place]) for name, place in genes.shown.items()}
-    return {"squared_error": errors, "shown_genes": shown}
 
 
 def _brief(rows: dict[str, Any]) -> str:

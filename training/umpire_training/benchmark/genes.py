@@ -33,7 +33,7 @@ class ScoredGenes:
     shown
         Gene asked for by name -> its place in ``indices``.
     train, test
-        Expression (n_spots, n) float32 of each training slide, by name, and of the held-out one.
+        Expression (n_spots, n) float32 of each training slide and of each held-out one, by name.
     """
 
     indices: np.ndarray
@@ -42,21 +42,21 @@ class ScoredGenes:
     sets: dict[str, np.ndarray]
     shown: dict[str, int]
     train: dict[str, np.ndarray]
-    test: np.ndarray
+    test: dict[str, np.ndarray]
 
 
 def choose(
     vocabulary: GeneVocabulary,
     train: list[Measured],
-    test: Measured,
+    test: list[Measured],
     *,
     sizes: Sequence[int],
     show: list[str],
 ) -> ScoredGenes:
     """Choose HEG, VAR and HVG genes on the training slides, among those measured everywhere.
 
-    A gene must be found in 10 % of the training spots. The held-out slide decides nothing but
-    which genes it measured.
+    A gene must be found in 10 % of the training spots. The held-out slides decide nothing but
+    which genes they measured.
 
     Parameters
     ----------
@@ -68,9 +68,10 @@ def choose(
     from napari_umpire.inference.genes.choice import choose_genes
 
     parts = {m.name: m.expression(vocabulary) for m in train}
-    truth, everywhere = test.expression(vocabulary)
-    for _, measured in parts.values():
-        everywhere = everywhere & measured
+    truth = {m.name: m.expression(vocabulary) for m in test}
+    everywhere = np.ones(vocabulary.n_genes, bool)
+    for _, measured in (*parts.values(), *truth.values()):
+        everywhere &= measured
     common = np.flatnonzero(everywhere)
     expression = [part[:, common] for part, _ in parts.values()]
     chosen = {
@@ -88,7 +89,7 @@ def choose(
         sets={k: np.array([place[int(g)] for g in genes]) for k, genes in chosen.items()},
         shown={name: place[gene] for name, gene in named.items()},
         train={name: part[:, indices].toarray() for name, (part, _) in parts.items()},
-        test=truth[:, indices].toarray(),
+        test={name: part[:, indices].toarray() for name, (part, _) in truth.items()},
     )
 
 

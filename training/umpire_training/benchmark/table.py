@@ -8,29 +8,37 @@ import numpy as np
 import pandas as pd
 
 from umpire_training.benchmark.controls import CONTROLS
-from umpire_training.benchmark.fold import MODEL_ROW
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write_tables"]
+__all__ = ["by_section", "details", "notes", "scores_of", "write_tables"]
 
 
 def write_tables(
-    results: list[dict[str, Any]], folder: Path, *, command: str, seed: int, min_genes: int
+    results: list[dict[str, Any]],
+    folder: Path,
+    *,
+    command: str,
+    seed: int,
+    min_genes: int,
+    split: str,
+    split_words: str,
 ) -> str:
-    """Write scores.csv (a row per method, gene set and fold) and evaluation.md; return the latter.
+    """Write scores.csv (a row per method, gene set and slide) and evaluation.md; return the latter.
 
     Parameters
     ----------
     results
-        One per fold, from `run_fold`.
+        One per held-out slide, from `run_fold`.
     command
         What to type to get the table again.
+    split, split_words
+        What was held out, and what that speaks of.
     """
     from napari_umpire.inference.scores.metrics import markdown_table
 
-    scores = _scores(results, min_genes)
+    scores = scores_of(results, min_genes, split)
     frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
     frame.to_csv(folder / "scores.csv", index=False)
     parts = [
@@ -38,31 +46,39 @@ def write_tables(
         "",
         f"`{command}`",
         "",
-        f"Seed {seed}; {len(results)} folds, {sum(r['n_spots'] for r in results)} spots.",
+        (
+            f"Seed {seed}; {len({r['fold'] for r in results})} folds, "
+            f"{sum(r['n_spots'] for r in results)} spots. {split_words}"
+        ),
         "",
         markdown_table(scores),
-        *_notes(results),
+        *notes(results),
         "",
-        "## By held-out section",
-        "",
-        _by_section(scores),
-        "",
-        "## Squared error (training mean in brackets)",
-        "",
-        _errors(results),
+        *details(results, scores),
     ]
-    if any(result["shown_genes"] and any(result["shown_genes"].values()) for result in results):
-        parts += ["", "## Genes asked for (PCC)", "", _shown(results)]
     text = "\n".join(parts) + "\n"
     (folder / "evaluation.md").write_text(text, encoding="utf-8")
     return text
 
 
-def _scores(results: list[dict[str, Any]], min_genes: int) -> list[Any]:
+def details(results: list[dict[str, Any]], scores: list[Any]) -> list[str]:
+    """What stands below the table: scores of each slide, errors, genes that were asked for."""
+    parts = ["## By held-out section", "", by_section(scores)]
+    if any(result["squared_error"] for result in results):
+        head = "## Squared error (training mean in brackets)"
+        parts += ["", head, "", _errors(results)]
+    if any(result["shown_genes"] and any(result["shown_genes"].values()) for result in results):
+        parts += ["", "## Genes asked for (PCC)", "", _shown(results)]
+    return parts
+
+
+def scores_of(results: list[dict[str, Any]], min_genes: int, split: str) -> list[Any]:
+    """A `Score` per row and set of genes, controls first; rows that a slide lacks are left out."""
     from napari_umpire.inference.scores.metrics import FoldScore, Protocol, Score
 
     scores = []
-    for method in (*CONTROLS, MODEL_ROW):
+    named = dict.fromkeys(name for result in results for name in result["rows"])
+    for method in (*CONTROLS, *(name for name in named if name not in CONTROLS)):
         if any(method not in r["rows"] or "skipped" in r["rows"][method] for r in results):
             continue
         for genes, columns in results[0]["genes"].items():
@@ -71,14 +87,18 @@ def _scores(results: list[dict[str, Any]], min_genes: int) -> list[Any]:
                 entry = result["rows"][method][genes]
                 n, constant = entry.get("n_genes", len(columns)), entry.get("n_constant", 0)
                 folds.append(FoldScore(result["slide"], entry["mean"], n, constant))
-            protocol = Protocol(genes=genes, min_genes=min_genes)
+            protocol = Protocol(
+                genes=genes,
+                min_genes=min_genes,
+                split="leave one section out" if split == "slide" else "leave one patient out",
+            )
             scores.append(Score(method, protocol, tuple(folds)))
     return scores
 
 
-def _notes(results: list[dict[str, Any]]) -> list[str]:
+def notes(results: list[dict[str, Any]]) -> list[str]:
     """What a row is not: spread of the permutations, rows that are missing and why."""
-    notes = []
+    said_of = []
     first = results[0]["rows"].get(CONTROLS[0])
     if first and all(CONTROLS[0] in r["rows"] for r in results):
         said = []
@@ -86,20 +106,21 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
             values = np.mean([r["rows"][CONTROLS[0]][genes]["values"] for r in results], axis=0)
             said.append(f"{genes} {values.mean():.3f} ± {values.std(ddof=1):.3f}")
             n = len(values)
-        notes.append(
+        said_of.append(
             f"- Permuted: the colour-feature ridge, {n} permutations of the training rows within "
             f"their slides; spread over permutations of the mean over folds: {', '.join(said)}."
         )
     for method in CONTROLS:
         reasons = {r["rows"].get(method, {}).get("skipped") for r in results} - {None}
-        notes += [f"- {method}: left out, {reason}." for reason in sorted(map(str, reasons))]
-    notes.append(
+        said_of += [f"- {method}: left out, {reason}." for reason in sorted(map(str, reasons))]
+    said_of.append(
         "- Half-split reliability is that of half the counts, so it is not a strict ceiling."
     )
-    return notes
+    return said_of
 
 
-def _by_section(scores: list[Any]) -> str:
+def by_section(scores: list[Any]) -> str:
+    """A Markdown table of each slide's scores."""
     slides = [fold.slide for fold in scores[0].folds]
     lines = [f"| method | genes | {' | '.join(slides)} |", "|---" * (len(slides) + 2) + "|"]
     for score in scores:
@@ -113,8 +134,10 @@ def _errors(results: list[dict[str, Any]]) -> str:
     lines = [f"| method | genes | {' | '.join(slides)} |", "|---" * (len(slides) + 2) + "|"]
     for method, sets in results[0]["squared_error"].items():
         for genes in sets:
-            cells = [r["squared_error"][method][genes] for r in results]
-            said = " | ".join(f"{c['error']:.3f} ({c['training_mean']:.3f})" for c in cells)
+            cells = [r["squared_error"][method].get(genes) for r in results]
+            said = " | ".join(
+                "" if c is None else f"{c['error']:.3f} ({c['training_mean']:.3f})" for c in cells
+            )
             lines.append(f"| {method} | {genes} | {said} |")
     return "\n".join(lines)
 

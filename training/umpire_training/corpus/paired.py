@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.progress import Steps
     from umpire_training.corpus.sources import Source
     from umpire_training.options import PatchOptions, QcOptions, TokenOptions
@@ -81,12 +82,20 @@ class PairedSlide:
 
 @dataclass(frozen=True)
 class PairedSet:
-    """An opened paired set."""
+    """An opened paired set.
+
+    Attributes
+    ----------
+    cache
+        Where features of frozen encoders are kept for other trainings on the same slides, if
+        anywhere.
+    """
 
     path: Path
     vocabulary: GeneVocabulary
     slides: tuple[PairedSlide, ...]
     facts: dict[str, Any]
+    cache: FeatureCache | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> PairedSet:

@@ -5,6 +5,7 @@ Importing this module imports torch.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -168,8 +169,17 @@ def image_features(model: Umpire, pairs: PairedSet, device: torch.device) -> np.
     model.eval().to(device)
     context = model.config.context
     parts = []
-    for slide in pairs.slides:
+    for slide, facts in zip(pairs.slides, pairs.facts["slides"], strict=True):
         patches = slide.patches
+        entry = None
+        if pairs.cache is not None:
+            entry = pairs.cache.entry(
+                n=len(patches),
+                dim=model.image_dim,
+                slide=facts["digest"],
+                encoder=_digest(model.visual_backbone, model.config.vision),
+                patches=repr(sorted(pairs.facts["patches"].items())),
+            )
         features = follow(
             compute_features(
                 len(patches),
@@ -177,6 +187,7 @@ def image_features(model: Umpire, pairs: PairedSet, device: torch.device) -> np.
                 partial(_batches, patches.__getitem__),
                 model.encode_image,
                 device=device,
+                entry=entry,
                 stage=f"image features of {slide.name}",
             )
         )
@@ -193,6 +204,15 @@ def gene_features(model: Umpire, data: PairRows, device: torch.device) -> np.nda
     from napari_umpire.inference.embed import compute_features
 
     model.eval().to(device)
+    entry = None
+    if data.pairs.cache is not None:
+        tokens = hashlib.sha256(b"".join(slide.tokens.tobytes() for slide in data.pairs.slides))
+        entry = data.pairs.cache.entry(
+            n=len(data),
+            dim=model.gene_dim,
+            tokens=tokens.hexdigest(),
+            encoder=_digest(model.spot_backbone, model.config.gene),
+        )
     return follow(
         compute_features(
             len(data),
@@ -200,9 +220,19 @@ def gene_features(model: Umpire, data: PairRows, device: torch.device) -> np.nda
             partial(_batches, data.gene_inputs),
             model.encode_gene,
             device=device,
+            entry=entry,
             stage="gene features",
         )
     )
+
+
+def _digest(encoder: torch.nn.Module, config: object) -> str:
+    """Of an encoder's weights and of what else its features depend on."""
+    h = hashlib.sha256(repr(config).encode())
+    for name, tensor in encoder.state_dict().items():
+        h.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        h.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return h.hexdigest()
 
 
 def _batches(

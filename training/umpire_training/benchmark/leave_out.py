@@ -1,0 +1,121 @@
+"""All folds of an evaluation: slides opened, checked and measured once, then fold after fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from umpire_training.benchmark.methods import Method
+    from umpire_training.benchmark.sections import Measured
+    from umpire_training.benchmark.shared import FoldWork
+    from umpire_training.benchmark.splits import Split
+    from umpire_training.corpus.sources import Source
+    from umpire_training.options.evaluation import EvaluationSettings
+
+__all__ = ["Plan", "check_numbers", "measured_slides", "plan_folds", "run_folds"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is held out of which slides.
+
+    Attributes
+    ----------
+    slides, extra
+        The slides, and more counts.
+    patient_of
+        Slide -> patient; None: unknown.
+    words
+        What the split speaks of.
+    """
+
+    slides: list[Source]
+    extra: list[Source]
+    splits: list[Split]
+    patient_of: Mapping[str, str] | None
+    words: str
+
+
+def check_numbers(options: EvaluationSettings) -> None:
+    """Refuse numbers that are out of range."""
+    if options.permutations == 1 or options.permutations < 0:
+        raise InputError(
+            "One permutation has no spread", got=options.permutations, expected="0, or at least 2"
+        )
+    if not options.n_genes or min(options.n_genes) < 1:
+        raise InputError(
+            "The gene sets need sizes", got=options.n_genes, expected="one or more, such as 50 100"
+        )
+
+
+def plan_folds(options: EvaluationSettings) -> Plan:
+    """Open the sources and decide what is held out; nothing is written."""
+    from umpire_training.benchmark.splits import make_splits, read_patient_of, split_words
+    from umpire_training.corpus.sources import open_sources
+
+    sources = open_sources(options.slides, options.counts, mpp=options.mpp)
+    slides = [source for source in sources if source.path in options.slides]
+    names = [source.name for source in slides]
+    patient_of = None
+    if options.patients is not None:
+        patient_of = read_patient_of(options.patients, names)
+    splits = make_splits(names, options.split, patient_of, options.folds)
+    return Plan(
+        slides=slides,
+        extra=[source for source in sources if source.path not in options.slides],
+        splits=splits,
+        patient_of=patient_of,
+        words=split_words(options.split, names, patient_of),
+    )
+
+
+def measured_slides(plan: Plan, options: EvaluationSettings, folder: Path) -> list[Measured]:
+    """The good spots of all slides, with what does not depend on the fold."""
+    from umpire_training.benchmark.sections import load_measured
+
+    return load_measured(
+        plan.slides,
+        folder / "sections",
+        qc=options.qc,
+        patches=options.patches,
+        registration=options.registration,
+    )
+
+
+def fold_work(
+    plan: Plan, options: EvaluationSettings, measured: list[Measured], split: Split, folder: Path
+) -> FoldWork:
+    """What the rows of one fold share."""
+    from napari_umpire.inference.cache import FeatureCache
+    from napari_umpire.slides.elements import element_name
+    from umpire_training.benchmark.shared import FoldWork
+
+    place = folder / "folds" / element_name(split.name)
+    cache = FeatureCache(folder / "features")
+    return FoldWork.of(measured, split, plan.extra, place, options, cache)
+
+
+def run_folds(
+    plan: Plan,
+    options: EvaluationSettings,
+    methods: list[Method],
+    folder: Path,
+    *,
+    alone: bool = False,
+    keep_models: bool = True,
+) -> list[dict[str, Any]]:
+    """One result per held-out slide, in the order of the folds; see `run_fold`."""
+    from umpire_training.benchmark.fold import run_fold
+
+    measured = measured_slides(plan, options, folder)
+    results = []
+    for split in plan.splits:
+        work = fold_work(plan, options, measured, split, folder)
+        results += run_fold(work, methods, alone=alone, keep_models=keep_models)
+    return results
