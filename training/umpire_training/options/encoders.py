@@ -84,14 +84,15 @@ class GeneOptions:
     Parameters
     ----------
     kind
-        "visiumformer" reads rank tokens; "mlp" reads the log expression of a panel of genes.
+        "visiumformer" reads rank tokens; "mlp" (GeneMLP) and "trans" (the paper's *Trans.*, with
+        the blocks of a visiumformer) read the log expression of a panel of genes.
     pretrained
         Run folder of `pretrain` that the Visiumformer starts from; null: from scratch, with the
         shape given in `shape`.
     train
         Train the encoder, or keep it frozen.
     shape
-        Shape of a Visiumformer from scratch; ignored where `pretrained` is given.
+        Shape of a Visiumformer from scratch, or of a trans; ignored where `pretrained` is given.
     levels
         visiumformer: what is pooled and concatenated; 0 is the embeddings, i the output of the
         i-th block, -1 that of the last.
@@ -100,7 +101,10 @@ class GeneOptions:
     projection
         What follows the features.
     panel_genes
-        mlp: number of most variable genes, chosen on the training spots.
+        mlp, trans: number of genes of the panel, chosen on the training spots; 1,500 in the paper.
+    panel_choice
+        mlp, trans: the genes of highest variance of log expression ("VAR"), or scanpy's highly
+        variable genes ("HVG"), as in the paper.
     hidden
         mlp: widths of the hidden layers.
     features
@@ -109,14 +113,15 @@ class GeneOptions:
         mlp: dropout.
     """
 
-    kind: Literal["visiumformer", "mlp"] = "visiumformer"
+    kind: Literal["visiumformer", "mlp", "trans"] = "visiumformer"
     pretrained: str | None = None
     train: bool = True
     shape: VisiumformerOptions = field(default_factory=VisiumformerOptions)
     levels: list[int] = field(default_factory=lambda: [-1])
     standardise: bool = False
     projection: ProjectionOptions = field(default_factory=ProjectionOptions)
-    panel_genes: int = 1000
+    panel_genes: int = 1500
+    panel_choice: Literal["VAR", "HVG"] = "VAR"
     hidden: list[int] = field(default_factory=lambda: [512])
     features: int = 256
     dropout: float = 0.3

@@ -37,9 +37,17 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "The patches are augmented but the image encoder is frozen",
             fix="Set vision.train to true, or augment.dihedral to false and augment.stain to 0",
         )
-    if settings.gene.kind == "mlp" and not settings.gene.train:
+    of_panel = settings.gene.kind != "visiumformer"
+    if of_panel and not (settings.gene.train and settings.gene.pretrained is None):
         raise InputError(
-            "An mlp gene encoder has no pre-training to freeze", fix="Set gene.train to true"
+            f"A gene encoder of kind {settings.gene.kind} has no pre-training to freeze or to "
+            "start from",
+            fix="Set gene.train to true and gene.pretrained to null",
+        )
+    if of_panel and settings.gene.shape.pooling == "published":
+        raise InputError(
+            'The pooling "published" leaves out the first ranks, and a panel has none',
+            fix="Leave out gene.shape.pooling, or set gene.kind to visiumformer",
         )
     untrained = settings.gene.kind == "visiumformer" and settings.gene.pretrained is None
     if untrained and not settings.gene.train and not pretrained_later:
@@ -47,7 +55,7 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "The gene encoder is frozen but not pre-trained",
             fix="Give gene.pretrained (a run folder of pretrain), or set gene.train to true",
         )
-    if settings.gene.standardise and (settings.gene.train or settings.gene.kind == "mlp"):
+    if settings.gene.standardise and (settings.gene.train or of_panel):
         raise InputError(
             "gene.standardise uses the statistics of a frozen encoder's features",
             fix="Set gene.train to false, or gene.standardise to false",

@@ -11,6 +11,7 @@ from napari_umpire.errors import InputError
 from umpire_training.stages.pretrain import GeneEncoder
 
 if TYPE_CHECKING:
+    from napari_umpire.inference.genes.choice import GeneChoice
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine import Plan
@@ -28,15 +29,15 @@ def choose_targets(
 
     train = data.by_slide(plan.train)
 
-    def variable(n: int) -> Columns:
+    def variable(n: int, choice: GeneChoice = "VAR") -> Columns:
         from napari_umpire.inference.genes.choice import choose_genes
 
         parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
-        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), "VAR", n))
+        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
         return Columns.of(expression, genes, train)
 
-    if settings.gene.kind == "mlp":
-        data.panel = variable(settings.gene.panel_genes)
+    if settings.gene.kind != "visiumformer":
+        data.panel = variable(settings.gene.panel_genes, settings.gene.panel_choice)
     target = settings.target
     if target.kind == "soft" and target.space == "expression":
         data.space = variable(target.genes)
@@ -82,10 +83,10 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     import torch
 
     from napari_umpire.models.context import ContextConfig
-    from napari_umpire.models.gene_mlp import GeneMLP
     from napari_umpire.models.projection import ProjectionConfig
     from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
     from napari_umpire.models.vision_config import VisionConfig
+    from napari_umpire.models.visiumformer import Visiumformer
 
     vision = settings.vision
     patches, tokens = pairs.facts["patches"], pairs.facts["tokens"]
@@ -113,7 +114,7 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
     model = Umpire(config)
     if pretrained is not None:
         model.spot_backbone.load_state_dict(pretrained.module.state_dict())
-    if data.panel is not None and isinstance(model.spot_backbone, GeneMLP):
+    if data.panel is not None and not isinstance(model.spot_backbone, Visiumformer):
         model.spot_backbone.set_statistics(
             torch.from_numpy(data.panel.mean), torch.from_numpy(data.panel.std)
         )
@@ -126,12 +127,16 @@ def _gene_config(
     pairs: PairedSet, data: PairRows, settings: AlignSettings
 ) -> tuple[dict[str, Any], GeneEncoder | None]:
     from napari_umpire.models.gene_mlp import GeneMLPConfig
+    from napari_umpire.models.value_transformer import ValueTransformerConfig
     from napari_umpire.models.visiumformer import VisiumformerConfig
 
     gene, tokens = settings.gene, pairs.facts["tokens"]
-    if gene.kind == "mlp":
-        assert data.panel is not None
+    if data.panel is not None:
         panel = tuple(np.asarray(pairs.vocabulary.ids)[data.panel.genes].tolist())
+        if gene.kind == "trans":
+            shape = {k: v for k, v in asdict(gene.shape).items() if k != "pooling"}
+            trans = ValueTransformerConfig(n_genes=len(panel), panel=panel, **shape)
+            return {"trans": trans}, None
         mlp = GeneMLPConfig(
             n_genes=len(panel),
             hidden=tuple(gene.hidden),
@@ -141,13 +146,13 @@ def _gene_config(
         )
         return {"mlp": mlp}, None
     if gene.pretrained is None:
-        shape = VisiumformerConfig(
+        former = VisiumformerConfig(
             **asdict(gene.shape),
             n_tokens=pairs.vocabulary.n_tokens,
             length=tokens["length"],
             levels=tuple(gene.levels),
         )
-        return {"visiumformer": shape}, None
+        return {"visiumformer": former}, None
     encoder = GeneEncoder.open(gene.pretrained)
     if encoder.vocabulary.digest != pairs.vocabulary.digest:
         raise InputError(
