@@ -136,8 +136,8 @@ class Model:
         spec = self.patch_spec
         if not self.config.aligned:
             reads = "none are read, the model has no gene encoder"
-        elif gene.kind == "mlp" and gene.mlp is not None:
-            reads = f"log expression of {gene.mlp.n_genes:,} genes"
+        elif gene.of_panel is not None:
+            reads = f"log expression of {gene.of_panel.n_genes:,} genes"
         else:
             reads = f"rank tokens, {self.config.tokens.length:,} of {self.vocabulary.n_genes:,}"
         lines = [
