@@ -21,8 +21,9 @@ class Trunk(Protocol):
     """What a registered encoder offers besides being a module.
 
     An encoder of which only a part is trained also names that part ``learned``; it has
-    ``num_features`` too, and takes the same pixels. An encoder that looks at the middle of a patch
-    only may offer ``middle(pixels)``, so that a training need not augment the rest.
+    ``num_features`` too, takes the same pixels, and its features are the last of the encoder's. An
+    encoder that looks at the middle of a patch only may offer ``middle(pixels)``, so that a
+    training need not augment the rest.
     """
 
     num_features: int

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from umpire_training.engine import Plan, make_plan, ready_lightning
 from umpire_training.run_folder import is_main_process, logger
-from umpire_training.stages.build import build_model, choose_targets
+from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card
 from umpire_training.stages.pair import fit_pair
-from umpire_training.stages.phases import lone_patches, take_over
+from umpire_training.stages.phases import first_phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,29 +38,9 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             "The patches are augmented but the image encoder is frozen",
             fix="Set vision.train to true, or augment.dihedral to false and augment.stain to 0",
         )
-    of_panel = settings.gene.kind != "visiumformer"
-    if of_panel and not (settings.gene.train and settings.gene.pretrained is None):
-        raise InputError(
-            f"A gene encoder of kind {settings.gene.kind} has no pre-training to freeze or to "
-            "start from",
-            fix="Set gene.train to true and gene.pretrained to null",
-        )
-    if of_panel and settings.gene.shape.pooling == "published":
-        raise InputError(
-            'The pooling "published" leaves out the first ranks, and a panel has none',
-            fix="Leave out gene.shape.pooling, or set gene.kind to visiumformer",
-        )
-    untrained = settings.gene.kind == "visiumformer" and settings.gene.pretrained is None
-    if untrained and not settings.gene.train and not pretrained_later:
-        raise InputError(
-            "The gene encoder is frozen but not pre-trained",
-            fix="Give gene.pretrained (a run folder of pretrain), or set gene.train to true",
-        )
-    if settings.gene.standardise and (settings.gene.train or of_panel):
-        raise InputError(
-            "gene.standardise uses the statistics of a frozen encoder's features",
-            fix="Set gene.train to false, or gene.standardise to false",
-        )
+    _check_parts(settings)
+    if settings.contrast.weight > 0:
+        _check_gene(settings, pretrained_later)
     contrast = settings.contrast
     if contrast.kind == "margin" and settings.target.kind == "soft":
         raise InputError(
@@ -84,6 +65,47 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
         )
 
 
+def _check_parts(settings: AlignSettings) -> None:
+    contrast, rec = settings.contrast, settings.rec
+    if min(contrast.weight, rec.weight) < 0 or max(contrast.weight, rec.weight) == 0:
+        raise InputError(
+            "There is no loss to train with",
+            got=f"contrast.weight {contrast.weight:g}, rec.weight {rec.weight:g}",
+            expected="none below 0, and one above",
+        )
+    if rec.weight > 0 and (rec.genes < 1 or rec.hidden < 0):
+        raise InputError(
+            "rec.genes must be at least 1 and rec.hidden at least 0",
+            got=f"{rec.genes} and {rec.hidden}",
+        )
+
+
+def _check_gene(settings: AlignSettings, pretrained_later: bool) -> None:
+    of_panel = settings.gene.kind != "visiumformer"
+    if of_panel and not (settings.gene.train and settings.gene.pretrained is None):
+        raise InputError(
+            f"A gene encoder of kind {settings.gene.kind} has no pre-training to freeze or to "
+            "start from",
+            fix="Set gene.train to true and gene.pretrained to null",
+        )
+    if of_panel and settings.gene.shape.pooling == "published":
+        raise InputError(
+            'The pooling "published" leaves out the first ranks, and a panel has none',
+            fix="Leave out gene.shape.pooling, or set gene.kind to visiumformer",
+        )
+    untrained = settings.gene.kind == "visiumformer" and settings.gene.pretrained is None
+    if untrained and not settings.gene.train and not pretrained_later:
+        raise InputError(
+            "The gene encoder is frozen but not pre-trained",
+            fix="Give gene.pretrained (a run folder of pretrain), or set gene.train to true",
+        )
+    if settings.gene.standardise and (settings.gene.train or of_panel):
+        raise InputError(
+            "gene.standardise uses the statistics of a frozen encoder's features",
+            fix="Set gene.train to false, or gene.standardise to false",
+        )
+
+
 def align_model(
     pairs: PairedSet,
     settings: AlignSettings,
@@ -97,7 +119,9 @@ def align_model(
     """Align an image encoder and a gene encoder on ``pairs`` and write a model folder.
 
     With a trained image encoder and slide context there are two phases: the features of a spot in
-    context depend on its whole slide, which is not in the batch while the encoder changes.
+    context depend on its whole slide, which is not in the batch while the encoder changes. Both
+    have the same losses; `phases` says what each leaves behind. With contrast.weight 0 there is no
+    alignment, only a reconstruction (UMPIRE-REC).
 
     Returns
     -------
@@ -114,6 +138,7 @@ def align_model(
     plan = make_plan(pairs.n_spots, settings.trainer, seed)
     data = PairRows(pairs)
     expression = [slide.expression() for slide in pairs.slides]
+    choose_panel(data, expression, plan, settings)
     choose_targets(data, expression, plan, settings)
     torch.manual_seed(seed)
     model = build_model(pairs, data, settings)
@@ -123,7 +148,8 @@ def align_model(
         part: Umpire, plan: Plan, optim: OptimOptions, trainer: TrainerOptions, to: Path
     ) -> None:
         with torch.no_grad():
-            part.logit_scale.fill_(math.log(settings.temperature))
+            if part.config.aligned:
+                part.logit_scale.fill_(math.log(settings.temperature))
         fit_pair(
             part,
             data,
@@ -138,9 +164,9 @@ def align_model(
         )
 
     if _two_phases(settings):
-        first = lone_patches(model)
-        train(first, plan, settings.optim, settings.trainer, folder / "encoder")
-        take_over(model, first)
+        to = folder / "encoder"
+        alone = partial(train, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
+        first_phase(model, alone, to, resume=resume)
         model.visual_backbone.requires_grad_(False)
         plan = make_plan(pairs.n_spots, settings.head_trainer, seed)
         train(model, plan, settings.head_optim, settings.head_trainer, folder)
@@ -162,17 +188,23 @@ def _two_phases(settings: AlignSettings) -> bool:
 
 def _say(model: Umpire, pairs: PairedSet, plan: Plan, settings: AlignSettings) -> None:
     logger.info(
-        "aligning on %d pairs of %d slides (%d held out), %d steps, %s targets; image encoder %s "
-        "(%s), gene encoder %s (%s)",
+        "%s on %d pairs of %d slides (%d held out), %d steps; image encoder %s (%s)",
+        "aligning" if model.config.aligned else "reconstructing",
         len(plan.train),
         len(pairs.slides),
         len(plan.held),
         plan.total_steps,
-        settings.target.kind,
         settings.vision.name,
         "trained" if settings.vision.train else "frozen",
-        settings.gene.kind,
-        "trained" if settings.gene.train else "frozen",
     )
+    if model.config.aligned:
+        logger.info(
+            "%s targets; gene encoder %s (%s)",
+            settings.target.kind,
+            settings.gene.kind,
+            "trained" if settings.gene.train else "frozen",
+        )
+    if model.config.decoder is not None:
+        logger.info("reconstructing %d genes", len(model.config.decoder.genes))
     if plan.total_steps and settings.trainer.batch_size > len(plan.train):
         logger.info("a batch holds all %d training spots", len(plan.train))

@@ -15,36 +15,48 @@ if TYPE_CHECKING:
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine import Plan
-    from umpire_training.options import AlignSettings, TargetOptions
-    from umpire_training.stages.align_data import PairRows
+    from umpire_training.options import AlignSettings, FinetuneSettings, TargetOptions
+    from umpire_training.stages.align_data import Columns, PairRows
 
-__all__ = ["build_model", "choose_targets"]
+__all__ = ["build_model", "choose_panel", "choose_targets"]
+
+
+def choose_panel(
+    data: PairRows, expression: list[Any], plan: Plan, settings: AlignSettings
+) -> None:
+    """Choose the genes that a gene encoder of a panel reads on the training rows."""
+    gene = settings.gene
+    if gene.kind != "visiumformer":
+        data.panel = _variable(data, expression, plan, gene.panel_genes, gene.panel_choice)
 
 
 def choose_targets(
-    data: PairRows, expression: list[Any], plan: Plan, settings: AlignSettings
+    data: PairRows,
+    expression: list[Any],
+    plan: Plan,
+    settings: AlignSettings | FinetuneSettings,
 ) -> None:
-    """Choose the genes of panel, soft targets and reconstruction on the training rows."""
-    from umpire_training.stages.align_data import Columns
-
-    train = data.by_slide(plan.train)
-
-    def variable(n: int, choice: GeneChoice = "VAR") -> Columns:
-        from napari_umpire.inference.genes.choice import choose_genes
-
-        parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
-        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
-        return Columns.of(expression, genes, train)
-
-    if settings.gene.kind != "visiumformer":
-        data.panel = variable(settings.gene.panel_genes, settings.gene.panel_choice)
+    """Choose the genes of soft targets and reconstruction on the training rows."""
     target = settings.target
     if target.kind == "soft" and target.space == "expression":
-        data.space = variable(target.genes)
+        data.space = _variable(data, expression, plan, target.genes)
         if target.components is not None:
             data.components = _components(data, plan, target)
     if settings.rec.weight > 0:
-        data.rec = variable(settings.rec.genes)
+        data.rec = _variable(data, expression, plan, settings.rec.genes)
+
+
+def _variable(
+    data: PairRows, expression: list[Any], plan: Plan, n: int, choice: GeneChoice = "VAR"
+) -> Columns:
+    """The ``n`` most variable genes over the training rows."""
+    from napari_umpire.inference.genes.choice import choose_genes
+    from umpire_training.stages.align_data import Columns
+
+    train = data.by_slide(plan.train)
+    parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
+    genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
+    return Columns.of(expression, genes, train)
 
 
 def _components(data: PairRows, plan: Plan, target: TargetOptions) -> np.ndarray:

@@ -1,8 +1,7 @@
 """An image encoder trained without the context of its slide, and what goes back into the pair.
 
 The features of a spot in context depend on its whole slide, which is not in the batch while the
-encoder changes. So the encoder is trained on lone patches first, and the projection afterwards.
-"""
+encoder changes. So the encoder is trained on lone patches first, and the projection afterwards."""
 
 from __future__ import annotations
 
@@ -10,10 +9,17 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from umpire_training.run_folder import is_main_process
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import nn
+
     from napari_umpire.models.umpire import Umpire
 
-__all__ = ["in_context", "learned_part", "lone_patches", "take_over"]
+__all__ = ["first_phase", "in_context", "learned_part", "lone_patches", "take_over"]
 
 
 def in_context(model: Umpire) -> bool:
@@ -22,8 +28,50 @@ def in_context(model: Umpire) -> bool:
     return context.neighbours > 0 or context.standardise
 
 
-def lone_patches(model: Umpire) -> Umpire:
-    """A copy of what is trained, whose projection takes the features of a lone patch."""
+def first_phase(
+    model: Umpire,
+    train: Callable[[Umpire], None],
+    folder: Path,
+    *,
+    resume: bool,
+    from_own: bool = False,
+) -> None:
+    """Train the encoders of ``model`` on lone patches, and keep the result in ``folder``.
+
+    A run that goes on in the second phase does not touch the first again: with early stopping,
+    going on from its last checkpoint would take another round.
+
+    Parameters
+    ----------
+    from_own
+        Begin with the model's own image projection: see `lone_patches`.
+    """
+    from safetensors.torch import load_file
+
+    from napari_umpire.files import replace_file
+    from napari_umpire.models.weight_files import write_tensors
+
+    lone = lone_patches(model, from_own=from_own)
+    kept = folder / "lone.safetensors"
+    if resume and kept.is_file():
+        lone.load_state_dict(load_file(kept))
+    else:
+        train(lone)
+        if is_main_process():
+            with replace_file(kept) as written:
+                write_tensors(written, lone.state_dict())
+    take_over(model, lone)
+
+
+def lone_patches(model: Umpire, *, from_own: bool = False) -> Umpire:
+    """A copy of what is trained, whose projection takes the features of a lone patch.
+
+    Parameters
+    ----------
+    from_own
+        The projection starts as the model's own is for a spot without neighbours, which stands in
+        for them itself; else it starts afresh.
+    """
     from torch import nn
 
     from napari_umpire.models.context import ContextConfig
@@ -35,11 +83,28 @@ def lone_patches(model: Umpire) -> Umpire:
     if learned is not lone.visual_backbone:
         lone.visual_backbone, lone.image_dim = learned, learned.num_features
     # The phase that follows z-scores the features over each slide; a batch stands in for it here.
-    lone.visual_projection = nn.Sequential(
-        nn.BatchNorm1d(lone.image_dim, affine=False),
-        nn.Linear(lone.image_dim, model.config.dim),
-    )
+    z_score = model.config.context.standardise or not from_own
+    start = nn.Linear(lone.image_dim, model.config.dim)
+    if from_own:
+        _start_from(model, start)
+    lone.visual_projection = nn.Sequential(_over_batch(lone, z_score), start)
     return lone
+
+
+def _over_batch(lone: Umpire, z_score: bool) -> nn.Module:
+    from torch import nn
+
+    return nn.BatchNorm1d(lone.image_dim, affine=False) if z_score else nn.Identity()
+
+
+def _start_from(model: Umpire, start: nn.Linear) -> None:
+    import torch
+
+    own: Any = model.visual_projection
+    with torch.no_grad():
+        weight = own.weight.reshape(model.config.dim, -1, model.image_dim).sum(dim=1)
+        start.weight.copy_(weight[:, -start.in_features :])
+        start.bias.copy_(own.bias)
 
 
 def take_over(model: Umpire, trained: Umpire) -> None:

@@ -7,6 +7,7 @@ VERBS = {
     "prepare": "make a token corpus and a paired set from slides, counts and h5ad files",
     "pretrain": "pre-train a gene encoder on a token corpus by masked-token prediction",
     "align": "align an image encoder and a gene encoder on a paired set; writes a model folder",
+    "finetune": "train an aligned model further on a paired set, in full or by adapters",
     "import": "turn a published checkpoint with its vocabulary files into a model folder",
     "reference": "build the reference database inside a model folder from measured slides",
     "predict": "predict gene maps of slides with a model and write them into their stores",
