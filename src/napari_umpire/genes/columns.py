@@ -69,6 +69,8 @@ def table_columns(genes: pd.DataFrame | Sequence[str]) -> tuple[list[str], list[
 
 def sum_columns(matrix: sp.csr_matrix, index: np.ndarray, n_columns: int) -> sp.csr_matrix:
     """Move column j to ``index[j]`` (-1: drop), summing columns that meet; canonical CSR."""
+    if matrix.has_canonical_format and np.array_equal(index, np.arange(n_columns)):
+        return matrix.copy()
     target = np.asarray(index, np.int64)[matrix.indices]
     kept = target >= 0
     ends = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]

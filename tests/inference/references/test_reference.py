@@ -95,6 +95,15 @@ def test_a_reference_without_any_count(tmp_path):
     np.testing.assert_array_equal(built.column("G1"), np.zeros(5))
 
 
+def test_genes_of_some_spots_are_parts_of_their_columns(reference):
+    """A few spots are looked up, many are read with the rest: both give the same values."""
+    genes = ["G3", "G35", "G69", "G0"]
+    for spots in ([0], [7, 119, 120, 209], [], range(210), range(100, 180)):
+        spots = np.array(spots, np.int64)
+        expected = [reference.column(gene)[spots] for gene in genes]
+        np.testing.assert_array_equal(reference.columns(genes, spots), expected)
+
+
 def _flip_a_byte(path):
     data = bytearray(path.read_bytes())
     data[-5] ^= 0x01

@@ -189,6 +189,43 @@ def test_half_counts_and_the_real_protocol_on_synthetic_counts(slides):
     assert "reliability not computed: not asked for" in without.describe()
 
 
+def test_half_counts_are_those_of_the_halves_laid_out():
+    """Sums over the counts against scipy's correlation of the two tables of halves."""
+    import scipy.sparse as sp
+
+    from napari_umpire.inference.scores import reliability
+
+    rng = np.random.default_rng(4)
+    counts = rng.poisson(rng.gamma(0.4, 3.0, 40), (90, 40))
+    counts[:, 7], counts[11] = 0, 0
+    counts = sp.csr_matrix(counts)
+    rows = np.flatnonzero(rng.random(90) < 0.8)
+    first, second = (h[rows].toarray() for h in reliability.halves(counts, seed=5))
+    varies = (np.ptp(first, axis=0) > 0) & (np.ptp(second, axis=0) > 0)
+    assert 20 < varies.sum() < 40
+    for at_once in (1 << 19, 200, 1):
+        steps = reliability.half_correlations(counts, rows, seed=5)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reliability, "_AT_ONCE", at_once)
+            got = run(steps)
+        np.testing.assert_array_equal(np.isfinite(got), varies)
+        for gene in np.flatnonzero(varies):
+            expected = pearsonr(first[:, gene], second[:, gene])[0]
+            assert got[gene] == pytest.approx(expected, abs=1e-6)
+
+
+def test_threads_end_after_the_parts_under_way():
+    from napari_umpire.inference.genes.blocks import in_threads
+
+    taken = []
+    steps = in_threads(lambda part: taken.append(part.start), blocks(100, 1), 2)
+    assert [next(steps).start for _ in range(3)] == [0, 1, 2]
+    steps.close()
+    assert len(taken) <= 6
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads(lambda part: 1 // part.start, blocks(9, 1), 2))
+
+
 def test_cancelling_stops_between_blocks(case, monkeypatch):
     slide, genes, prediction, measured = case
     monkeypatch.setattr("napari_umpire.inference.scores.genes.block_size", lambda *_: 10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,16 +12,20 @@ import numpy as np
 from napari_umpire.inference.predictions.prediction import GenePrediction, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import scipy.sparse as sp
 
     from napari_umpire.inference.genes.measured import Measured
 
-__all__ = ["MeasuredBlocks", "PredictedBlocks", "block_size", "blocks"]
+__all__ = ["THREADS", "MeasuredBlocks", "PredictedBlocks", "block_size", "blocks", "in_threads"]
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Blocks that are computed at once."""
 
 _VALUES = 24_000_000  # float32 of all arrays of one block: some 100 MB
 _LARGEST = 512
+_STRIP = 128  # genes of one product; of more, too little stays in the cache of the processor
 
 
 def block_size(*rows: int) -> int:
@@ -30,6 +37,30 @@ def blocks(n: int, size: int) -> Iterator[slice]:
     """Cut ``range(n)`` into slices of at most ``size``."""
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
+
+
+def in_threads(
+    take: Callable[[slice], None], parts: Iterable[slice], threads: int
+) -> Iterator[slice]:
+    """Call ``take`` for all parts, some of them at once; yields each before it is waited for.
+
+    Numpy and scipy let go of the interpreter in their loops, so that threads do share the work.
+    Closed early, it ends after the parts under way.
+    """
+    waiting: deque[tuple[slice, Future[None]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for part in parts:
+                waiting.append((part, pool.submit(take, part)))
+                if len(waiting) > threads:
+                    yield waiting[0][0]
+                    waiting.popleft()[1].result()
+            while waiting:
+                yield waiting[0][0]
+                waiting.popleft()[1].result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 class PredictedBlocks:
@@ -82,11 +113,10 @@ class PredictedBlocks:
             maps = [prediction.gene_map(key)[self._rows] for key in keys]
             return np.stack(maps, axis=1) if maps else np.empty((self.n_spots, 0), np.float32)
         reference = prediction.reference
-        values = np.empty((len(keys), self.n_used), np.float32)
+        values = reference.columns(keys, self._used)
         # Genes that the same references measured share their weights.
         alike: dict[bytes, tuple[np.ndarray | None, list[int]]] = {}
         for number, key in enumerate(keys):
-            values[number] = reference.column(key)[self._used]
             measured = reference.measured_by(key)
             measured = None if measured is None else measured[self._used]
             pattern = b"" if measured is None else np.packbits(measured).tobytes()
@@ -98,11 +128,15 @@ class PredictedBlocks:
                 weights = weights.copy()
                 weights.data *= measured[weights.indices]
                 total = np.asarray(weights.sum(axis=1), np.float32)
-            product = weights @ np.ascontiguousarray(values[numbers].T)
-            if total is not None:
-                known = np.broadcast_to(total > 0, product.shape)
-                product = np.divide(product, total, out=np.full_like(product, np.nan), where=known)
-            out[:, numbers] = product
+            for start in range(0, len(numbers), _STRIP):
+                some = numbers[start : start + _STRIP]
+                product = weights @ np.ascontiguousarray(values[some].T)
+                if total is not None:
+                    known = np.broadcast_to(total > 0, product.shape)
+                    product = np.divide(
+                        product, total, out=np.full_like(product, np.nan), where=known
+                    )
+                out[:, some] = product
         return out
 
 
@@ -116,7 +150,9 @@ class MeasuredBlocks:
     """
 
     def __init__(self, measured: Measured, rows: np.ndarray | None = None) -> None:
-        self._expression = measured.expression if rows is None else measured.expression[rows]
+        self._expression = measured.expression
+        if rows is not None and not np.array_equal(rows, np.arange(len(measured.detected))):
+            self._expression = measured.expression[rows]
         self._column = {str(key): number for number, key in enumerate(measured.genes.index)}
 
     @property

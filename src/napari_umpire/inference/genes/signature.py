@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.genes.normalise import UNIT
+from napari_umpire.inference.genes.blocks import PredictedBlocks
 from napari_umpire.inference.genes.lists import resolve
-from napari_umpire.inference.predictions.prediction import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,38 +163,7 @@ def values_of_genes(source: GenePrediction | Measured, keys: Sequence[str]) -> n
         if (columns < 0).any():
             raise KeyError(keys[int(np.argmin(columns))])
         return source.expression[:, columns].toarray()
-    if not isinstance(source, Prediction):
-        maps = [np.asarray(source.gene_map(key), np.float32) for key in keys]
-        return np.stack(maps, axis=1) if maps else np.empty((source.n_spots, 0), np.float32)
-    return _predicted(source, keys)
-
-
-def _predicted(prediction: Prediction, keys: Sequence[str]) -> np.ndarray:
-    """W @ expression over the references that are in use, weights scaled up as in a gene map."""
-    import scipy.sparse as sp
-
-    reference = prediction.reference
-    used, place = np.unique(prediction.indices, return_inverse=True)
-    starts = np.arange(prediction.n_spots + 1) * prediction.k
-    w = sp.csr_matrix(
-        (prediction.weight.ravel(), place.ravel(), starts), shape=(prediction.n_spots, len(used))
-    )
-    expression = np.empty((len(used), len(keys)), np.float32)
-    who: dict[bytes, list[int]] = {}
-    masks: dict[bytes, np.ndarray] = {}
-    for number, key in enumerate(keys):
-        expression[:, number] = reference.column(key)[used]
-        by = reference.measured_by(key)
-        if by is not None:
-            mask = by[used]
-            who.setdefault(mask.tobytes(), []).append(number)
-            masks[mask.tobytes()] = mask
-    maps = np.asarray(w @ expression)
-    for name, numbers in who.items():
-        total = np.asarray(w @ masks[name].astype(np.float32))[:, None]
-        scaled = np.full((len(maps), len(numbers)), np.nan, np.float32)
-        maps[:, numbers] = np.divide(maps[:, numbers], total, out=scaled, where=total > 0)
-    return maps
+    return PredictedBlocks(source).block(keys)
 
 
 def signature_scores(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.genes.search import GeneIndex
+from napari_umpire.inference.references.expression import ExpressionColumns
 from napari_umpire.inference.references.format import (
     IMAGE_EMBEDDINGS,
     LARGE,
@@ -22,10 +22,12 @@ from napari_umpire.inference.references.format import (
 )
 from napari_umpire.inference.references.nearest import top_k
 from napari_umpire.inference.references.patches import ReferencePatches
+from napari_umpire.inference.references.tables import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    import pandas as pd
     import torch
 
     from napari_umpire.inference.references.build import ReferencePart
@@ -61,13 +63,9 @@ class ReferenceDatabase:
         self.path, self.info = path, info
         arrays = {name: load_array(path, name, shape) for name, shape in info.shapes().items()}
         self.embeddings = arrays["embeddings.npy"]
-        self._data = arrays["expression_data.npy"]
-        self._rows = arrays["expression_indices.npy"]
-        self._indptr = np.asarray(arrays["expression_indptr.npy"])
         self.measured = np.asarray(arrays["measured.npy"])
-        self.genes = _read_table(path / "genes.csv", info.n_genes, ["id", "symbol"]).set_index(
-            "key"
-        )
+        genes = read_table(path / "genes.csv", info.n_genes, ["id", "symbol"])
+        self.genes = genes.set_index("key")
         self.image_embeddings: np.ndarray | None = None
         if IMAGE_EMBEDDINGS in info.parts:
             self.image_embeddings = load_array(path, IMAGE_EMBEDDINGS, (info.n, info.dim))
@@ -75,6 +73,11 @@ class ReferenceDatabase:
         if info.patches is not None:
             self.patches = ReferencePatches(path, info.n, info.patches)
         self._column = {key: i for i, key in enumerate(self.genes.index)}
+        # Plain views: slicing a memmap costs more than looking a spot up.
+        data, rows, ends = (
+            np.asarray(arrays[f"expression_{name}.npy"]) for name in ("data", "indices", "indptr")
+        )
+        self._expression = ExpressionColumns(path, info.n, tuple(genes["key"]), data, rows, ends)
         self._slide = np.repeat(np.arange(len(info.slides)), [s.n_spots for s in info.slides])
 
     @classmethod
@@ -122,7 +125,7 @@ class ReferenceDatabase:
     @cached_property
     def spots(self) -> pd.DataFrame:
         """(R rows) columns slide, spot, y, x (full-resolution px of their slide), y_um, x_um."""
-        spots = _read_table(self.path / "spots.csv", self.n, ["y", "x", "y_um", "x_um"], text=2)
+        spots = read_table(self.path / "spots.csv", self.n, ["y", "x", "y_um", "x_um"], text=2)
         return spots.astype({"slide": "category"})
 
     @property
@@ -170,19 +173,17 @@ class ReferenceDatabase:
         InputError
             Where the file is damaged.
         """
-        i = self._column[gene]
-        part = slice(self._indptr[i], self._indptr[i + 1])
-        rows, out = self._rows[part], np.zeros(self.n, np.float32)
-        if len(rows) and not (rows[0] >= 0 and rows[-1] < self.n and np.all(rows[1:] > rows[:-1])):
-            raise InputError(f"The rows of gene {gene} in {self.path} are damaged", fix=REBUILD)
-        out[rows] = values = self._data[part]
-        if not (np.isfinite(values).all() and (values >= 0).all()):
-            raise InputError(
-                f"The expression of gene {gene} in {self.path} is damaged",
-                got="negative or not finite values",
-                fix=REBUILD,
-            )
-        return out
+        return self._expression.column(self._column[gene])
+
+    def columns(self, genes: Sequence[str], spots: np.ndarray) -> np.ndarray:
+        """Some genes of some references, (n_genes, n_spots) float32; as `column` gives them.
+
+        Parameters
+        ----------
+        spots
+            Rows, (n_spots,) int64, ascending, each once.
+        """
+        return self._expression.of_spots([self._column[gene] for gene in genes], spots)
 
     def crop(self, row: int) -> np.ndarray | None:
         """Picture of a reference spot, (h, w, 3) uint8; None where it was built without."""
@@ -204,14 +205,7 @@ class ReferenceDatabase:
         if self.patches is not None:
             for row in range(self.n):
                 self.patches.crop(row)
-        for a in range(0, len(self._data), 1 << 24):
-            values = self._data[a : a + (1 << 24)]
-            if not (np.isfinite(values).all() and (values >= 0).all()):
-                raise InputError(
-                    f"The expression in {self.path} is damaged",
-                    got="negative or not finite values",
-                    fix=REBUILD,
-                )
+        self._expression.check()
 
     @property
     def _digests(self) -> dict[str, str]:
@@ -225,7 +219,7 @@ class ReferenceDatabase:
         for name in self.info.files:
             if name not in LARGE:
                 self._check_digest(name)
-        ends = self._indptr
+        ends = self._expression.ends
         if ends[0] != 0 or ends[-1] != self.info.nnz or np.any(np.diff(ends) < 0):
             raise InputError(f"The gene columns of {self.path} are damaged", fix=REBUILD)
         if len(self._slide) != self.n or not self.genes.index.is_unique:
@@ -254,20 +248,3 @@ class ReferenceDatabase:
                     expected="finite, length 1",
                     fix=REBUILD,
                 )
-
-
-def _read_table(path: Path, n: int, columns: list[str], text: int = 0) -> pd.DataFrame:
-    types = {"key": str, "id": str, "symbol": str, "slide": str, "spot": str}
-    wanted = ["slide", "spot", *columns] if text else ["key", *columns]
-    try:
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged", got=error, fix=REBUILD) from error
-    if list(table.columns) != wanted or len(table) != n:
-        raise InputError(
-            f"{path} has the wrong size",
-            got=f"{len(table)} rows of {list(table.columns)}",
-            expected=f"{n} rows of {wanted}",
-            fix=REBUILD,
-        )
-    return table

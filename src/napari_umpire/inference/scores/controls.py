@@ -19,7 +19,7 @@ __all__ = ["Controls"]
 
 N_PERMUTATIONS = 20
 _PERMUTED_GENES = 2000
-_MOST_COUNTS = 60_000_000  # entries of a table that is split in memory: some 2 GB
+_MOST_COUNTS = 60_000_000  # entries of a table that is read once more: some 1 GB
 
 
 class Controls:
@@ -41,29 +41,24 @@ class Controls:
         n_genes = min(_PERMUTED_GENES, len(candidates))
         self._drawn = np.sort(rng.choice(candidates, n_genes, replace=False))
         self._orders = [rng.permutation(len(rows)) for _ in range(N_PERMUTATIONS)]
-        self._permuted: list[np.ndarray] = []
+        self._permuted: dict[int, np.ndarray] = {}
         self._adjacent = _adjacency(slide, rows)
         self._placed = np.diff(self._adjacent.indptr) > 0
-        self._halves: tuple[sp.csc_matrix, ...] = ()
+        self._half: np.ndarray | None = None
         self._column: dict[str, int] = {}
         self._unreliable = "not asked for"
 
     def split_counts(self) -> Steps[None]:
-        """Read the counts and deal each to one of two halves."""
-        import scipy.sparse as sp
-
+        """Read the counts, deal each to one of two halves, and correlate these."""
         from napari_umpire.inference.genes.measured import keyed_counts
-        from napari_umpire.inference.scores.reliability import halves
+        from napari_umpire.inference.scores.reliability import half_correlations
 
         yield Progress("Reading the counts", 0, 0, "")
         counts, frame = keyed_counts(self._slide)
         if counts.nnz > _MOST_COUNTS:
             self._unreliable = f"more than {_MOST_COUNTS:,} counts"
             return
-        yield Progress("Splitting the counts", 0, 0, "")
-        self._halves = tuple(
-            sp.csc_matrix(half[self._rows]) for half in halves(counts, seed=self._seed)
-        )
+        self._half = yield from half_correlations(counts, self._rows, seed=self._seed)
         self._column = {str(key): number for number, key in enumerate(frame.index)}
         self._unreliable = ""
 
@@ -81,22 +76,23 @@ class Controls:
 
     def half_counts(self, names: list[str]) -> np.ndarray:
         """PCC of the two halves of the counts, (m,); NaN where they were not split."""
-        if not self._halves:
+        if self._half is None:
             return np.full(len(names), np.nan)
-        columns = [self._column[name] for name in names]
-        first, second = (centre(half[:, columns].toarray()) for half in self._halves)
-        return correlate(first, second)
+        return self._half[[self._column[name] for name in names]]
 
     def permute(self, genes: np.ndarray, predicted: Centred, measured: Centred) -> None:
         """Correlate the drawn ones among ``genes``, (m,) numbers, with permuted measurements."""
         which = np.flatnonzero(np.isin(genes, self._drawn))
         if len(which):
             p, m = predicted.take(which), measured.take(which)
-            self._permuted.append(np.stack([correlate(p, m, order) for order in self._orders]))
+            pcc = np.stack([correlate(p, m, order) for order in self._orders])
+            self._permuted[int(genes[which[0]])] = pcc
 
     def result(self) -> ControlScores:
         """What was gathered."""
-        pcc = np.concatenate(self._permuted, axis=1) if self._permuted else np.empty((0, 0))
+        # In order of the genes, whichever came first.
+        found = [self._permuted[first] for first in sorted(self._permuted)]
+        pcc = np.concatenate(found, axis=1) if found else np.empty((0, 0))
         pcc = pcc[:, np.isfinite(pcc).all(axis=0)]
         means = tuple(float(v) for v in pcc.mean(axis=1)) if pcc.size else ()
         return ControlScores(means, pcc.shape[1], self._unreliable)

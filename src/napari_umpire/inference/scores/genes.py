@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.inference.genes.blocks import (
+    THREADS,
     MeasuredBlocks,
     PredictedBlocks,
     block_size,
     blocks,
+    in_threads,
 )
 from napari_umpire.inference.predictions.prediction import Prediction
 from napari_umpire.inference.scores.agreement import MIN_GENES
@@ -62,9 +64,9 @@ def gene_scores(
     if len(rows):
         if reliability and scorer.compares:
             yield from scorer.controls.split_counts()
-        for part in blocks(len(genes), scorer.block_size):
+        parts = blocks(len(genes), scorer.block_size)
+        for part in in_threads(scorer.take, parts, scorer.threads):
             yield Progress("Scoring genes", part.start, len(genes), "genes")
-            scorer.take(part)
     yield Progress("Scoring genes", len(genes), len(genes), "genes")
     return scorer.result()
 
@@ -99,7 +101,12 @@ class _Scorer:
     def block_size(self) -> int:
         """Genes to take at once."""
         used = 0 if self._predicted_by is None else self._predicted_by.n_used
-        return block_size(8 * len(self._rows), 2 * used)
+        return block_size(*self.threads * (8 * len(self._rows), 2 * used))
+
+    @property
+    def threads(self) -> int:
+        """Blocks to take at once; other methods need not bear being asked from several threads."""
+        return THREADS if isinstance(self._prediction, Prediction | None) else 1
 
     def take(self, part: slice) -> None:
         """Compute the genes ``part``."""
