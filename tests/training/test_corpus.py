@@ -11,8 +11,8 @@ import scipy.sparse as sp
 
 from napari_umpire.errors import InputError
 from napari_umpire.progress import run
+from umpire_training.corpus.finding import find_sources
 from umpire_training.corpus.npy import NpyWriter, open_npy
-from umpire_training.corpus.sources import open_sources
 from umpire_training.corpus.tokens import TokenCorpus, build_corpus
 from umpire_training.corpus.vocabulary import make_vocabulary
 from umpire_training.options import QcOptions, TokenOptions, VocabularyOptions
@@ -26,6 +26,10 @@ def write_h5ad(path, counts, genes, **more):
     table.obs_names = [f"s{i}" for i in range(len(counts))]
     table.write_h5ad(path)
     return str(path)
+
+
+def counted(*paths):
+    return find_sources([], paths)[1]
 
 
 @pytest.fixture
@@ -60,8 +64,8 @@ def test_corpus_round_trip_against_algorithm_1(tmp_path, counts, genes, monkeypa
         tmp_path / "two.h5ad", two_counts * 0.5, [genes[i] for i in order] + ["NOVEL"],
         layers={"counts": sp.csr_matrix(two_counts)},
     )  # fmt: skip
-    sources = open_sources([], [one, two])
-    vocabulary = make_vocabulary(open_sources([], [one]), VocabularyOptions(), QC)
+    sources = counted(one, two)
+    vocabulary = make_vocabulary(counted(one), VocabularyOptions(), QC)
     corpus = run(
         build_corpus(
             sources, vocabulary, tmp_path / "corpus", tokens=TokenOptions(length=12), qc=QC
@@ -93,14 +97,14 @@ def test_corpus_round_trip_against_algorithm_1(tmp_path, counts, genes, monkeypa
 def test_min_spots_of_the_vocabulary(tmp_path, counts, genes):
     counts[:, 4] = 0
     counts[:2, 4] = 1
-    source = open_sources([], [write_h5ad(tmp_path / "a.h5ad", counts, genes)])
+    source = counted(write_h5ad(tmp_path / "a.h5ad", counts, genes))
     kept = make_vocabulary(source, VocabularyOptions(min_spots=3), QcOptions(min_genes=1))
     assert "GENE04" not in kept.ids
     assert kept.n_genes == 29
 
 
 def test_damaged_parts_are_named(tmp_path, counts, genes):
-    source = open_sources([], [write_h5ad(tmp_path / "a.h5ad", counts, genes)])
+    source = counted(write_h5ad(tmp_path / "a.h5ad", counts, genes))
     vocabulary = make_vocabulary(source, VocabularyOptions(), QC)
     folder = tmp_path / "corpus"
     run(build_corpus(source, vocabulary, folder, tokens=TokenOptions(length=8), qc=QC))
@@ -127,9 +131,9 @@ def test_damaged_parts_are_named(tmp_path, counts, genes):
     ids=["fraction", "negative", "nan", "empty"],
 )
 def test_bad_counts_leave_no_folder(tmp_path, counts, genes, change, said):
-    good = open_sources([], [write_h5ad(tmp_path / "good.h5ad", counts, genes)])
+    good = counted(write_h5ad(tmp_path / "good.h5ad", counts, genes))
     vocabulary = make_vocabulary(good, VocabularyOptions(), QC)
-    bad = open_sources([], [write_h5ad(tmp_path / "bad.h5ad", change(counts), genes)])
+    bad = counted(write_h5ad(tmp_path / "bad.h5ad", change(counts), genes))
     with pytest.raises(InputError, match=said):
         run(build_corpus(bad, vocabulary, tmp_path / "out", tokens=TokenOptions(length=8), qc=QC))
     assert not list(tmp_path.glob("out*"))
@@ -141,29 +145,23 @@ def test_h5ad_whose_indices_point_outside_is_refused(tmp_path, counts, genes, pa
     with h5py.File(path, "r+") as f:
         f["X"][part][3] = 10**6
     with pytest.raises(InputError, match=r"bad\.h5ad (is not a readable|are damaged)"):
-        make_vocabulary(open_sources([], [path]), VocabularyOptions(), QC)
+        make_vocabulary(counted(path), VocabularyOptions(), QC)
 
 
 def test_h5ad_without_counts_is_refused(tmp_path, genes):
     path = tmp_path / "none.h5ad"
     ad.AnnData(obs=pd.DataFrame(index=["a"]), var=pd.DataFrame(index=genes)).write_h5ad(path)
     with pytest.raises(InputError, match=r"none\.h5ad is not a readable h5ad file.*raw counts"):
-        make_vocabulary(open_sources([], [str(path)]), VocabularyOptions(), QC)
+        make_vocabulary(counted(str(path)), VocabularyOptions(), QC)
 
 
 def test_no_common_genes(tmp_path, counts, genes):
-    good = open_sources([], [write_h5ad(tmp_path / "good.h5ad", counts, genes)])
+    good = counted(write_h5ad(tmp_path / "good.h5ad", counts, genes))
     vocabulary = make_vocabulary(good, VocabularyOptions(), QC)
     alien = [f"ALIEN{i}" for i in range(30)]
-    other = open_sources([], [write_h5ad(tmp_path / "other.h5ad", counts, alien)])
+    other = counted(write_h5ad(tmp_path / "other.h5ad", counts, alien))
     with pytest.raises(InputError, match="and the vocabulary share no genes"):
         run(build_corpus(other, vocabulary, tmp_path / "out", tokens=TokenOptions(), qc=QC))
-
-
-def test_sources_of_one_name_are_refused(tmp_path, counts, genes):
-    path = write_h5ad(tmp_path / "a.h5ad", counts, genes)
-    with pytest.raises(InputError, match="more than one of a"):
-        open_sources([], [path, path])
 
 
 def test_npy_writer_gives_what_numpy_reads(tmp_path):
@@ -239,7 +237,7 @@ def test_count_tables_without_an_image(tmp_path):
         counts, index=[f"{i}x{i + 1}" for i in range(9)], columns=[f"G{i}" for i in range(12)]
     )
     frame.to_csv(folder / "A1.tsv.gz", sep="\t")
-    (source,) = open_sources([], [str(folder / "A1.tsv.gz")])
+    (source,) = counted(str(folder / "A1.tsv.gz"))
     (part,) = source.parts(QcOptions(min_genes=1))
     assert source.name == "A1"
     np.testing.assert_array_equal(part.counts.toarray(), counts)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from umpire_training.benchmark.methods import Method
+    from umpire_training.benchmark.row import Measure
     from umpire_training.benchmark.sections import Measured
     from umpire_training.benchmark.shared import FoldWork
     from umpire_training.benchmark.splits import Split
-    from umpire_training.corpus.sources import Source
+    from umpire_training.corpus.sources import SlideSource, Source
     from umpire_training.options.evaluation import EvaluationSettings
 
-__all__ = ["Plan", "check_numbers", "measured_slides", "plan_folds", "run_folds"]
+__all__ = ["Plan", "check_numbers", "fold_works", "measured_slides", "plan_folds", "run_folds"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
         What the split speaks of.
     """
 
-    slides: list[Source]
+    slides: list[SlideSource]
     extra: list[Source]
     splits: list[Split]
     patient_of: Mapping[str, str] | None
@@ -56,11 +57,14 @@ def check_numbers(options: EvaluationSettings) -> None:
 
 def plan_folds(options: EvaluationSettings) -> Plan:
     """Open the sources and decide what is held out; nothing is written."""
+    from umpire_training.benchmark.apart import require_apart
     from umpire_training.benchmark.splits import make_splits, read_patient_of, split_words
-    from umpire_training.corpus.sources import open_sources
+    from umpire_training.corpus.finding import find_sources
+    from umpire_training.corpus.whole_slides import opened_slides
 
-    sources = open_sources(options.slides, options.counts, mpp=options.mpp)
-    slides = [source for source in sources if source.path in options.slides]
+    found, extra = find_sources(options.slides, options.counts, mpp=options.mpp)
+    slides = opened_slides(found)
+    require_apart(slides, extra)
     names = [source.name for source in slides]
     patient_of = None
     if options.patients is not None:
@@ -68,7 +72,7 @@ def plan_folds(options: EvaluationSettings) -> Plan:
     splits = make_splits(names, options.split, patient_of, options.folds)
     return Plan(
         slides=slides,
-        extra=[source for source in sources if source.path not in options.slides],
+        extra=extra,
         splits=splits,
         patient_of=patient_of,
         words=split_words(options.split, names, patient_of),
@@ -88,17 +92,18 @@ def measured_slides(plan: Plan, options: EvaluationSettings, folder: Path) -> li
     )
 
 
-def fold_work(
-    plan: Plan, options: EvaluationSettings, measured: list[Measured], split: Split, folder: Path
-) -> FoldWork:
-    """What the rows of one fold share."""
+def fold_works(
+    plan: Plan, options: EvaluationSettings, measured: list[Measured], folder: Path
+) -> Iterator[FoldWork]:
+    """What the rows of each fold share."""
     from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.shared import FoldWork
 
-    place = folder / "folds" / element_name(split.name)
     cache = FeatureCache(folder / "features")
-    return FoldWork.of(measured, split, plan.extra, place, options, cache)
+    for split in plan.splits:
+        place = folder / "folds" / element_name(split.name)
+        yield FoldWork.of(measured, split, plan.extra, place, options, cache)
 
 
 def run_folds(
@@ -108,14 +113,13 @@ def run_folds(
     folder: Path,
     *,
     alone: bool = False,
-    keep_models: bool = True,
+    keep: bool = True,
+    measure: Measure | None = None,
 ) -> list[dict[str, Any]]:
     """One result per held-out slide, in the order of the folds; see `run_fold`."""
     from umpire_training.benchmark.fold import run_fold
 
-    measured = measured_slides(plan, options, folder)
     results = []
-    for split in plan.splits:
-        work = fold_work(plan, options, measured, split, folder)
-        results += run_fold(work, methods, alone=alone, keep_models=keep_models)
+    for work in fold_works(plan, options, measured_slides(plan, options, folder), folder):
+        results += run_fold(work, methods, alone=alone, keep=keep, measure=measure)
     return results

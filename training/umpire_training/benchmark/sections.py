@@ -16,7 +16,6 @@ from umpire_training.baselines.position import read_registration
 from umpire_training.console import follow
 from umpire_training.corpus.images import write_patches
 from umpire_training.corpus.qc import good_spots
-from umpire_training.corpus.sources import SlideSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from napari_umpire.genes import GeneVocabulary
-    from umpire_training.corpus.sources import Source
+    from umpire_training.corpus.sources import SlideSource
     from umpire_training.options import PatchOptions, QcOptions
 
 __all__ = ["Measured", "load_measured"]
@@ -66,7 +65,7 @@ class Measured:
 
 
 def load_measured(
-    sources: list[Source],
+    sources: list[SlideSource],
     folder: Path,
     *,
     qc: QcOptions,
@@ -82,8 +81,6 @@ def load_measured(
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for source in sources:
-        if not isinstance(source, SlideSource):
-            raise InputError(f"{source.path} has no image", expected="slides with image and counts")
         slide = good_spots(source.slide, qc)
         stem = element_name(slide.name)
         position = None if registration is None else read_registration(registration, slide)

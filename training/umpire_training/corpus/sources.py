@@ -18,7 +18,7 @@ from napari_umpire.errors import InputError
 from umpire_training.corpus.qc import passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import scipy.sparse as sp
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.images import SpotImages
     from umpire_training.options import QcOptions
 
-__all__ = ["Chunk", "CountFile", "Part", "SlideSource", "Source", "open_sources", "stem"]
+__all__ = ["Chunk", "CountFile", "Part", "SlideSource", "Source", "stem"]
 
 
 @dataclass(frozen=True)
@@ -209,76 +209,12 @@ class CountFile(Source):
         yield Chunk(table.X, gene_table(table.var), np.asarray(table.obs_names), rows)
 
 
-def open_sources(
-    slides: Iterable[str], counts: Iterable[str] = (), *, mpp: float | None = None
-) -> list[Source]:
-    """Open everything once, so that a wrong path is known before any work starts.
-
-    For a few slides that are kept open, as in an evaluation; `find_sources` is for thousands.
-
-    Parameters
-    ----------
-    slides
-        Slides with counts (all regions of a store), or h5ad files.
-    counts
-        Counts only: count tables of the legacy layout, h5ad files, or slides.
-    mpp
-        The user's um per px for all slides.
-
-    Raises
-    ------
-    InputError
-        A path that is not there or not readable, a slide without counts, a name that occurs
-        twice, or nothing at all.
-    """
-    found: list[Source] = []
-    for path in slides:
-        found += _open(path, mpp)
-    for path in counts:
-        _must_exist(path)
-        if path.endswith((".tsv", ".tsv.gz")):
-            found.append(CountFile(stem(path), path))
-        else:
-            found += _open(path, mpp)
-    if not found:
-        raise InputError("No sources were given", fix="Name slides, or count files with --counts")
-    names = pd.Series([source.name for source in found])
-    if names.duplicated().any():
-        twice = sorted(set(names[names.duplicated()]))
-        raise InputError(
-            "Sources must have different names", got=f"more than one of {', '.join(twice)}"
-        )
-    return found
-
-
-def _open(path: str, mpp: float | None) -> list[Source]:
-    from napari_umpire.slides.open import open_slides
-
-    _must_exist(path)
-    if path.endswith(".h5ad"):
-        from umpire_training.corpus.h5ad import H5adSource
-
-        return [H5adSource(stem(path), path)]
-    slides = open_slides(path, mpp=mpp)
-    for slide in slides:
-        _must_have_counts(slide, path)
-    return [
-        SlideSource(slide.name, path, opened=slide, region=slide.region, mpp=mpp)
-        for slide in slides
-    ]
-
-
 def _must_have_counts(slide: Slide, path: str) -> None:
     if not slide.has_counts:
         raise InputError(
             f"Slide {slide.name} ({path}) has no gene counts",
             expected="slides with a measured count table",
         )
-
-
-def _must_exist(path: str) -> None:
-    if not Path(path).exists():
-        raise InputError(f"There is nothing at {path}", fix="Check the path")
 
 
 def stem(path: str | Path) -> str:
