@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from napari_umpire.inference.predictions.prediction import GenePrediction, Prediction
 
@@ -116,10 +117,13 @@ class PredictedBlocks:
         values = reference.columns(keys, self._used)
         # Genes that the same references measured share their weights.
         alike: dict[bytes, tuple[np.ndarray | None, list[int]]] = {}
-        for number, key in enumerate(keys):
-            measured = reference.measured_by(key)
-            measured = None if measured is None else measured[self._used]
-            pattern = b"" if measured is None else np.packbits(measured).tobytes()
+        slides = reference.slide_of[self._used]
+        by_slide = reference.measured[:, reference.genes.index.get_indexer(pd.Index(keys))]
+        everywhere = by_slide[np.unique(slides)].all(axis=0)
+        for number in range(len(keys)):
+            who = None if everywhere[number] else by_slide[:, number]
+            pattern = b"" if who is None else np.packbits(who).tobytes()
+            measured = None if who is None or pattern in alike else who[slides]
             alike.setdefault(pattern, (measured, []))[1].append(number)
         out = np.empty((self.n_spots, len(keys)), np.float32)
         for measured, numbers in alike.values():

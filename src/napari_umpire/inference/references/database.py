@@ -52,6 +52,8 @@ class ReferenceDatabase:
         Index = gene key (Ensembl id where known, else symbol), columns ``id``, ``symbol``.
     measured
         (n_slides, n_genes) bool.
+    slide_of
+        (R,) int64, place of each reference's slide in ``info.slides``.
     image_embeddings
         (R, dim) float32, memory-mapped: embeddings of the references' own images, rows of length
         1, NaN on slides whose image is too coarse; None where the reference was built without.
@@ -78,7 +80,7 @@ class ReferenceDatabase:
             np.asarray(arrays[f"expression_{name}.npy"]) for name in ("data", "indices", "indptr")
         )
         self._expression = ExpressionColumns(path, info.n, tuple(genes["key"]), data, rows, ends)
-        self._slide = np.repeat(np.arange(len(info.slides)), [s.n_spots for s in info.slides])
+        self.slide_of = np.repeat(np.arange(len(info.slides)), [s.n_spots for s in info.slides])
 
     @classmethod
     def build(
@@ -192,7 +194,7 @@ class ReferenceDatabase:
     def measured_by(self, gene: str) -> np.ndarray | None:
         """(R,) bool, whether each reference's slide measured the gene; None where all did."""
         slides = self.measured[:, self._column[gene]]
-        return None if slides.all() else slides[self._slide]
+        return None if slides.all() else slides[self.slide_of]
 
     def verify(self) -> None:
         """Digest every file and check every value; reads the whole database."""
@@ -222,7 +224,7 @@ class ReferenceDatabase:
         ends = self._expression.ends
         if ends[0] != 0 or ends[-1] != self.info.nnz or np.any(np.diff(ends) < 0):
             raise InputError(f"The gene columns of {self.path} are damaged", fix=REBUILD)
-        if len(self._slide) != self.n or not self.genes.index.is_unique:
+        if len(self.slide_of) != self.n or not self.genes.index.is_unique:
             raise InputError(f"{self.path} is inconsistent", fix=REBUILD)
 
     def _check_embeddings(self) -> None:
