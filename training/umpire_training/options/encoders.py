@@ -134,11 +134,14 @@ class VisionOptions:
     Parameters
     ----------
     name
-        A timm name, "hf-hub:...", "phikon", "uni", or one of this package's own encoders.
+        "phikon", "uni", "uni2-h", "conch", "virchow2", "h-optimus-0", "h-optimus-1", a timm
+        name, "hf-hub:...", or one of this package's own encoders.
     weights
         A local weights file, or "hub"; null: from scratch (a "hf-hub:" name is downloaded).
     train
         Train the encoder, or keep it frozen.
+    last_blocks
+        Train only so many of a ViT's last blocks and what follows them; null: all.
     kwargs
         More arguments of the encoder's constructor.
     """
@@ -146,6 +149,7 @@ class VisionOptions:
     name: str = "umpire-small"
     weights: str | None = None
     train: bool = True
+    last_blocks: int | None = None
     kwargs: dict = field(default_factory=dict)
 
 
