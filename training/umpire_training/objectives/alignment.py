@@ -23,21 +23,27 @@ if TYPE_CHECKING:
     from napari_umpire.models.umpire import Umpire
     from umpire_training.options import AlignSettings, FinetuneSettings, OptimOptions
 
-__all__ = ["Alignment"]
+__all__ = ["Alignment", "encoders_of"]
+
+
+def encoders_of(model: Umpire) -> list[nn.Module]:
+    """The encoders that ``model`` has: of images and, unless it decodes alone, of genes."""
+    return [model.visual_backbone, *([model.spot_backbone] if model.config.aligned else [])]
 
 
 class Alignment(LightningModule):
-    """Contrastive loss between image and gene embeddings, with an optional reconstruction.
+    """Contrastive loss between image and gene embeddings, a reconstruction, or both.
 
-    loss = contrast(image, gene) + rec.weight * error(decoder(image features), expression).
+    loss = contrast.weight * contrast(image, gene)
+    + rec.weight * error(decoder(image features), expression), both sides of the error z-scored.
+    A part of weight 0 is not computed.
 
     Parameters
     ----------
     model
         The pair; parts that are not to be trained have ``requires_grad`` False and stay in eval
-        mode, so that batch norms and dropout in them are off.
-    n_rec
-        Genes to reconstruct, 0 for none.
+        mode, so that batch norms and dropout in them are off. With a reconstruction it has a
+        decoder.
     """
 
     def __init__(
@@ -46,35 +52,32 @@ class Alignment(LightningModule):
         settings: AlignSettings | FinetuneSettings,
         optim: OptimOptions,
         total_steps: int,
-        *,
-        n_rec: int = 0,
     ) -> None:
         super().__init__()
         self.model, self.settings, self.optim = model, settings, optim
         self.total_steps = total_steps
-        self.decoder: nn.Module | None = None
-        if n_rec:
-            width = model.image_dim * model.config.context.widening
-            hidden = settings.rec.hidden
-            self.decoder = nn.Sequential(
-                nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, n_rec)
-            )
 
     def train(self, mode: bool = True) -> Alignment:
         """Training mode for the parts that are trained only."""
         super().train(mode)
-        for part in (self.model.visual_backbone, self.model.spot_backbone):
+        for part in encoders_of(self.model):
             if not any(p.requires_grad for p in part.parameters()):
                 part.eval()
         return self
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
-        image = self._image_features(batch)
-        loss = self._contrast(image, batch)
-        if self.decoder is not None:
-            error = F.mse_loss if self.settings.rec.error == "mse" else F.l1_loss
-            loss = loss + self.settings.rec.weight * error(self.decoder(image), batch["rec"])
-        return loss
+        image, settings = self._image_features(batch), self.settings
+        parts = []
+        if settings.contrast.weight > 0:
+            parts.append(settings.contrast.weight * self._contrast(image, batch))
+        if settings.rec.weight > 0:
+            parts.append(settings.rec.weight * self._error(image, batch["rec"]))
+        return torch.stack(parts).sum()
+
+    def _error(self, image: Tensor, expression: Tensor) -> Tensor:
+        assert self.model.decoder is not None
+        error = F.mse_loss if self.settings.rec.error == "mse" else F.l1_loss
+        return error(self.model.decoder.standardised(image), expression)
 
     def _image_features(self, batch: dict[str, Tensor]) -> Tensor:
         image = batch.get("image_features")
@@ -133,7 +136,8 @@ class Alignment(LightningModule):
         loss = self._loss(batch)
         n = len(next(iter(batch.values())))
         self.log("train_loss", loss, prog_bar=True, batch_size=n)
-        self.log("scale", self.model.scale, batch_size=n)
+        if self.settings.contrast.weight > 0:
+            self.log("scale", self.model.scale, batch_size=n)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

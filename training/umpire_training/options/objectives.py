@@ -18,6 +18,9 @@ class ContrastOptions:
         "symmetric": both directions (eq. 6); "one-sided": image to gene alone (InfoNCE);
         "margin": distances of pairs, and of others below a margin (Hadsell et al. 2006). All but
         the first are the paper's ablation (appendix A.4).
+    weight
+        Weight of the loss; 0: none, the reconstruction trains alone (UMPIRE-REC). The model then
+        has an image encoder and a decoder, no gene encoder, and nothing to retrieve with.
     margin
         margin: Euclidean distance, of embeddings of length 1, beyond which others do not count.
     across_ranks
@@ -29,6 +32,7 @@ class ContrastOptions:
     """
 
     kind: Literal["symmetric", "one-sided", "margin"] = "symmetric"
+    weight: float = 1.0
     margin: float = 1.0
     across_ranks: bool = False
     chunk: int | None = None
@@ -69,6 +73,8 @@ class TargetOptions:
 class RecOptions:
     """Reconstruction of expression from the image (UMPIRE-REC, eq. 7), z-scored per gene.
 
+    The decoder stays in the model, which can then predict without a reference.
+
     Parameters
     ----------
     weight
@@ -76,9 +82,9 @@ class RecOptions:
     error
         "mse", or "l1" as in the paper's ablation (appendix A.4).
     genes
-        Number of most variable genes that the image embedding reconstructs.
+        Number of most variable genes, chosen on the training spots, that are reconstructed.
     hidden
-        Width of the decoder's hidden layer.
+        Width of the decoder's hidden layer; 0: none, the decoder is linear.
     """
 
     weight: float = 0.0

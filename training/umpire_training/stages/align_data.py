@@ -96,6 +96,8 @@ class PairRows(Dataset):
         The genes of the soft targets and of the reconstruction, or None.
     components
         (n_space, c) principal axes of ``space``, or None.
+    reads_genes
+        Whether batches hold what the gene encoder reads; a reconstruction alone has none.
     """
 
     pairs: PairedSet
@@ -105,6 +107,7 @@ class PairRows(Dataset):
     space: Columns | None = None
     rec: Columns | None = None
     components: np.ndarray | None = None
+    reads_genes: bool = True
     _patches: list[np.ndarray] = field(init=False, repr=False)
     _tokens: list[np.ndarray] = field(init=False, repr=False)
     _ends: np.ndarray = field(init=False, repr=False)
@@ -143,7 +146,7 @@ class PairRows(Dataset):
             batch["pixels"] = _gather(self._patches, slide, row)
         if self.gene is not None:
             batch["gene_features"] = self.gene[rows]
-        else:
+        elif self.reads_genes:
             batch["genes"] = self.gene_inputs(rows)
         if self.space is not None:
             z = self.space.standardised(slide, row)

@@ -12,6 +12,7 @@ from umpire_training.stages.pretrain import GeneEncoder
 
 if TYPE_CHECKING:
     from napari_umpire.inference.genes.choice import GeneChoice
+    from napari_umpire.models.decoder import DecoderConfig
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine import Plan
@@ -26,7 +27,7 @@ def choose_panel(
 ) -> None:
     """Choose the genes that a gene encoder of a panel reads on the training rows."""
     gene = settings.gene
-    if gene.kind != "visiumformer":
+    if gene.kind != "visiumformer" and settings.contrast.weight > 0:
         data.panel = _variable(data, expression, plan, gene.panel_genes, gene.panel_choice)
 
 
@@ -38,7 +39,8 @@ def choose_targets(
 ) -> None:
     """Choose the genes of soft targets and reconstruction on the training rows."""
     target = settings.target
-    if target.kind == "soft" and target.space == "expression":
+    soft = target.kind == "soft" and settings.contrast.weight > 0
+    if soft and target.space == "expression":
         data.space = _variable(data, expression, plan, target.genes)
         if target.components is not None:
             data.components = _components(data, plan, target)
@@ -82,10 +84,13 @@ def _components(data: PairRows, plan: Plan, target: TargetOptions) -> np.ndarray
 def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Umpire:
     """The pair as ``settings`` describe it, encoders loaded and frozen where they say so.
 
+    With a reconstruction it has a decoder; without a contrastive loss it has nothing else beside
+    the image encoder.
+
     Parameters
     ----------
     data
-        With the panel chosen, where the gene encoder reads one.
+        With the panel chosen, where the gene encoder reads one, and the genes to reconstruct.
 
     Raises
     ------
@@ -102,9 +107,13 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
 
     vision = settings.vision
     patches, tokens = pairs.facts["patches"], pairs.facts["tokens"]
-    gene, pretrained = _gene_config(pairs, data, settings)
+    decoder = _decoder_config(pairs, data, settings)
+    alone = decoder is not None and decoder.alone
+    gene, pretrained = ({}, None) if alone else _gene_config(pairs, data, settings)
     config = UmpireConfig(
-        gene=GeneConfig(
+        gene=GeneConfig()
+        if alone
+        else GeneConfig(
             kind=settings.gene.kind,
             standardise=settings.gene.standardise,
             projection=ProjectionConfig(**asdict(settings.gene.projection)),
@@ -121,18 +130,37 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
         dim=settings.dim,
         adapter=settings.adapter,
         context=ContextConfig(**asdict(settings.context)),
-        tokens=TokensConfig(rounding=tokens["rounding"], length=tokens["length"]),
+        tokens=TokensConfig()
+        if alone
+        else TokensConfig(rounding=tokens["rounding"], length=tokens["length"]),
+        decoder=decoder,
     )
     model = Umpire(config)
+    model.visual_backbone.requires_grad_(vision.train)
+    if data.rec is not None and model.decoder is not None:
+        mean, std = torch.from_numpy(data.rec.mean), torch.from_numpy(data.rec.std)
+        model.decoder.set_statistics(mean, std)
+    if alone:
+        return model
     if pretrained is not None:
         model.spot_backbone.load_state_dict(pretrained.module.state_dict())
     if data.panel is not None and not isinstance(model.spot_backbone, Visiumformer):
         model.spot_backbone.set_statistics(
             torch.from_numpy(data.panel.mean), torch.from_numpy(data.panel.std)
         )
-    model.visual_backbone.requires_grad_(vision.train)
     model.spot_backbone.requires_grad_(settings.gene.train)
     return model
+
+
+def _decoder_config(
+    pairs: PairedSet, data: PairRows, settings: AlignSettings
+) -> DecoderConfig | None:
+    from napari_umpire.models.decoder import DecoderConfig
+
+    if data.rec is None:
+        return None
+    genes = np.asarray(pairs.vocabulary.ids)[data.rec.genes].tolist()
+    return DecoderConfig(tuple(genes), settings.rec.hidden, alone=settings.contrast.weight == 0)
 
 
 def _gene_config(

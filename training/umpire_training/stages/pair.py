@@ -55,15 +55,15 @@ def fit_pair(
     device = pick_device("cpu" if trainer.accelerator == "cpu" else "auto")
     if not trains(model.visual_backbone):
         data.image = image_features(model, data.pairs, device)
-    if not trains(model.spot_backbone):
+    data.reads_genes = settings.contrast.weight > 0
+    if data.reads_genes and not trains(model.spot_backbone):
         data.gene = gene_features(model, data, device)
         if statistics:
             features = torch.from_numpy(data.gene[plan.train])
             model.set_gene_statistics(features.mean(dim=0), features.std(dim=0, correction=0))
     # The heads' start and, with it, the run must not depend on what was drawn before.
     torch.manual_seed(seed)
-    n_rec = 0 if data.rec is None else len(data.rec.genes)
-    module = Alignment(model.cpu(), settings, optim, plan.total_steps, n_rec=n_rec)
+    module = Alignment(model.cpu(), settings, optim, plan.total_steps)
     fit(
         module,
         data,
@@ -85,7 +85,9 @@ def _check_chunks(model: Umpire) -> None:
     """Refuse chunks where a trained encoder looks at the whole batch at once."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    for name, part in (("image", model.visual_backbone), ("gene", model.spot_backbone)):
+    from umpire_training.objectives.alignment import encoders_of
+
+    for name, part in zip(("image", "gene"), encoders_of(model), strict=False):
         if trains(part) and any(isinstance(m, _BatchNorm) for m in part.modules()):
             raise InputError(
                 f"The {name} encoder normalises over the batch, so it cannot be cut into chunks",

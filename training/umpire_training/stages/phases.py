@@ -1,7 +1,10 @@
 """An image encoder trained without the context of its slide, and what goes back into the pair.
 
 The features of a spot in context depend on its whole slide, which is not in the batch while the
-encoder changes. So the encoder is trained on lone patches first, and the projection afterwards."""
+encoder changes. So the encoder is trained on lone patches first, and the projection afterwards.
+A decoder is treated as the projection is: in the first phase another one, for lone patches, trains
+the encoder and is then forgotten; the model's own is trained in the second, on features in context.
+"""
 
 from __future__ import annotations
 
@@ -75,6 +78,7 @@ def lone_patches(model: Umpire, *, from_own: bool = False) -> Umpire:
     from torch import nn
 
     from napari_umpire.models.context import ContextConfig
+    from napari_umpire.models.decoder import ExpressionDecoder
 
     lone = copy.deepcopy(model)
     lone.config = replace(model.config, context=ContextConfig())
@@ -84,10 +88,14 @@ def lone_patches(model: Umpire, *, from_own: bool = False) -> Umpire:
         lone.visual_backbone, lone.image_dim = learned, learned.num_features
     # The phase that follows z-scores the features over each slide; a batch stands in for it here.
     z_score = model.config.context.standardise or not from_own
-    start = nn.Linear(lone.image_dim, model.config.dim)
-    if from_own:
-        _start_from(model, start)
-    lone.visual_projection = nn.Sequential(_over_batch(lone, z_score), start)
+    if model.config.aligned:
+        start = nn.Linear(lone.image_dim, model.config.dim)
+        if from_own:
+            _start_from(model, start)
+        lone.visual_projection = nn.Sequential(_over_batch(lone, z_score), start)
+    if model.config.decoder is not None:
+        lone.decoder = ExpressionDecoder(model.config.decoder, lone.image_dim)
+        lone.decoder.layers.insert(0, _over_batch(lone, z_score))
     return lone
 
 
@@ -108,9 +116,10 @@ def _start_from(model: Umpire, start: nn.Linear) -> None:
 
 
 def take_over(model: Umpire, trained: Umpire) -> None:
-    """Everything but the image projection, which sees other features from here on."""
+    """Everything but image projection and decoder, which see other features from here on."""
     learned_part(model).load_state_dict(trained.visual_backbone.state_dict())
-    state = {k: v for k, v in trained.state_dict().items() if not k.startswith("visual_")}
+    other = ("visual_", "decoder.")
+    state = {k: v for k, v in trained.state_dict().items() if not k.startswith(other)}
     model.load_state_dict({**model.state_dict(), **state})
 
 

@@ -1,0 +1,141 @@
+"""UMPIRE-REC: a decoder that is trained alone or beside the contrastive loss, and stays."""
+
+from __future__ import annotations
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_umpire.errors import InputError
+from napari_umpire.inference.model import load_model
+from napari_umpire.inference.predictions.direct import DirectPrediction
+from napari_umpire.progress import run
+from napari_umpire.slides.open import open_slide
+from umpire_training.cli import main
+
+from .conftest import QUICK
+
+VISION = ["--vision.kwargs", "{widths: [4, 8]}"]
+REC = ["--rec.weight", "1", "--rec.genes", "40", "--rec.hidden", "8", "--optim.lr", "5e-3"]
+
+
+def align(prepared, out, *more):
+    argv = ["align", "--pairs", str(prepared / "pairs"), "--output", str(out), *QUICK, *VISION]
+    assert main([*argv, *REC, *more]) == 0
+    return out / "model"
+
+
+@pytest.fixture(scope="module", params=["mse", "l1"])
+def alone(request, prepared, tmp_path_factory):
+    out = tmp_path_factory.mktemp("rec") / request.param
+    error = ["--contrast.weight", "0", "--rec.error", request.param, "--trainer.epochs", "6"]
+    return align(prepared, out, *error)
+
+
+def test_a_reconstruction_alone_learns_and_leaves_a_decoder(alone, prepared, slide_paths):
+    from safetensors.torch import load_file
+
+    with (alone.parent / "metrics.csv").open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
+    assert losses[-1] < losses[0]
+    names = {name.split(".")[0] for name in load_file(alone / "model.safetensors")}
+    assert names == {"visual_backbone", "decoder"}
+    model = load_model(alone, "cpu")
+    assert model.methods == ("decoder",)
+    slide = open_slide(slide_paths[2])  # neither of the two that it has seen
+    prediction = run(model.predict(slide))
+    assert isinstance(prediction, DirectPrediction)
+    assert len(prediction.genes) == 40
+    with pytest.raises(InputError, match="trained by reconstruction alone"):
+        run(model.predict(slide, method="retrieval"))
+    card = (alone / "README.md").read_text()
+    assert "40 most variable genes" in card
+    assert "Contrastive targets" not in card
+
+
+def test_mean_and_sd_are_those_of_the_training_spots(alone, prepared):
+    from umpire_training.corpus.paired import PairedSet
+    from umpire_training.engine import make_plan
+    from umpire_training.options import TrainerOptions
+
+    pairs = PairedSet.open(prepared / "pairs")
+    model = load_model(alone, "cpu")
+    place = {gene: i for i, gene in enumerate(pairs.vocabulary.ids)}
+    columns = [place[gene] for gene in model.config.decoder.genes]
+    x = np.concatenate([s.expression()[:, columns].toarray() for s in pairs.slides])
+    plan = make_plan(pairs.n_spots, TrainerOptions(epochs=6, batch_size=32), 0)
+    x = x[plan.train].astype(np.float64)
+    decoder = model.module.decoder
+    np.testing.assert_allclose(decoder.mean, x.mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(decoder.std, x.std(axis=0), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", ["mse", "l1"])
+def test_the_loss_against_numpy(error):
+    from umpire_training.engine import ready_lightning
+
+    ready_lightning()
+    from napari_umpire.models import DecoderConfig, ExpressionDecoder
+    from umpire_training.objectives.alignment import Alignment
+    from umpire_training.options import AlignSettings, ContrastOptions, RecOptions
+
+    decoder = ExpressionDecoder(DecoderConfig(("a", "b", "c"), 4), 5)
+    decoder.set_statistics(torch.rand(3), torch.rand(3))
+    model = SimpleNamespace(decoder=decoder)
+    settings = AlignSettings(
+        contrast=ContrastOptions(weight=0), rec=RecOptions(weight=2.5, error=error)
+    )
+    module = SimpleNamespace(settings=settings, model=model, training=False)
+    for name in ("_image_features", "_error"):
+        setattr(module, name, getattr(Alignment, name).__get__(module))
+    x, truth = torch.randn(6, 5), torch.randn(6, 3)
+    found = Alignment._loss(module, {"image_features": x, "rec": truth})
+    difference = (decoder.standardised(x) - truth).detach().numpy()
+    wanted = (difference**2).mean() if error == "mse" else np.abs(difference).mean()
+    assert float(found.detach()) == pytest.approx(2.5 * wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", ["1", "0"], ids=["beside the contrast", "alone"])
+def test_two_phases_train_the_decoder_on_features_in_context(
+    prepared, pretrained, slide_paths, tmp_path, weight
+):
+    context = ["--vision.train", "true", "--context.neighbours", "6", "--context.standardise"]
+    phases = ["--trainer.epochs", "1", "--head_trainer.epochs", "30", "--contrast.weight", weight]
+    phases += ["--head_optim.lr", "5e-3"]
+    gene = ["--gene.pretrained", str(pretrained), "--gene.train", "false", "--dim", "16"]
+    quick = [option.replace("--trainer", "--head_trainer") for option in QUICK]
+    out = tmp_path / "run"
+    path = align(prepared, out, *context, "true", *phases, *gene, *quick)
+    model = load_model(path, "cpu")
+    width = 2 * model.module.image_dim
+    assert model.module.decoder.layers[0].weight.shape == (8, width)
+    assert model.config.aligned is (weight == "1")
+    assert model.config.decoder.alone is (weight == "0")
+    # Taken out of its fold it predicts: better than the mean of the training spots does.
+    slide = open_slide(slide_paths[2])
+    prediction = run(model.predict(slide, method="decoder"))
+    from napari_umpire.genes.normalise import expression
+
+    mapped = model.vocabulary.map(slide.genes).apply(expression(slide.counts()))
+    place = {gene: i for i, gene in enumerate(model.vocabulary.ids)}
+    columns = [place[gene] for gene in prediction.genes.index]
+    truth = mapped[:, columns].toarray()
+    mean = model.module.decoder.mean.numpy()
+    assert ((prediction.values - truth) ** 2).mean() < ((mean - truth) ** 2).mean()
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["--contrast.weight", "0"], "no loss to train with"),
+        (["--contrast.weight", "-1", "--rec.weight", "1"], "no loss to train with"),
+        (["--rec.weight", "1", "--rec.genes", "0"], "rec.genes must be at least 1"),
+    ],
+)
+def test_settings_without_a_loss_are_refused(prepared, tmp_path, capsys, weights, message):
+    argv = ["align", "--pairs", str(prepared / "pairs"), "--output", str(tmp_path / "run")]
+    assert main([*argv, *weights]) == 2
+    assert message in capsys.readouterr().err
