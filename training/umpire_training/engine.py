@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zipfile import is_zipfile
 
 from napari_umpire.errors import InputError
+from umpire_training.launch import find_launch
 from umpire_training.run_folder import logger
 from umpire_training.sampler import RoundSampler, split_rows, steps_of
 
@@ -99,7 +101,7 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
     train, held = split_rows(n_rows, options.val_fraction, seed)
     if len(train) < 2:
         raise InputError("Too few spots to train on", got=len(train), expected="at least 2")
-    pieces = options.accumulate * _world(options)
+    pieces = options.accumulate * find_launch(options).world
     if len(train) < pieces:
         raise InputError(
             "A step has more batches than there are spots to train on",
@@ -153,6 +155,7 @@ def fit(
         WholeCheckpoints,
         make_checkpoint,
     )
+    from umpire_training.sharding import load_whole, make_strategy, whole_state
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
     callbacks: list[Any] = [
@@ -179,6 +182,11 @@ def fit(
             got=f"a file of {last.stat().st_size:,} bytes that is cut short",
             fix="Remove it, and --resume begins the training again",
         )
+    launch = find_launch(options)
+    strategy = make_strategy(options.strategy, options.precision, launch)
+    # A module whose weights were cut over the processes does not become whole again.
+    sharded = options.strategy == "fsdp"
+    learner = copy.deepcopy(module) if sharded else module
     # Lightning's own news (devices, advice) is not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
@@ -186,15 +194,16 @@ def fit(
         _ignore_chatter()
         trainer = pl.Trainer(
             accelerator=options.accelerator,
-            devices=options.devices,
-            strategy=options.strategy,
+            devices=launch.devices,
+            num_nodes=launch.nodes,
+            strategy=strategy,
             precision=cast("Any", options.precision),
             # The sampler ends with the last step. Without held-out rows a bound on steps would make
             # Lightning take one step too many of the round that a resumed run goes on from.
             max_steps=plan.total_steps if len(plan.held) else -1,
             max_epochs=plan.rounds,
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), *launch.plugins()],
             logger=pl.loggers.TensorBoardLogger(str(folder), name="", version="tensorboard"),
             log_every_n_steps=options.log_every,
             enable_progress_bar=options.progress_bar and os.isatty(2),
@@ -207,15 +216,17 @@ def fit(
         )
         loaders = _loaders(data, plan, options, seed, trainer)
         try:
-            trainer.fit(module, *loaders, ckpt_path=str(last) if resume else None)
+            trainer.fit(learner, *loaders, ckpt_path=str(last) if resume else None)
         except SystemExit as stop:
             # Lightning turns Ctrl-C into exit code 1; a shell expects an interrupt.
             if trainer.interrupted:
                 raise KeyboardInterrupt from stop
             raise
+    if sharded:
+        load_whole(module, whole_state(learner))
     if options.patience is not None and checkpoint.best_model_path:
         state = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state["state_dict"])
+        load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
 
@@ -260,14 +271,6 @@ def _loaders(
     pieces = world * (len(plan.held) // (size * world))
     held = plan.held[: pieces * size].reshape(pieces, size)
     return loader(train), loader(list(held[rank::world]))
-
-
-def _world(options: TrainerOptions) -> int:
-    """Processes that share a step, as far as it can be known before the Trainer is made."""
-    for name in ("WORLD_SIZE", "SLURM_NTASKS"):
-        if name in os.environ:
-            return int(os.environ[name])
-    return options.devices if isinstance(options.devices, int) else 1
 
 
 def _ignore_chatter() -> None:

@@ -30,8 +30,10 @@ def is_main_process() -> bool:
     """Whether this process writes: rank 0 under torchrun, SLURM or Lightning's launcher."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         if name in os.environ:
-            return int(os.environ[name]) == 0
-    return True
+            first = int(os.environ[name]) == 0
+            # Lightning's launcher counts the processes of each computer from 0.
+            return first and (name != "LOCAL_RANK" or int(os.environ.get("NODE_RANK", "0")) == 0)
+    return int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 class _LogFile(logging.FileHandler):

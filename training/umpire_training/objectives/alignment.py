@@ -16,6 +16,7 @@ from umpire_training.objectives.augment import augment
 from umpire_training.objectives.chunks import in_chunks
 from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
 from umpire_training.objectives.schedule import make_optimizer
+from umpire_training.sharding import shard
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -56,6 +57,10 @@ class Alignment(LightningModule):
         super().__init__()
         self.model, self.settings, self.optim = model, settings, optim
         self.total_steps = total_steps
+
+    def configure_model(self) -> None:
+        """Cut the weights over the processes, under FSDP."""
+        shard(self)
 
     def train(self, mode: bool = True) -> Alignment:
         """Training mode for the parts that are trained only."""

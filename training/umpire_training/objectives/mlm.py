@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from umpire_training.corpus.read_ahead import ReadAhead
 from umpire_training.objectives.schedule import make_optimizer
+from umpire_training.sharding import shard
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -73,6 +74,10 @@ class MaskedTokens(LightningModule):
         # Of the batches of this step so far, in this process.
         self._sum, self._n = torch.zeros(()), 0
 
+    def configure_model(self) -> None:
+        """Cut the weights over the processes, under FSDP."""
+        shard(self)
+
     def _terms(self, tokens: Tensor, number: int, part: tuple[int, int]) -> tuple[Tensor, int]:
         generator = torch.Generator(self.device)
         generator.manual_seed(self.seed * 1_000_003 + number)
@@ -93,10 +98,11 @@ class MaskedTokens(LightningModule):
             self._sum, self._n = torch.zeros((), device=self.device), 0
         part = (turn * world + self.trainer.global_rank, accumulate * world)
         total, n = self._terms(batch, self.trainer.global_step, part)
-        self._sum, self._n = self._sum + total.detach(), self._n + n
-        self.log("train_loss", self._sum / max(self._n, 1), prog_bar=True, batch_size=len(batch))
         if accumulate * world == 1:
-            return total / max(n, 1)
+            loss = total / max(n, 1)
+            self.log("train_loss", loss, prog_bar=True, batch_size=len(batch))
+            return loss
+        self._sum, self._n = self._sum + total.detach(), self._n + n
         return total * accumulate / self._scale  # Lightning divides by accumulate
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
@@ -104,10 +110,12 @@ class MaskedTokens(LightningModule):
         world = self.trainer.world_size
         if self.trainer.accumulate_grad_batches * world == 1:
             return
-        n = torch.tensor(float(self._n), device=self.device)
-        n = cast("Tensor", self.trainer.strategy.reduce(n, reduce_op="sum"))
+        terms = torch.stack([self._sum, self._sum.new_tensor(float(self._n))])
+        terms = cast("Tensor", self.trainer.strategy.reduce(terms, reduce_op="sum"))
+        n = max(float(terms[1]), 1.0)
+        self.log("train_loss", terms[0] / n, prog_bar=True)
         # The processes' gradients were averaged.
-        factor = world * self._scale / max(float(n), 1.0)
+        factor = world * self._scale / n
         for parameter in self.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)

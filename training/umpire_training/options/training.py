@@ -63,9 +63,14 @@ class TrainerOptions:
     accelerator
         "auto", "cpu", "gpu", "mps".
     devices
-        Number of devices, or "auto".
+        Number of devices of one computer, or "auto" for all; left out under torchrun and SLURM,
+        which say it themselves.
+    num_nodes
+        Number of computers; left out under torchrun and SLURM.
     strategy
-        Lightning's strategy, such as "auto", "ddp", "fsdp".
+        How devices work together: "ddp" (each has the whole model; "auto" with several devices),
+        "ddp_find_unused_parameters_true", or "fsdp" (weights, gradients and optimiser state are
+        cut over the devices).
     precision
         Such as "32-true" or "bf16-mixed".
     workers
@@ -85,6 +90,7 @@ class TrainerOptions:
     patience: int | None = None
     accelerator: str = "auto"
     devices: int | str = 1
+    num_nodes: int = 1
     strategy: str = "auto"
     precision: str = "32-true"
     workers: int = 0
