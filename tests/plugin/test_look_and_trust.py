@@ -345,7 +345,7 @@ def test_similarity_is_a_map_and_a_second_press_shows_the_gene_again(
     qtbot.mouseClick(widget.trust.similarity, LEFT)
     layer = shown_layer(viewer)
     np.testing.assert_array_equal(values_of(layer), prediction.mean_similarity)
-    assert layer.name == f"Similarity to the reference: {slide.name}, cosine, mean of K = 20"
+    assert layer.name == f"Similarity to the reference, cosine, mean of K = 20: {slide.name}"
     assert not any(button.isChecked() for button in widget.buttons.values())
     qtbot.mouseClick(widget.trust.similarity, LEFT)
     assert shown_layer(viewer).metadata[KEY]["role"] == "predicted"

@@ -20,7 +20,6 @@ def class_map_key(name: str) -> str:
 
 
 def class_map(
-    slide_name: str,
     labels: SpotLabels,
     shown: Sequence[bool] | None = None,
     *,
@@ -39,7 +38,7 @@ def class_map(
     what = "classes, by probability" if faint else "classes"
     return SpotMap(
         class_map_key(labels.name),
-        f"{labels.name} ({what}): {slide_name}",
+        f"{labels.name} ({what})",
         labels=labels if shown is None else labels.only(shown),
         opacity=labels.probability if faint else None,
     )

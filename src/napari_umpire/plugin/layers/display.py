@@ -19,6 +19,7 @@ from napari_umpire.plugin.layers.make import (
 from napari_umpire.plugin.layers.map_display import MapDisplay, set_visible
 from napari_umpire.plugin.layers.ranges import display_range
 from napari_umpire.plugin.layers.side_by_side import SideBySide, look_at, second_image
+from napari_umpire.plugin.layers.titles import fit_titles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ __all__ = ["GeneDisplay"]
 _SHARED: tuple[Kind, ...] = ("predicted", "measured")
 """Kinds that get one range where that is wanted."""
 _TITLE_PT = (12, 8)
-"""Of one pane, of two: the unit must not be cut off."""
+"""Of one pane, of two."""
 
 
 class GeneDisplay:
@@ -60,6 +61,7 @@ class GeneDisplay:
         session.slides_changed.connect(self._on_slides)
         if session.viewer is not None:
             session.viewer.layers.events.removed.connect(self._on_removed)
+            session.viewer.canvas.events.size.connect(self._on_size)
 
     def layer(self, kind: Kind) -> Image | None:
         """The map of ``kind`` on the current slide, None where there is none yet."""
@@ -87,6 +89,7 @@ class GeneDisplay:
             if state is not None and len(shown) == 2 and not self._beside.active:
                 self._enter(viewer, state)
             self._other_maps.refresh(viewer, state)
+            fit_titles(viewer)
         finally:
             self._busy = False
 
@@ -256,6 +259,11 @@ class GeneDisplay:
             self._shown = None
             look_at(viewer, state.image)  # hidden slides may be larger
         self.refresh()
+
+    def _on_size(self) -> None:
+        """A dock was opened or drawn wider: the titles have another room."""
+        if self._session.viewer is not None:
+            fit_titles(self._session.viewer)
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value

@@ -14,6 +14,7 @@ import numpy as np
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.plugin.layers.colours import gene_colormap, palette_colormap
 from napari_umpire.plugin.layers.spot_picture import SpotPicture
+from napari_umpire.plugin.layers.titles import KEY, MapTitle, set_title
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -38,9 +39,6 @@ __all__ = [
     "spot_layer",
     "world",
 ]
-
-KEY = "napari_umpire"
-"""Our entry in ``layer.metadata``."""
 
 Kind = Literal["predicted", "measured", "difference", "spread"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -199,5 +197,5 @@ def show_values(
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits = limits
     layer.refresh(extent=False, highlight=False)
-    layer.name = f"{label} ({kind}), {unit}: {slide.name}"  # a narrow pane cuts the end
+    set_title(layer, MapTitle(label, f" ({kind}), {unit}", slide.name))
     ours |= {"gene": gene, "unit": unit, "element": slide.region, "run": run}

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_umpire.plugin.layers.make import KEY, add_below_marks, palette_colormap, spot_layer
 from napari_umpire.plugin.layers.spot_picture import SpotPicture
+from napari_umpire.plugin.layers.titles import MapTitle, set_title
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -112,7 +113,8 @@ def _new_layer(state: SlideState, spot_map: SpotMap) -> Image:
 
 def _fill(layer: Image, spot_map: SpotMap) -> None:
     ours = layer.metadata[KEY]
-    layer.name = spot_map.title + (f", {spot_map.unit}" if spot_map.unit else "")
+    unit = f", {spot_map.unit}" if spot_map.unit else ""
+    set_title(layer, MapTitle(spot_map.title, unit, ours["slide"].name))
     ours |= {"map_key": spot_map.key, "unit": spot_map.unit}
     if spot_map.is_coloured:
         ours["map"].set(colours(spot_map))

@@ -24,7 +24,7 @@ class SpotMap:
     key
         Which map this is, such as "similarity"; a later one of the same key takes its place.
     title
-        What the layer is called.
+        What the layer is called, before the unit and the name of the slide.
     values
         (n_spots,) float, NaN where nothing is drawn; None for classes.
     limits

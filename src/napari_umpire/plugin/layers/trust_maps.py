@@ -27,7 +27,7 @@ def similarity_map(state: SlideState) -> SpotMap:
     assert state.prediction is not None
     return SpotMap(
         SIMILARITY,
-        f"Similarity to the reference: {state.slide.name}",
+        "Similarity to the reference",
         values=np.asarray(state.prediction.mean_similarity, np.float32),
         unit=f"cosine, mean of K = {state.prediction.k}",
         palette="confidence",
@@ -38,10 +38,7 @@ def out_map(state: SlideState, out: OutOfReference) -> SpotMap:
     """Spots that look like nothing in the reference; the others are nearly clear."""
     codes = np.where(out.mask, 0, 1).astype(np.int64)
     labels = SpotLabels(OUT, codes, ("like nothing in the reference", "like some of it"), _COLOURS)
-    title = (
-        f"{int(out.mask.sum()):,} of {len(out.mask):,} spots out of the reference: "
-        f"{state.slide.name}"
-    )
+    title = f"{int(out.mask.sum()):,} of {len(out.mask):,} spots out of the reference"
     return SpotMap(OUT, title, labels=labels, opacity=np.where(out.mask, 1.0, _FAINT))
 
 

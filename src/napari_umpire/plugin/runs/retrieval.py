@@ -212,11 +212,11 @@ def found_steps(
     return Found(ask, retrieved, pictures, theirs, field_um, control, measured)
 
 
-def found_map(found: Found, slide_name: str) -> SpotMap:
+def found_map(found: Found) -> SpotMap:
     """The heat map of an answer."""
     return SpotMap(
         MAP_KEY,
-        f"close to {found.retrieved.query.title}: {slide_name}",
+        f"close to {found.retrieved.query.title}",
         values=found.retrieved.similarity,
         unit="cosine",
         palette="attention",

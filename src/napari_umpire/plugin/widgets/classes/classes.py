@@ -183,7 +183,7 @@ class ClassesWidget(QWidget):
         state, labels = self._session.current, self.labels
         if state is not None and labels is not None:
             shown, faint = self.legend.classes.shown, self.faint.isChecked()
-            spot_map = class_map(state.name, labels, shown, by_probability=faint)
+            spot_map = class_map(labels, shown, by_probability=faint)
             self._session.set_map(state.name, spot_map)
 
     def _show(self, name: str) -> None:

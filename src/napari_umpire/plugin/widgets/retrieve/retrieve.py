@@ -240,7 +240,7 @@ class RetrieveWidget(QWidget):
             list(zip(lines["slide"], lines["spot"], retrieved.reference_similarity, strict=True)),
             found.reference_pictures, found.field_um,
         )  # fmt: skip
-        self._session.set_map(name, found_map(found, name))
+        self._session.set_map(name, found_map(found))
 
     def _on_failed(self, sentence: str) -> None:
         self._problem = sentence
