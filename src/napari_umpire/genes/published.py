@@ -12,7 +12,7 @@ import pandas as pd
 
 from napari_umpire.errors import InputError
 
-__all__ = ["PublishedVocabulary", "read_published"]
+__all__ = ["PublishedVocabulary", "read_means", "read_order", "read_published"]
 
 MEANS = "Visium_mean.npy"
 ORDER = "model.h5ad"
@@ -56,8 +56,8 @@ def read_published(folder: str | Path) -> PublishedVocabulary:
             expected=f"{MEANS}, {ORDER} and {SYMBOLS}",
             fix="Copy the three files of the UMPIRE repository into one folder and name it",
         )
-    means = _read_means(folder / MEANS)
-    ids = _read_order(folder / ORDER)
+    means = read_means(folder / MEANS)
+    ids = read_order(folder / ORDER)
     symbol_to_id = _read_symbols(folder / SYMBOLS)
     if len(ids) != means.size:
         raise InputError(
@@ -74,7 +74,8 @@ def read_published(folder: str | Path) -> PublishedVocabulary:
     return PublishedVocabulary(ids, means, symbol_to_id)
 
 
-def _read_means(path: Path) -> np.ndarray:
+def read_means(path: Path) -> np.ndarray:
+    """(n_genes,) float64, the gene means in an npy file without pickle."""
     try:
         means = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -85,7 +86,8 @@ def _read_means(path: Path) -> np.ndarray:
     return means.astype(np.float64)
 
 
-def _read_order(path: Path) -> list[str]:
+def read_order(path: Path) -> list[str]:
+    """The gene ids of an h5ad file, in token order."""
     import h5py
     from anndata.io import read_elem
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_umpire.errors import InputError
 from napari_umpire.models.config_json import to_data
 from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
+from napari_umpire.models.nicheformer import context_in_words
 from napari_umpire.models.projection import ProjectionConfig
 from napari_umpire.models.value_transformer import ValueTransformer, ValueTransformerConfig
 from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
@@ -71,9 +72,13 @@ class GeneConfig:
             )
         former = self.visiumformer
         assert former is not None
+        name, context = "Visiumformer", ""
+        if former.context_tokens:
+            name = "Nicheformer"
+            context = f", after the tokens {context_in_words(former.context_tokens)}"
         return (
-            f"Visiumformer, {former.layers} layers of width {former.dim}, up to "
-            f"{token_length:,} genes a spot in rank order"
+            f"{name}, {former.layers} layers of width {former.dim}, up to {token_length:,} genes "
+            f"a spot in rank order{context}"
         )
 
 
@@ -90,11 +95,13 @@ def create_gene_encoder(config: GeneConfig) -> GeneEncoderModule:
 
 
 def gene_data(config: GeneConfig) -> Mapping[str, Any]:
-    """``config`` as JSON data, without the kind that was added later where it is not used.
+    """``config`` as JSON data, without what was added later where it is not used.
 
     So a model has the digest that it always had.
     """
     data = to_data(config)
     if config.trans is None:
         del data["trans"]
+    if config.visiumformer is not None and not config.visiumformer.context_tokens:
+        del data["visiumformer"]["context_tokens"]
     return data

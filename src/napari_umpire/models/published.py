@@ -10,17 +10,17 @@ from napari_umpire.errors import InputError
 from napari_umpire.models.folder import save_model
 from napari_umpire.models.pathology_vision import conch_image_size
 from napari_umpire.models.pickles import read_state_dict
+from napari_umpire.models.rank_checkpoint import fill_strictly, former_config
 from napari_umpire.models.umpire import GeneConfig, TokensConfig, Umpire, UmpireConfig
 from napari_umpire.models.vision_config import VisionConfig
 from napari_umpire.models.vision_names import hf_vit_to_timm, is_hf_vit
-from napari_umpire.models.visiumformer import UNUSED_PUBLISHED_KEYS, VisiumformerConfig
+from napari_umpire.models.visiumformer import UNUSED_PUBLISHED_KEYS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Imported", "import_published"]
 
-_HEAD_DIM = 32
 _IMAGE, _GENE = "visual_backbone.", "spot_backbone."
 
 
@@ -88,20 +88,7 @@ def import_published(
     state |= {_IMAGE + k: v for k, v in translated.items()}
 
     model = Umpire(config, pretrained=False)
-    wanted = model.state_dict()
-    problems = [
-        f"{k} is missing" if k not in state
-        else f"{k} has shape {tuple(state[k].shape)} instead of {tuple(v.shape)}"
-        for k, v in wanted.items()
-        if k not in state or state[k].shape != v.shape
-    ]  # fmt: skip
-    if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise InputError(
-            f"{weights} does not hold a whole UMPIRE model", got="; ".join(problems[:5]) + more
-        )
-    left_out = tuple(sorted(set(state) - set(wanted)))
-    model.load_state_dict({k: state[k] for k in wanted})
+    left_out = tuple(fill_strictly(model, state, f"{weights} does not hold a whole UMPIRE model"))
     card = {
         "title": "UMPIRE, converted from the published weights",
         "description": "The authors' weights in this program's format; their terms apply.",
@@ -114,31 +101,26 @@ def import_published(
 
 def _config(state: dict[str, Tensor], vision: VisionConfig | None, where: str) -> UmpireConfig:
     """The model's settings, read from the names and shapes of its tensors."""
-    needed = [
-        _GENE + "embeddings.weight", _GENE + "positional_embedding.weight",
-        _GENE + "classifier_head.weight", _GENE + "encoder.layers.0.linear1.weight",
-        "spot_projection.weight", "visual_projection.weight",
-    ]  # fmt: skip
+    needed = (_GENE + "embeddings.weight", "spot_projection.weight", "visual_projection.weight")
     missing = [key for key in needed if key not in state]
     if missing:
-        raise InputError(f"{where} is not a published UMPIRE model", got=f"no {missing[0]}")
-    length, dim = state[needed[1]].shape
-    blocks = {k.split(".")[3] for k in state if k.startswith(_GENE + "encoder.layers.")}
-    former = VisiumformerConfig(
-        dim=dim,
-        heads=max(1, dim // _HEAD_DIM),
-        feedforward=state[needed[3]].shape[0],
-        layers=len(blocks),
-        n_tokens=state[needed[2]].shape[0],
-        length=length,
-        pooling="published",
-    )
+        alone = "encoder.layers.0.linear1.weight"
+        raise InputError(
+            f"{where} is not a published UMPIRE model",
+            got=f"no {missing[0]}",
+            fix="It looks like a gene encoder alone: import it with --kind nicheformer or "
+            "--kind visiumformer"
+            if any(key.endswith(alone) for key in state)
+            else None,
+        )
+    gene = {k.removeprefix(_GENE): v for k, v in state.items() if k.startswith(_GENE)}
+    former = former_config(gene, where, pooling="published")
     return UmpireConfig(
         gene=GeneConfig(visiumformer=former),
         vision=replace(vision or _vision(state, where), weights=None),
         dim=state["spot_projection.weight"].shape[0],
         adapter="adapter_spot.fc.0.weight" in state,
-        tokens=TokensConfig(rounding="published", length=length),
+        tokens=TokensConfig(rounding="published", length=former.length),
     )
 
 

@@ -60,11 +60,21 @@ class UmpireConfig:
 
     def __post_init__(self) -> None:
         former = self.gene.visiumformer
-        if former is not None and self.tokens.length > former.length:
+        if former is None:
+            return
+        if self.tokens.length > former.n_ranks:
             raise InputError(
                 "The token sequences are longer than the gene encoder takes",
                 got=f"tokens.length {self.tokens.length}",
-                expected=f"at most gene.visiumformer.length, {former.length}",
+                expected=f"at most {former.n_ranks}: gene.visiumformer.length without its "
+                f"{former.n_context_tokens} context tokens",
+            )
+        if former.pooling == "published" and self.tokens.length != former.n_ranks:
+            raise InputError(
+                "The published pooling averages over padding too, so it needs rows of full length",
+                got=f"tokens.length {self.tokens.length}",
+                expected=former.n_ranks,
+                fix='Prepare the tokens at this length, or use the pooling "masked_mean"',
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Visiumformer: a transformer over the genes of a spot, ordered by normalised expression."""
+"""Visiumformer and Nicheformer: a transformer over the genes of a spot, in rank order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
-from napari_umpire.genes.tokens import PAD_ID
+from napari_umpire.genes.tokens import CLS_ID, FIRST_GENE_ID, PAD_ID
 from napari_umpire.models.encoder_block import Encoder, start_as_published
 from napari_umpire.models.lengths import trim
 from napari_umpire.models.masking import Scheme, mask_tokens
@@ -48,15 +48,18 @@ class VisiumformerConfig:
     n_tokens
         Genes of the vocabulary + 30.
     length
-        Longest token sequence.
+        Longest sequence: context tokens and gene tokens.
     pooling
-        How a spot becomes one vector. ``"masked_mean"``: mean over its tokens. ``"published"``:
-        mean over positions 3 to the end, padding included, as the authors' code computes it;
-        only that fits published weights.
+        How a spot becomes one vector. ``"masked_mean"``: mean over its gene tokens.
+        ``"published"``: mean over positions 3 to the end, padding included, as the authors of
+        both models compute it; only that fits published weights.
     levels
         What is pooled: 0 is the embeddings, i the output of the i-th block, -1 that of the last.
         Features of several levels are concatenated in this order (the authors' ``extract_layers``
         with ``function_layers="concat"``, whose 11 is level 12).
+    context_tokens
+        Token ids that stand before the genes of every spot, and shift their positions. None for
+        Visiumformer; species, assay and modality for Nicheformer, see `nicheformer`.
     """
 
     dim: int = 512
@@ -68,6 +71,7 @@ class VisiumformerConfig:
     dropout: float = 0.0
     pooling: Literal["masked_mean", "published"] = "masked_mean"
     levels: tuple[int, ...] = (-1,)
+    context_tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dim % self.heads:
@@ -76,6 +80,7 @@ class VisiumformerConfig:
                 got=f"dim {self.dim}, heads {self.heads}",
             )
         object.__setattr__(self, "levels", tuple(self.levels))  # a recipe gives a list
+        self._check_context()
         depth = self.layers + 1
         if not self.levels or not all(-depth <= level < depth for level in self.levels):
             raise InputError(
@@ -83,6 +88,38 @@ class VisiumformerConfig:
                 got=self.levels,
                 expected=f"one or more of 0 to {self.layers}, or of -{depth} to -1",
             )
+
+    def _check_context(self) -> None:
+        context = tuple(self.context_tokens)
+        object.__setattr__(self, "context_tokens", context)
+        if not all(CLS_ID < token < FIRST_GENE_ID for token in context):
+            raise InputError(
+                "context_tokens are reserved ids",
+                got=context,
+                expected=f"ids from {CLS_ID + 1} to {FIRST_GENE_ID - 1}",
+            )
+        if len(context) >= self.length:
+            raise InputError(
+                "The context tokens leave no place for genes",
+                got=f"{len(context)} of length {self.length}",
+            )
+        if self.pooling == "published" and len(context) not in (0, _SKIPPED_POSITIONS):
+            raise InputError(
+                f'The pooling "published" leaves out {_SKIPPED_POSITIONS} positions, which are '
+                "the context tokens of Nicheformer",
+                got=f"{len(context)} context tokens",
+                expected=f"{_SKIPPED_POSITIONS}, or none for Visiumformer",
+            )
+
+    @property
+    def n_context_tokens(self) -> int:
+        """0 for Visiumformer, 3 for Nicheformer."""
+        return len(self.context_tokens)
+
+    @property
+    def n_ranks(self) -> int:
+        """The most gene tokens of a spot: ``length`` without the context tokens."""
+        return self.length - len(self.context_tokens)
 
 
 def unused_shapes(config: VisiumformerConfig) -> dict[str, tuple[int, ...]]:
@@ -129,19 +166,23 @@ class Visiumformer(nn.Module):
         return self.config.dim * len(self.config.levels)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """(B, L) tokens -> (B, L, dim), before the first block; any L up to ``length``."""
+        """(B, L) gene tokens -> (B, C + L, dim), before the first block, after C context tokens."""
         n = tokens.shape[1]
-        if n > self.config.length:
+        if n > self.config.n_ranks:
             raise InputError(
                 "The token sequences are longer than the gene encoder takes",
                 got=n,
-                expected=f"at most {self.config.length}",
+                expected=f"at most {self.config.n_ranks}",
             )
-        x = self.embeddings(tokens.long()) + self.positional_embedding.weight[:n]
+        tokens = tokens.long()
+        if self.config.context_tokens:
+            context = tokens.new_tensor(self.config.context_tokens)
+            tokens = torch.cat([context.expand(len(tokens), -1), tokens], dim=1)
+        x = self.embeddings(tokens) + self.positional_embedding.weight[: tokens.shape[1]]
         return self.dropout(x)
 
     def hidden(self, tokens: Tensor, *, level: int = -1, is_token: Tensor | None = None) -> Tensor:
-        """Embeddings or the output of a block, (B, L, dim).
+        """Embeddings or the output of a block at the genes, (B, L, dim).
 
         Parameters
         ----------
@@ -164,7 +205,9 @@ class Visiumformer(nn.Module):
         if not bool(is_token.all()):
             # Attention over no key is NaN: an empty row attends to its padding, then is cleared.
             empty = ~is_token.any(dim=1)
-            attend = (is_token | empty[:, None])[:, None, None, :]
+            attend = is_token | empty[:, None]
+            context = attend.new_ones(len(attend), self.config.n_context_tokens)
+            attend = torch.cat([context, attend], dim=1)[:, None, None, :]
         places = [range(self.config.layers + 1)[level] for level in levels]
         x = self.embed(tokens)
         # Only what is asked for is kept: at full size one level of 64 spots takes 200 MB.
@@ -175,25 +218,26 @@ class Visiumformer(nn.Module):
                 kept[i] = x
         if empty is not None:
             kept = {i: x.masked_fill(empty[:, None, None], 0.0) for i, x in kept.items()}
-        return [kept[place] for place in places]
+        return [kept[place][:, self.config.n_context_tokens :] for place in places]
 
     def encode(self, tokens: Tensor) -> Tensor:
         """(B, L) tokens -> (B, `dim`) features, pooled as ``config.pooling`` says.
 
         With the masked mean, padding at the end that all rows share is cut off first: the result
         is the same and cheaper. Batches of like length (`lengths.buckets`) gain most. The
-        published pooling needs rows padded to the full ``length``.
+        published pooling needs rows padded to the full ``n_ranks``.
         """
         if self.config.pooling == "published":
-            if tokens.shape[1] != self.config.length:
+            if tokens.shape[1] != self.config.n_ranks:
                 raise InputError(
                     "The published pooling averages over padding too, so it needs rows of full "
                     "length",
                     got=tokens.shape[1],
-                    expected=self.config.length,
+                    expected=self.config.n_ranks,
                 )
             hidden = self._hidden(tokens, self.config.levels)
-            return torch.cat([x[:, _SKIPPED_POSITIONS:].mean(dim=1) for x in hidden], dim=1)
+            skipped = _SKIPPED_POSITIONS - self.config.n_context_tokens  # which are not in hidden
+            return torch.cat([x[:, skipped:].mean(dim=1) for x in hidden], dim=1)
         tokens = trim(tokens.long())
         is_token = tokens != PAD_ID
         hidden = self._hidden(tokens, self.config.levels, is_token)

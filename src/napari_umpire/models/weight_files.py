@@ -59,6 +59,20 @@ def quiet_about_protocols() -> Iterator[None]:
         yield
 
 
+def _numbers() -> list[Any]:
+    """Plain numbers of numpy, which a training checkpoint holds beside its tensors.
+
+    Learning rates that a schedule computed with numpy are such, and every Lightning checkpoint
+    keeps them. Old and new numpy have their maker under two names.
+    """
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?")}
+    places = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [np.dtype, *kinds, *((scalar, place) for place in places)]
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """State dict of a safetensors file or of a torch checkpoint of plain tensors, on the CPU.
 
@@ -90,7 +104,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if kind == "unknown":
         raise InputError(f"{path} is not a weights file", expected="safetensors or torch")
     try:
-        with quiet_about_protocols():
+        with quiet_about_protocols(), torch.serialization.safe_globals(_numbers()):
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()

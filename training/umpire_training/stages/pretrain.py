@@ -13,12 +13,14 @@ from umpire_training.engine import fit, make_plan, ready_lightning
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_umpire.genes import GeneVocabulary
     from napari_umpire.models.visiumformer import Visiumformer
     from umpire_training.corpus.tokens import TokenCorpus
     from umpire_training.options import PretrainSettings
 
-__all__ = ["GeneEncoder", "pretrain_encoder", "same_corpus"]
+__all__ = ["GeneEncoder", "pretrain_encoder", "same_corpus", "write_encoder"]
 
 
 @dataclass(frozen=True)
@@ -139,25 +141,54 @@ def same_corpus(corpus: TokenCorpus, folder: Path) -> None:
         )
 
 
-def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
+def write_encoder(
+    target: Path,
+    module: Visiumformer,
+    vocabulary: GeneVocabulary,
+    tokens: Mapping[str, Any],
+    origin: Mapping[str, Any],
+) -> None:
+    """Write an encoder folder, which `GeneEncoder.open` reads; whole or not at all.
+
+    Parameters
+    ----------
+    tokens
+        ``length`` and ``rounding`` that its input has.
+    origin
+        Where its weights are from, for people and for the search of leaks.
+    """
     from napari_umpire.models.config_json import to_data
     from napari_umpire.models.weight_files import write_tensors
+
+    facts = {
+        "kind": "gene encoder",
+        "config": to_data(module.config),
+        "tokens": dict(tokens),
+        "vocabulary": vocabulary.digest,
+        **origin,
+    }
+    with new_folder(target) as partial:
+        write_tensors(partial / "encoder.safetensors", module.state_dict())
+        vocabulary.write_csv(partial / "genes.csv")
+        shutil.copymode(partial / "genes.csv", partial / "encoder.safetensors")
+        write_json(partial / "encoder.json", facts)
+
+
+def _save(target: Path, encoder: Visiumformer, corpus: TokenCorpus) -> None:
     from umpire_training.run_folder import is_main_process
 
     if not is_main_process():
         return
-    facts = {
-        "kind": "gene encoder",
-        "config": to_data(encoder.config),
-        "tokens": {"length": corpus.facts["length"], "rounding": corpus.facts["rounding"]},
-        "vocabulary": corpus.vocabulary.digest,
-        "trained_on": [source["name"] for source in corpus.facts["sources"]],
-        "corpus": corpus.digest,
-        # By which a slide is found again under another name.
-        "trained_on_content": [source.get("content", "") for source in corpus.facts["sources"]],
-    }
-    with new_folder(target) as partial:
-        write_tensors(partial / "encoder.safetensors", encoder.state_dict())
-        corpus.vocabulary.write_csv(partial / "genes.csv")
-        shutil.copymode(partial / "genes.csv", partial / "encoder.safetensors")
-        write_json(partial / "encoder.json", facts)
+    sources = corpus.facts["sources"]
+    write_encoder(
+        target,
+        encoder,
+        corpus.vocabulary,
+        {"length": corpus.facts["length"], "rounding": corpus.facts["rounding"]},
+        {
+            "trained_on": [source["name"] for source in sources],
+            "corpus": corpus.digest,
+            # By which a slide is found again under another name.
+            "trained_on_content": [source.get("content", "") for source in sources],
+        },
+    )
