@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsFile", "SeedEachStep", "StopOnNan", "WholeCheckpoints", "make_checkpoint"]
 
-_COLUMNS = ("step", "round", "train_loss", "val_loss", "lr", "scale", "seconds")
+_COLUMNS = (
+    "step",
+    "round",
+    "train_loss",
+    "val_loss",
+    "lr",
+    "scale",
+    "spots_per_s",
+    "mfu",
+    "seconds",
+)
 
 
 class SeedEachStep(Callback):
@@ -114,8 +124,9 @@ class MetricsFile(Callback):
             "seconds": round(time.monotonic() - self.started, 2),
             **values,
         }
-        if "scale" in trainer.callback_metrics:
-            row["scale"] = float(trainer.callback_metrics["scale"])
+        for name in ("scale", "spots_per_s", "mfu"):
+            if name in trainer.callback_metrics:
+                row[name] = float(trainer.callback_metrics[name])
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
 

@@ -156,13 +156,19 @@ def fit(
         make_checkpoint,
     )
     from umpire_training.sharding import load_whole, make_strategy, whole_state
+    from umpire_training.speed import RoundBar, RoundLines, Speed
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
+    show_bar = options.progress_bar and os.isatty(2)
+    speed = Speed(options.log_every)
     callbacks: list[Any] = [
         SeedEachStep(seed, plan.round_steps * options.accumulate),
         StopOnNan(folder / "checkpoints"),
+        speed,
         MetricsFile(folder / "metrics.csv", options.log_every),
+        RoundLines(speed, plan.rounds, plan.total_steps, console=not show_bar),
         checkpoint,
+        *([RoundBar(speed, plan.rounds)] if show_bar else []),
     ]
     if options.patience is not None:
         from lightning.pytorch.callbacks import EarlyStopping
@@ -206,7 +212,7 @@ def fit(
             plugins=[WholeCheckpoints(), *launch.plugins()],
             logger=pl.loggers.TensorBoardLogger(str(folder), name="", version="tensorboard"),
             log_every_n_steps=options.log_every,
-            enable_progress_bar=options.progress_bar and os.isatty(2),
+            enable_progress_bar=show_bar,
             enable_model_summary=False,
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=clip_norm,

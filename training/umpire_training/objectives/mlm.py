@@ -14,7 +14,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from napari_umpire.genes.tokens import PAD_ID
 from umpire_training.corpus.read_ahead import ReadAhead
+from umpire_training.flops import training_flops
 from umpire_training.objectives.schedule import make_optimizer
 from umpire_training.sharding import shard
 
@@ -119,6 +121,11 @@ class MaskedTokens(LightningModule):
         for parameter in self.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
+
+    def flops(self, batch: Tensor) -> Tensor:
+        """Floating-point operations that a training step on ``batch`` needs."""
+        lengths = (batch != PAD_ID).sum(dim=1)
+        return training_flops(self.encoder.config, lengths, self.mask.probability)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Held-out loss, masks alike in every round."""
