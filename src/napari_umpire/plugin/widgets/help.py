@@ -25,6 +25,7 @@ from napari_umpire.inference.doctor.checkup import Check, as_text, check_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.window_checks import check_graphics, check_open_slides, questions
 from napari_umpire.plugin.words.help import HOW_TO
@@ -53,6 +54,7 @@ class HelpWidget(QWidget):
         self.checks: list[Check] = []
         self.work = Work(self)
         self._build()
+        Manners(self, self.tabs)
         self.look.clicked.connect(self.examine)
         self.copy.clicked.connect(self._on_copy)
         self.table.currentCellChanged.connect(self._on_row)
@@ -69,6 +71,7 @@ class HelpWidget(QWidget):
         self.copy.setToolTip("The whole table, for an e-mail")
         self.copy.setEnabled(False)
         self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName("What was checked")
         self.table.setHorizontalHeaderLabels(["", "What", "Found"])
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -125,6 +125,7 @@ class ClassLegend(QTableView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setAccessibleName("Legend of classes")
         self.classes = LegendModel(self)
         self.setModel(self.classes)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

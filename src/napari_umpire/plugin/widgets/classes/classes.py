@@ -28,6 +28,7 @@ from napari_umpire.plugin.widgets.classes.label_tab import LabelTab
 from napari_umpire.plugin.widgets.classes.score_tab import ScoreTab
 from napari_umpire.plugin.widgets.classes.train_tab import TrainTab
 from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
@@ -62,6 +63,7 @@ class ClassesWidget(QWidget):
         self._session = session_of(napari_viewer)
         self._name: str | None = None
         self._build()
+        Manners(self, self.slides)
         self.shown.activated.connect(self._on_shown)
         self.faint.toggled.connect(self._draw)
         self.legend.classes.shown_changed.connect(self._draw)

@@ -22,6 +22,7 @@ from napari_umpire.plugin.widgets.compare.spot_scatter import SpotScatter
 from napari_umpire.plugin.widgets.parts.frame_table import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.save_table import save_table
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
@@ -68,6 +69,7 @@ class CompareWidget(QWidget):
         self._shown: Scored | None = None
         self.work = Work(self)
         self._build()
+        Manners(self, self.slides)
         bind_blink(napari_viewer)
         self.work.done.connect(self._on_scored)
         self.work.cancelled.connect(self._on_cancelled)
@@ -101,6 +103,7 @@ class CompareWidget(QWidget):
         self.progress = ProgressRow(self.work)
         self.words = LongWords(4)
         self.table = FrameView()
+        self.table.setAccessibleName("Genes by score")
         self.table.setToolTip("Choose a row to see its map: mouse, arrows, or first letters")
         self.scatter = SpotScatter()
         self.views = CompareViews(self._session)
@@ -203,7 +206,8 @@ class CompareWidget(QWidget):
         if state.measured is None:
             return f"{label}: nothing to compare with, the slide's counts were not read."
         missing = "predicted" if "predicted" not in state.gene_maps(gene) else "measured"
-        why = "not in the reference" if missing == "predicted" and state.prediction else ""
+        whose = "reference" if state.retrieval is not None else "decoder"
+        why = f"not in the {whose}" if missing == "predicted" and state.prediction else ""
         return f"{label} was not {missing}{', it is ' + why if why else ''}: no scatter."
 
     def _update_spots(self) -> None:

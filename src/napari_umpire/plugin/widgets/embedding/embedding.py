@@ -37,6 +37,7 @@ from napari_umpire.plugin.widgets.embedding.lasso_plot import LassoPlot
 from napari_umpire.plugin.widgets.embedding.point_legend import PointLegend
 from napari_umpire.plugin.widgets.parts.form_parts import line_of, wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
@@ -71,6 +72,7 @@ class EmbeddingWidget(QWidget):
         self._score_later = False
         self.work, self.scoring = Work(self), Work(self)
         self._build()
+        Manners(self, self.slides)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.clear.clicked.connect(self._on_clear)

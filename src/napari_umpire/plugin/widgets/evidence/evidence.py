@@ -32,6 +32,7 @@ from napari_umpire.plugin.widgets.evidence.evidence_pictures import EvidencePict
 from napari_umpire.plugin.widgets.parts.enter_table import EnterTable
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class EvidenceWidget(QWidget):
         self.reading = Work(self)
         self.looking = Work(self)
         self._build()
+        Manners(self, self.search)
         self.reading.failed.connect(self._on_unread)
         self.reading.ended.connect(self._update)
         self.looking.done.connect(self._on_pictures)
@@ -106,6 +108,7 @@ class EvidenceWidget(QWidget):
         self.pictures = EvidencePictures()
         self.gallery = self.pictures.gallery
         self.table = EnterTable()
+        self.table.setAccessibleName("Reference spots")
         self.table.setMinimumHeight(90)
         self.go = QPushButton("Show on its slide")
         self.go.setToolTip("Go to the chosen reference spot, where its slide is open (Enter)")

@@ -36,6 +36,7 @@ from napari_umpire.plugin.widgets.maps.look_box import LookBox
 from napari_umpire.plugin.widgets.maps.range_box import RangeBox
 from napari_umpire.plugin.widgets.maps.trust_box import TrustBox
 from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.words.gene import gene_words
 from napari_umpire.plugin.words.look import look_words
@@ -83,6 +84,7 @@ class GeneMapsWidget(QWidget):
         self._table: GeneTable | None = None
         self.work, self.naming = Work(self), Work(self)
         self._build()
+        Manners(self, self.search.line)
         self.search.chosen.connect(self._session.set_gene)
         self.range.changed.connect(self._on_range)
         self.range.lock_wanted.connect(self._on_lock)
@@ -133,6 +135,7 @@ class GeneMapsWidget(QWidget):
             inside.setWidget(page)
             inside.setWidgetResizable(True)
             inside.setFrameShape(QFrame.Shape.NoFrame)
+            inside.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             inside.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             self.tabs.addTab(inside, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)

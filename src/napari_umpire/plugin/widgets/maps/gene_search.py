@@ -93,6 +93,7 @@ class GeneSearch(QWidget):
         self.lists.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.hits = GeneHits(self)
         self.list = QListView()
+        self.list.setAccessibleName("Genes found")
         self.list.setModel(self.hits)
         self.list.setUniformItemSizes(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

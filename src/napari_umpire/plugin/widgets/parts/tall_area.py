@@ -23,6 +23,7 @@ class TallArea(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(inside)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it follows the control that has the keys
         # Once per turn of the event loop: in the middle of a change of style or rows, what is
         # inside may say that it needs half as much again.
         self._later = QTimer(self)

@@ -29,6 +29,7 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
@@ -78,6 +79,7 @@ class PredictWidget(QWidget):
         self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
         self.setAcceptDrops(True)
         self._build()
+        Manners(self, self.slides)
         self.work.done.connect(self._on_predicted)
         self.work.ended.connect(self._update)
         self.scaling.done.connect(self._on_rescaled)

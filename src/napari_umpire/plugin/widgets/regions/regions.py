@@ -28,6 +28,7 @@ from napari_umpire.plugin.session.spot_groups import (
 from napari_umpire.plugin.widgets.parts.frame_table import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.save_table import save_table
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
@@ -89,6 +90,7 @@ class RegionsWidget(QWidget):
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self._update)
         self._build()
+        Manners(self, self.slides)
         for row in self.rows.values():
             row.changed.connect(self._update_pair)
             row.draw.connect(partial(self._on_draw, row.side))
@@ -135,6 +137,7 @@ class RegionsWidget(QWidget):
         self.save.setToolTip("The table of genes, with what it says and does not say above it")
         self.progress = ProgressRow(self.work)
         self.table = FrameView()
+        self.table.setAccessibleName("Genes by difference")
         self.table.setToolTip("Choose a row to see its map: mouse, arrows, or first letters")
         self.words = LongWords(5)
         buttons = QHBoxLayout()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.opening import is_record
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.predict.opener import dropped_paths
 from napari_umpire.plugin.widgets.results.figure_form import FigureForm
@@ -61,6 +63,7 @@ class ResultsWidget(QWidget):
             scroll = QScrollArea()
             scroll.setWidgetResizable(True)
             scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+            scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             scroll.setWidget(part)
             scroll.setMinimumWidth(_WIDTH_PX)
             self.tabs.addTab(scroll, title)
@@ -72,6 +75,7 @@ class ResultsWidget(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.load)
         self.load.clicked.connect(self._on_load)
+        Manners(self, self.slides)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Take run records, leave other things to what lies below."""

@@ -64,6 +64,7 @@ class PatchGenes(QWidget):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.table = FrameView()
+        self.table.setAccessibleName("Genes of the patch")
         self.progress = ProgressRow(self.work)
         self.progress.setVisible(False)
         form = QFormLayout()

@@ -32,6 +32,7 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.retrieve.gene_line import GeneLine
@@ -65,6 +66,7 @@ class RetrieveWidget(QWidget):
         self._problem = ""
         self.work = Work(self)
         self._build()
+        Manners(self, self.slides)
         self.kind.currentIndexChanged.connect(self._update)
         self.line.returnPressed.connect(self._on_run)
         self.run.clicked.connect(self._on_run)

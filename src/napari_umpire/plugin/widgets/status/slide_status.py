@@ -37,6 +37,7 @@ from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.gallery import Gallery, GalleryItem
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
+from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
@@ -71,6 +72,7 @@ class SlideStatusWidget(QWidget):
         self._shown: Asked | None = None
         self.work = Work(self)
         self._build()
+        Manners(self, self.slides)
         self.work.done.connect(self._on_asked)
         self.work.ended.connect(self._update)
         self.run.clicked.connect(self._on_run)

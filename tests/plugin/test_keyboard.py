@@ -1,0 +1,153 @@
+"""Every dock without a mouse: found, reached, seen and named, in the real window."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QApplication, QDockWidget, QWidget
+
+from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.manners import Manners, controls
+
+DOCKS = (
+    "Predict Evidence Retrieve Classes Embedding Compare Regions Results Help".split()
+    + ["Gene maps", "Slide status"]
+)  # fmt: skip
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def window(open_viewer, slide, prediction, measured, qtbot):
+    """A window with a predicted and measured slide, and a function that opens docks as menus do."""
+    viewer = open_viewer(slide)
+    session = session_of(viewer)
+    session.set_measured(slide.name, measured)
+    session.set_prediction(slide.name, prediction)
+
+    def open_(name):
+        _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", name)
+        widget.window().activateWindow()
+        qtbot.waitUntil(lambda: widget.isAncestorOf(QApplication.focusWidget()), timeout=5_000)
+        return widget
+
+    return open_
+
+
+def walk(qtbot, widget):
+    """The controls that Tab comes by, from the first one to the end of the dock."""
+    seen = []
+    while True:
+        here = QApplication.focusWidget()
+        if here is None or here in seen or not widget.isAncestorOf(here):
+            return seen
+        seen.append(here)
+        qtbot.keyClick(here, Qt.Key.Key_Tab)
+
+
+def reached(control, seen):
+    """A button of an exclusive group is reached by arrow keys from the one that is down."""
+    group = control.group() if isinstance(control, QAbstractButton) else None
+    others = group.buttons() if group is not None and group.exclusive() else []
+    return any(c in seen or c.focusProxy() in seen for c in (control, *others))
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_tab_comes_by_every_control_and_each_has_a_name(window, qtbot, name):
+    widget = window(name)
+    tabs = getattr(widget, "tabs", None)
+    first = QApplication.focusWidget()
+    for page in range(1 if tabs is None else tabs.count()):
+        if tabs is not None:
+            tabs.setCurrentIndex(page)
+        first.setFocus()
+        seen = walk(qtbot, widget)
+        # From the last one on, keys leave the dock: no trap.
+        assert not widget.isAncestorOf(QApplication.focusWidget())
+        ready = [
+            c
+            for c in controls(widget)
+            if c.isVisible() and c.isEnabled() and c.focusPolicy() != Qt.FocusPolicy.NoFocus
+        ]
+        missed = [c for c in ready if not reached(c, seen) and not c.isAncestorOf(first)]
+        before = [c for c in missed if c in before_of(first, widget)]
+        assert [c for c in missed if c not in before] == [], [
+            text_of(c) or c.toolTip() for c in missed
+        ]
+        nameless = [c for c in ready if not (c.accessibleName() or text_of(c).strip())]
+        assert nameless == [], [c.toolTip() for c in nameless]
+
+
+def before_of(first, widget):
+    """Controls from which Tab leads to ``first``: Shift+Tab reaches them from it."""
+    found, here = [], first.previousInFocusChain()
+    while here is not None and here is not widget and widget.isAncestorOf(here):
+        found.append(here)
+        here = here.previousInFocusChain()
+    return found
+
+
+def text_of(control):
+    return control.text() if isinstance(control, QAbstractButton) else ""
+
+
+def test_docks_lie_over_each_other_in_tabs_and_the_window_keeps_its_size(window, qtbot):
+    widgets = [window(name) for name in ("Predict", "Gene maps", "Evidence", "Compare")]
+    main = widgets[0].window()
+    assert (main.width(), main.height()) == (1366, 768)
+    docks = [dock_of(widget) for widget in widgets]
+    assert set(main.tabifiedDockWidgets(docks[0])) == set(docks[1:])
+    assert not docks[-1].visibleRegion().isEmpty()
+    assert all(dock.visibleRegion().isEmpty() for dock in docks[:-1])
+    # Closed and opened again, it is in front, and has the keyboard.
+    docks[1].setVisible(False)
+    docks[1].setVisible(True)
+    qtbot.waitUntil(lambda: widgets[1].isAncestorOf(QApplication.focusWidget()), timeout=5_000)
+    assert not docks[1].visibleRegion().isEmpty()
+    # What the user pulled out of the tabs stays there.
+    docks[2].setFloating(True)
+    docks[2].setVisible(False)
+    docks[2].setVisible(True)
+    qtbot.wait(50)
+    assert docks[2].isFloating()
+
+
+def test_a_ring_is_round_the_control_that_the_keyboard_is_on_and_not_where_one_clicks(
+    window, qtbot
+):
+    widget = window("Predict")
+    ring = widget.findChild(Manners).ring
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    assert ring.control is widget.opener
+    qtbot.wait(50)
+    picture = widget.grab().toImage()
+    corner = widget.opener.mapTo(widget, widget.opener.rect().topLeft())
+    edge = picture.pixelColor(corner.x() + widget.opener.width() // 2, corner.y() - 2)
+    beside = picture.pixelColor(corner.x() + widget.opener.width() // 2, corner.y() - 4)
+    assert edge.lightness() > beside.lightness() + 60
+    qtbot.mouseClick(widget.card.outline, LEFT)
+    assert ring.control is None
+
+
+def test_a_ring_stays_with_a_control_that_goes(qtbot):
+    box = QWidget()
+    qtbot.addWidget(box)
+    from qtpy.QtWidgets import QPushButton
+
+    button, other = QPushButton("a", box), QPushButton("b", box)
+    manners = Manners(box, button)
+    box.show()
+    box.activateWindow()
+    qtbot.waitUntil(box.isActiveWindow, timeout=5_000)
+    other.setFocus(Qt.FocusReason.TabFocusReason)
+    assert manners.ring.control is other
+    other.deleteLater()
+    qtbot.waitUntil(lambda: manners.ring.control is not other, timeout=2_000)
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    assert manners.ring.control is button
+
+
+def dock_of(widget):
+    above = widget.parentWidget()
+    while not isinstance(above, QDockWidget):
+        above = above.parentWidget()
+    return above
