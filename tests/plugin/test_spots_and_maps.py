@@ -91,7 +91,7 @@ def test_a_map_takes_the_place_of_the_gene_until_a_gene_is_chosen(
     values[5] = np.nan
     session.set_map(slide.name, SpotMap("s", "Similarity", values, palette="confidence"))
     shown = [v for v in viewer.layers if v.visible and v.metadata[KEY]["role"] != "image"]
-    assert [v.name for v in shown] == ["Similarity"]
+    assert [v.name for v in shown] == [f"Similarity: {slide.name}"]
     seen = canvas(viewer)
     ramp = palette_colormap("confidence")
     for row in (20, slide.n_spots - 2):
@@ -100,7 +100,7 @@ def test_a_map_takes_the_place_of_the_gene_until_a_gene_is_chosen(
     session.set_gene(session.current.genes.frame.index[1])
     shown = [v for v in viewer.layers if v.visible and v.metadata[KEY]["role"] != "image"]
     assert [v.metadata[KEY]["role"] for v in shown] == ["predicted"]
-    viewer.layers.remove("Similarity")
+    viewer.layers.remove(f"Similarity: {slide.name}")
     assert not session.current.maps
 
 
@@ -120,4 +120,5 @@ def test_classes_are_drawn_in_their_colours_and_probability_is_opacity(open_view
     np.testing.assert_array_equal(labels.counts, [np.sum(codes == 0), np.sum(codes == 1)])
     # Values now, under the same key: the layer changes its sort.
     session.set_map(slide.name, SpotMap("tissue", "Values", codes.astype(np.float32)))
-    assert [v.name for v in viewer.layers if v.metadata[KEY]["role"] == "map"] == ["Values"]
+    (layer,) = [v for v in viewer.layers if v.metadata[KEY]["role"] == "map"]
+    assert layer.name == f"Values: {slide.name}"
