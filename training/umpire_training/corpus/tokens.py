@@ -130,8 +130,14 @@ def build_corpus(
     tokens: TokenOptions,
     qc: QcOptions,
     shard_spots: int = SHARD_SPOTS,
+    surveyed: Sequence[dict[str, Any]] | None = None,
 ) -> Steps[TokenCorpus]:
     """Tokenise every source into a new folder, in this process; `prepare` uses several.
+
+    Parameters
+    ----------
+    surveyed
+        Further facts of each source, as in `fill_corpus`.
 
     Raises
     ------
@@ -149,7 +155,13 @@ def build_corpus(
             pieces.append(Piece(path, write_piece(source, path, vocabulary, tokens, qc)))
         yield Progress("tokens", len(sources), len(sources), "sources")
         yield from fill_corpus(
-            partial, pieces, vocabulary, tokens=tokens, qc=qc, shard_spots=shard_spots
+            partial,
+            pieces,
+            vocabulary,
+            tokens=tokens,
+            qc=qc,
+            shard_spots=shard_spots,
+            surveyed=surveyed,
         )
         for left in work.iterdir():
             left.unlink()

@@ -36,6 +36,8 @@ def check_settings(settings: FinetuneSettings) -> None:
             got=f"rec.weight {settings.rec.weight:g}",
             fix="Set rec.weight to 0, or train with align",
         )
+    if contrast.weight <= 0:
+        raise InputError("A fine-tuning needs contrast.weight above 0", got=contrast.weight)
     if contrast.kind == "margin" and settings.target.kind == "soft":
         raise InputError(
             "A margin knows pairs and others, not soft targets",

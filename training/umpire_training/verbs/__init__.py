@@ -11,6 +11,7 @@ VERBS = {
     "import": "turn a published checkpoint with its vocabulary files into a model folder",
     "reference": "build the reference database inside a model folder from measured slides",
     "predict": "predict gene maps of slides with a model and write them into their stores",
+    "probe": "test a linear probe of spot labels on frozen features, beside controls",
     "mil": "train a slide-status head (ABMIL) for a model, validated by patient",
     "evaluate": "leave one section out: train, predict and score each slide, beside control rows",
     "doctor": "check this computer, a model, a slide: PASS, WARN, FAIL and how to mend",

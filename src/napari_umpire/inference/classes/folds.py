@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Fold", "Folds", "make_folds", "spatial_blocks"]
+__all__ = ["Fold", "Folds", "make_folds", "random_folds", "spatial_blocks"]
 
 _BLOCKS_PER_FOLD = (1, 2, 4)
 """The fewest that do: large blocks have little edge, across which neighbours tell."""
@@ -69,6 +69,7 @@ def make_folds(
     n_folds: int = 5,
     buffer_um: float = 0.0,
     seed: int = 0,
+    unit: Literal["slide", "patient"] = "slide",
 ) -> Folds:
     """Hold out one slide after another or, on a single slide, one set of blocks after another.
 
@@ -86,6 +87,8 @@ def make_folds(
         Within one slide: spots nearer than this to a held-out spot are not learned from.
     seed
         Of blocks and their order; the same gives the same folds.
+    unit
+        What ``slides`` and ``slide_names`` are; patients are held out with all their slides.
 
     Raises
     ------
@@ -97,8 +100,9 @@ def make_folds(
     if len(present) >= 2:
         parts = [(slide_names[s], np.flatnonzero(slides == s)) for s in present]
         folds, words = _usable(codes, parts)
-        said = f"Leave one slide out: {len(folds)} folds, one for each labelled slide."
-        said += " Slides of one patient are alike: a new patient is harder."
+        said = f"Leave one {unit} out: {len(folds)} folds, one for each labelled {unit}."
+        if unit == "slide":
+            said += " Slides of one patient are alike: a new patient is harder."
         group = slides
     else:
         group, parts = _blocks_for(codes, yx_um, n_folds, seed)
@@ -123,6 +127,26 @@ def make_folds(
             fix="Label spots of two classes in more places, or on another slide",
         )
     return Folds(tuple(folds), group, " ".join((said, *words)))
+
+
+def random_folds(codes: np.ndarray, n_folds: int = 5, *, seed: int = 0) -> Folds:
+    """Deal the spots of each class out at random, as published for a single slide.
+
+    A held-out spot then has its neighbours among those that are learned from, which are like it
+    for reasons that no other slide shares: use it to compare with published numbers alone.
+    """
+    codes = np.asarray(codes, np.int64)
+    rng = np.random.default_rng([seed, 0x5EED])
+    fold = np.empty(len(codes), np.int64)
+    dealt = np.concatenate([rng.permutation(np.flatnonzero(codes == c)) for c in np.unique(codes)])
+    fold[dealt] = np.arange(len(codes)) % n_folds
+    parts = [(f"part {f + 1}", np.flatnonzero(fold == f)) for f in range(n_folds)]
+    folds, words = _usable(codes, parts)
+    said = (
+        f"{len(folds)} folds of spots at random. This leaks: a held-out spot has its neighbours "
+        "among those that are learned from."
+    )
+    return Folds(tuple(folds), fold, " ".join((said, *words)))
 
 
 def spatial_blocks(yx: np.ndarray, n_blocks: int, *, seed: int = 0) -> np.ndarray:

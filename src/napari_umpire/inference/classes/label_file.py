@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,26 @@ from napari_umpire.inference.classes.label_sources import (
     labels_of_values,
 )
 
-if TYPE_CHECKING:
-    from napari_umpire.slides.slide import Slide
-
-__all__ = ["class_column", "class_columns", "labels_of_file"]
+__all__ = ["Spots", "class_column", "class_columns", "labels_of_file"]
 
 _KEYS = ("spot", "spot_id", "barcode", "id", "cell", "cell_id", "instance_id")
 _CLASS = ("label", "labels", "class", "annotation", "annot_type", "region")
+
+
+class Spots(Protocol):
+    """What a table of classes is matched with: a `Slide`, or the spots of counts alone."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def spots(self) -> pd.DataFrame:
+        """Index = spot id."""
+
+    @property
+    def n_spots(self) -> int:
+        """Number of spots."""
 
 
 def class_columns(path: str | Path) -> list[str]:
@@ -39,7 +52,7 @@ def class_column(path: str | Path) -> str | None:
     return columns[0] if len(columns) == 1 else None
 
 
-def labels_of_file(slide: Slide, path: str | Path, column: str | None = None) -> LabelReading:
+def labels_of_file(slide: Spots, path: str | Path, column: str | None = None) -> LabelReading:
     """Classes of the spots of ``slide`` from a table of spots with a header.
 
     A row belongs to the spot whose id its first column, or one called spot, barcode or id, holds;
@@ -142,7 +155,7 @@ def _class_columns(table: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda c: c.lower() not in _CLASS)
 
 
-def _spot_ids(table: pd.DataFrame, slide: Slide, path: Path) -> tuple[np.ndarray, int]:
+def _spot_ids(table: pd.DataFrame, slide: Spots, path: Path) -> tuple[np.ndarray, int]:
     """The spot that each row speaks of, None where it cannot be told, and how many those are."""
     names = [table.columns[0], *(c for c in table.columns[1:] if c.lower() in _KEYS)]
     choices = [table[c].str.strip().to_numpy(object) for c in names]

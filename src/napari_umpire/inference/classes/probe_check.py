@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.classes.folds import Fold, Folds
     from napari_umpire.inference.classes.labelled import LabelledSpots
 
-__all__ = ["cross_validate", "train_probe"]
+__all__ = ["cross_validate", "position_inputs", "train_probe"]
 
 CS = (0.001, 0.01, 0.1, 1.0)
 """Among these C is chosen where it is not given."""
@@ -57,7 +57,7 @@ def cross_validate(data: LabelledSpots, options: ProbeOptions | None = None) -> 
     table = np.zeros((k, k), np.int64)
     by_majority, by_position = table.copy(), table.copy()
     by_chance = np.zeros((drawn, k, k), np.int64)
-    position = _position(data)
+    position = position_inputs(data.yx_um, data.slide)
     scores: list[FoldScore] = []
     chosen: list[float] = []
     rng = np.random.default_rng(options.seed)
@@ -180,12 +180,20 @@ def _shuffled(data: LabelledSpots, fold: Fold, rng: np.random.Generator) -> np.n
     return codes
 
 
-def _position(data: LabelledSpots) -> np.ndarray:
-    """Position on the slide, (n, 9): y and x about the slide's middle, products up to cubes."""
-    yx = np.empty_like(data.yx_um, dtype=np.float64)
-    for slide in np.unique(data.slide):
-        mine = data.slide == slide
-        centred = data.yx_um[mine] - data.yx_um[mine].mean(axis=0)
+def position_inputs(yx_um: np.ndarray, slides: np.ndarray) -> np.ndarray:
+    """Position on the slide, (n, 9): y and x about the slide's middle, products up to cubes.
+
+    Parameters
+    ----------
+    yx_um
+        (n, 2) centres, um.
+    slides
+        (n,) int, the slide of each.
+    """
+    yx = np.empty_like(yx_um, dtype=np.float64)
+    for slide in np.unique(slides):
+        mine = slides == slide
+        centred = yx_um[mine] - yx_um[mine].mean(axis=0)
         yx[mine] = centred / max(float(np.abs(centred).max()), 1e-9)
     y, x = yx.T
     return np.stack([y, x, y * y, y * x, x * x, y**3, y * y * x, y * x * x, x**3], axis=1)

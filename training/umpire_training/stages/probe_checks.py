@@ -1,0 +1,125 @@
+"""What a probe refuses before any work."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+from umpire_training.corpus.building import read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from umpire_training.stages.probe_data import ProbeData
+    from umpire_training.verbs.probe import Options
+
+__all__ = ["check_settings", "patients_by_name", "same_data"]
+
+
+def check_settings(options: Options) -> None:
+    """Refuse options that contradict each other.
+
+    Raises
+    ------
+    InputError
+        One sentence about the first contradiction.
+    """
+    given = {
+        "--model": options.model is not None,
+        "--encoder": options.encoder is not None,
+        "--pretrain_counts": bool(options.pretrain_counts),
+    }
+    chosen = [name for name, there in given.items() if there]
+    if len(chosen) != 1:
+        raise InputError(
+            "What is probed is not clear",
+            got=" and ".join(chosen) or "no encoder",
+            expected=f"exactly one of {', '.join(given)}",
+        )
+    if not options.features:
+        raise InputError("No features are asked for", expected="genes, image or both")
+    if options.model is None and set(options.features) != {"genes"}:
+        raise InputError(
+            f"A gene encoder has no {' or '.join(sorted(set(options.features) - {'genes'}))} "
+            "features",
+            fix="Give --model, or --features genes",
+        )
+    split = options.split
+    if split.group == "patient" and (split.patients is None) == (split.patient_pattern is None):
+        raise InputError(
+            "To leave one patient out, the patients must be known",
+            got=f"split.patients {split.patients}, split.patient_pattern {split.patient_pattern}",
+            expected="exactly one: a CSV with the columns slide and patient, or a pattern of names",
+        )
+    if options.save is not None and options.model is None:
+        raise InputError("A probe is kept in a model folder", fix="Give --model, or leave out save")
+    fit = options.fit
+    if not fit.kinds:
+        raise InputError("No kind of fit is asked for", expected="adam, logistic or both")
+    positive = {"lr": fit.lr, "epochs": fit.epochs, "batch_size": fit.batch_size, "c": fit.c}
+    if fit.patience is not None:
+        positive["patience"] = fit.patience
+    for name, value in positive.items():
+        if value <= 0:
+            raise InputError(f"fit.{name} must be above 0", got=value)
+    if not 0 <= fit.val_fraction < 1 or (fit.patience is not None and fit.val_fraction == 0):
+        raise InputError(
+            "fit.val_fraction is out of range",
+            got=fit.val_fraction,
+            expected="above 0 and below 1, or fit.patience null",
+        )
+
+
+def patients_by_name(pattern: str, names: Iterable[str]) -> dict[str, str]:
+    """Section -> what the first group of ``pattern`` finds at the start of its name.
+
+    Raises
+    ------
+    InputError
+        A pattern without a group, or a name that it does not fit.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError("split.patient_pattern is no regular expression", got=error) from error
+    if not compiled.groups:
+        raise InputError(
+            "split.patient_pattern has no group", got=pattern, expected='such as "([A-Z])"'
+        )
+    found = {}
+    for name in names:
+        match = compiled.match(name)
+        if match is None or match[1] is None:
+            raise InputError(
+                f"split.patient_pattern finds no patient in the name {name}", got=pattern
+            )
+        found[name] = match[1]
+    return found
+
+
+def same_data(data: ProbeData, folder: Path) -> None:
+    """Note in ``folder`` which labelled spots a run is about, or refuse to go on with others.
+
+    Raises
+    ------
+    InputError
+        Counts, labels or folds are not those that the run began with.
+    """
+    h = hashlib.sha256()
+    for section in data.sections:
+        h.update(section.content.digest.encode())
+        h.update("\n".join((*section.spots, *section.labels)).encode())
+    for fold in data.folds:
+        h.update(fold.train.tobytes() + fold.test.tobytes())
+    now, path = h.hexdigest(), folder / "data.json"
+    if not path.is_file():
+        write_json(path, {"kind": "probe", "spots": now})
+        return
+    if read_json(path, "probe run", "probe")["spots"] != now:
+        raise InputError(
+            f"The run in {folder} was started with other counts or labels",
+            fix="Give those, or choose another --output",
+        )
