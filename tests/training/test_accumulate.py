@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,3 +91,31 @@ def test_the_candidates_of_a_contrast_are_not_cut_into_batches(prepared, tmp_pat
     err = capsys.readouterr().err
     assert "candidates" in err
     assert "contrast.chunk" in err
+
+
+def test_spots_of_like_length_resume_bit_for_bit(prepared, tmp_path, monkeypatch):
+    from umpire_training.corpus.tokens import TokenCorpus
+    from umpire_training.objectives.mlm import MaskedTokens
+
+    corpus = TokenCorpus.open(prepared / "corpus")
+    lengths = np.random.default_rng(0).integers(5, 48, len(corpus.tokens))
+    # The synthetic spots all have more genes than the corpus keeps.
+    monkeypatch.setattr(TokenCorpus, "n_tokens", lambda self: lengths)
+    more = ["--trainer.batch_size", "8", "--length_buckets", "--optim.lr", "1e-3"]
+    whole, losses = pretrain(prepared, tmp_path / "whole", *more)
+    plain, _ = pretrain(prepared, tmp_path / "plain", *more, "--length_buckets", "false")
+    assert not all(torch.equal(whole[key], plain[key]) for key in whole)
+    step = MaskedTokens.training_step
+
+    def killed(self, batch, batch_idx):
+        if self.trainer.global_step == 4:
+            raise RuntimeError("power cut")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedTokens, "training_step", killed)
+        with pytest.raises(RuntimeError, match="power cut"):
+            pretrain(prepared, tmp_path / "cut", *more)
+    cut, again = pretrain(prepared, tmp_path / "cut", *more, "--resume")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    assert losses == again

@@ -123,6 +123,7 @@ def fit(
     clip_norm: float | None,
     seed: int,
     resume: bool,
+    lengths: np.ndarray | None = None,
 ) -> None:
     """Train ``module`` on ``data`` and leave it with the weights to keep.
 
@@ -138,6 +139,8 @@ def fit(
         Where checkpoints/, metrics.csv and the TensorBoard files go.
     clip_norm
         Bound of the gradient norm; None: none.
+    lengths
+        (n_rows,) length of every row of ``data``: steps take rows of like length. None: any rows.
 
     Raises
     ------
@@ -220,7 +223,7 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=str(folder),
         )
-        loaders = _loaders(data, plan, options, seed, trainer)
+        loaders = _loaders(data, plan, options, seed, trainer, lengths)
         try:
             trainer.fit(learner, *loaders, ckpt_path=str(last) if resume else None)
         except SystemExit as stop:
@@ -238,7 +241,12 @@ def fit(
 
 
 def _loaders(
-    data: Any, plan: Plan, options: TrainerOptions, seed: int, trainer: Any
+    data: Any,
+    plan: Plan,
+    options: TrainerOptions,
+    seed: int,
+    trainer: Any,
+    lengths: np.ndarray | None,
 ) -> tuple[Any, Any]:
     from torch.utils.data import DataLoader
 
@@ -264,6 +272,7 @@ def _loaders(
         total_steps=plan.total_steps,
         seed=seed,
         accumulate=options.accumulate,
+        lengths=None if lengths is None else lengths[plan.train],
         rank=rank,
         world=world,
     )

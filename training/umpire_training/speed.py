@@ -63,12 +63,12 @@ class Speed(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count a batch; read off at every few steps."""
-        spots = _spots(batch)
+        spots, flops_of = _spots(batch), getattr(module, "flops", None)
         if not spots:
             return
         self._batches, self._spots = self._batches + 1, self._spots + spots
-        if hasattr(module, "flops"):
-            self._flops = self._flops + module.flops(batch)
+        if callable(flops_of):
+            self._flops = self._flops + flops_of(batch)
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         first = self._batches == trainer.accumulate_grad_batches
         if not first and not (stepped and trainer.global_step % self.every == 0):

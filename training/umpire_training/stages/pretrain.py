@@ -108,6 +108,7 @@ def pretrain_encoder(
         clip_norm=settings.optim.clip_norm,
         seed=seed,
         resume=resume,
+        lengths=corpus.n_tokens() if settings.length_buckets else None,
     )
     _save(target, encoder, corpus)
     return target
