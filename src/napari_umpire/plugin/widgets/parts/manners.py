@@ -81,7 +81,7 @@ class Manners(QObject):
         return super().eventFilter(watched, event)
 
     def customEvent(self, event: QEvent | None) -> None:
-        """napari has put the widget into a dock, and that into the window."""
+        """Napari has put the widget into a dock, and that into the window."""
         dock = _dock_of(self._widget)
         if dock is not None and not self._opened:
             self._opened = True
