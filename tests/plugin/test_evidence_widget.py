@@ -240,7 +240,7 @@ def test_it_says_what_is_missing(open_viewer, qtbot, slides, pictured, make_napa
     session.set_spot(3, slides[1].name)
     assert f"Nothing is predicted on {slides[1].name}" in widget.words.text()
     session.set_prediction(slides[1].name, dataclasses.replace(pictured, has_evidence=False))
-    assert "has no evidence" in widget.words.text()
+    assert "there is no evidence" in widget.words.text()
     assert not widget.go.isEnabled()
     viewer.layers.remove(session.current.image)
     viewer.layers.remove(session.slides[slides[1].name].image)

@@ -123,8 +123,18 @@ def check_model(folder: str) -> list[Check]:
             f"{spec.field_um:g} um fields as {spec.size_px} px; {model.vocabulary.n_genes:,} genes",
         )
     ]
+    decoder = model.config.decoder
+    if decoder is not None:
+        said = f"{len(decoder.genes):,} genes from the image alone"
+        checks.append(Check("Decoder", "PASS", said))
     build = "Build one from measured slides: umpire-train reference"
-    if reference is None:
+    if not model.config.aligned:
+        said = "none, and none can be: trained by reconstruction alone, it predicts by its decoder"
+        checks.append(Check("Reference", "PASS", said))
+    elif reference is None and decoder is not None:
+        said = "none, so the model cannot retrieve and predicts by its decoder, without evidence"
+        checks.append(Check("Reference", "WARN", said, build))
+    elif reference is None:
         checks.append(Check("Reference", "FAIL", "none, so the model cannot predict", build))
     elif reference.info.model_digest != model.digest:
         said = f"was made with another model ({reference.info.model_digest[:12]})"

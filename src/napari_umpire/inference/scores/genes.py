@@ -14,6 +14,7 @@ from napari_umpire.inference.genes.blocks import (
     blocks,
     in_threads,
 )
+from napari_umpire.inference.predictions.direct import DirectPrediction
 from napari_umpire.inference.predictions.prediction import Prediction
 from napari_umpire.inference.scores.agreement import MIN_GENES
 from napari_umpire.inference.scores.controls import Controls
@@ -180,6 +181,8 @@ class _Scorer:
     def _unpredicted(self) -> str:
         if self._prediction is None:
             return "not predicted yet"
+        if isinstance(self._prediction, DirectPrediction):
+            return "not in the decoder"
         return "not in the reference" if self._prediction.has_evidence else "not predicted"
 
     def _in_reference(self) -> bool:

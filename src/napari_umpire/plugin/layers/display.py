@@ -141,7 +141,7 @@ class GeneDisplay:
 
         Not what was measured, which needs no model; not two panes, which are to be compared.
         """
-        similarity = getattr(state.prediction, "mean_similarity", None)
+        similarity = None if state.retrieval is None else state.retrieval.mean_similarity
         wanted = (
             self._session.look.opacity == "confidence"
             and similarity is not None

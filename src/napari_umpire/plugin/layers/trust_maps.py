@@ -24,12 +24,12 @@ _FAINT = 0.3
 
 def similarity_map(state: SlideState) -> SpotMap:
     """Mean cosine similarity of each spot to its K references."""
-    assert state.prediction is not None
+    assert state.retrieval is not None
     return SpotMap(
         SIMILARITY,
         "Similarity to the reference",
-        values=np.asarray(state.prediction.mean_similarity, np.float32),
-        unit=f"cosine, mean of K = {state.prediction.k}",
+        values=np.asarray(state.retrieval.mean_similarity, np.float32),
+        unit=f"cosine, mean of K = {state.retrieval.k}",
         palette="confidence",
     )
 
@@ -44,9 +44,9 @@ def out_map(state: SlideState, out: OutOfReference) -> SpotMap:
 
 def in_reference_words(state: SlideState) -> str:
     """A warning where the slide is itself in the reference, else ""."""
-    if state.prediction is None:
+    if state.retrieval is None:
         return ""
-    if any(slide.digest == state.slide.digest for slide in state.prediction.reference.info.slides):
+    if any(slide.digest == state.slide.digest for slide in state.retrieval.reference.info.slides):
         return (
             "This slide is itself in the reference: its spots find themselves there, so their "
             "similarity says nothing about a new slide."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.figures.gene_figure import FigureContent, GeneMaps
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.inference.genes.table import GeneTable
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
 
@@ -42,7 +42,7 @@ class FigureOrder:
     slide: Slide
     diameter: float
     table: GeneTable
-    prediction: Prediction | None
+    prediction: GenePrediction | None
     measured: Measured | None
     genes: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -188,12 +188,15 @@ def _caption(wanted: FigureOrder) -> tuple[str, ...]:
     lines = [about]
     if prediction is not None and "predicted" in wanted.rows:
         record, digests = prediction.record, prediction.record.provenance
-        lines.append(
-            f"Predicted by {Path(record.model).name} "
-            f"(model {digests.get('model_digest', 'unknown')[:12]}, reference "
-            f"{digests.get('reference_digest', 'unknown')[:12]}), K = {record.k}, "
-            f"weights by {record.weighting}."
-        )
+        model = f"{Path(record.model).name} (model {digests.get('model_digest', 'unknown')[:12]}"
+        if record.method == "decoder":
+            lines.append(f"Predicted by {model}), from the image alone by its decoder.")
+        else:
+            lines.append(
+                f"Predicted by {model}, reference "
+                f"{digests.get('reference_digest', 'unknown')[:12]}), K = {record.k}, "
+                f"weights by {record.weighting}."
+            )
     if wanted.measured is not None and "predicted" in wanted.rows:
         lines.append(
             f"PCC: Pearson correlation of predicted with measured over the n spots of this slide "

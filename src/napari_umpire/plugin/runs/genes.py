@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.inference.genes.table import GeneTable
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.inference.scores.region_genes import RegionGenes
     from napari_umpire.inference.scores.table import GeneScores
     from napari_umpire.progress import Steps
@@ -25,7 +25,7 @@ class Scored:
 
     scores: GeneScores
     measured: Measured | None
-    prediction: Prediction | None
+    prediction: GenePrediction | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class Compared:
 
     result: RegionGenes
     measured: Measured | None
-    prediction: Prediction | None
+    prediction: GenePrediction | None
 
 
 def score_steps(
-    slide: Slide, prediction: Prediction | None, measured: Measured | None
+    slide: Slide, prediction: GenePrediction | None, measured: Measured | None
 ) -> Steps[Scored]:
     """Score every gene of ``slide``; reads its counts where they were not read yet."""
     from napari_umpire.inference.scores.genes import gene_scores
@@ -51,7 +51,7 @@ def score_steps(
 
 def compare_steps(
     slide: Slide,
-    prediction: Prediction | None,
+    prediction: GenePrediction | None,
     measured: Measured | None,
     a: tuple[str, np.ndarray],
     b: tuple[str, np.ndarray],
@@ -73,7 +73,7 @@ def _measured(slide: Slide, measured: Measured | None) -> Steps[Measured | None]
     return measured
 
 
-def _genes(prediction: Prediction | None, measured: Measured | None) -> GeneTable:
+def _genes(prediction: GenePrediction | None, measured: Measured | None) -> GeneTable:
     from napari_umpire.inference.genes.table import GeneTable
 
     return GeneTable.build(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.inference.model import Model
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.slides.slide import Slide
 
 __all__ = [
@@ -43,6 +44,8 @@ class PredictOptions:
         Another reference than the model's own.
     cache
         Folder of features, by which a cancelled run goes on where it stopped; None: no cache.
+    method
+        As `Model.predict` takes it.
     """
 
     model: str
@@ -52,6 +55,7 @@ class PredictOptions:
     batch_size: int = 64
     reference: str | None = None
     cache: Path | None = None
+    method: Method | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Predicted:
         A gene whose map shows something, to look at first.
     """
 
-    prediction: Prediction
+    prediction: GenePrediction
     model: Model
     opening_gene: str
 
@@ -87,6 +91,7 @@ def predict_steps(
     cache = None if options.cache is None else FeatureCache(options.cache)
     prediction = yield from model.predict(
         slide,
+        method=options.method,
         reference=options.reference,
         k=options.k,
         weighting=options.weighting,
@@ -146,7 +151,7 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
     return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
 
 
-def _opening_gene(prediction: Prediction) -> str:
+def _opening_gene(prediction: GenePrediction) -> str:
     """The gene that varies most over the slide, among some tried."""
     names = prediction.genes.index.astype(str)
     tried = names[np.unique(np.linspace(0, len(names) - 1, _TRIED_GENES).astype(int))]

@@ -107,10 +107,10 @@ def ask_of(
     InputError
         For what is not there: a prediction, a gene, a spot, counts.
     """
-    if state.prediction is None or not state.prediction.has_evidence:
+    if state.retrieval is None:
+        first = "Predict its genes first" if state.prediction is None else "Predict by retrieval"
         raise InputError(
-            f"Nothing to search on {state.name}: it has no prediction from references",
-            fix="Predict its genes first",
+            f"Nothing to search on {state.name}: it has no prediction from references", fix=first
         )
     if kind in ("measured", "image"):
         if row is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_umpire.inference.classes.labels import SpotLabels
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.inference.predictions.record import RunRecord
     from napari_umpire.inference.predictions.saving import Saved
     from napari_umpire.plugin.session.slide_state import SlideState
@@ -47,7 +47,7 @@ class SaveOrder:
     """All that a save needs; nothing of it is a layer or a widget."""
 
     slide: Slide
-    prediction: Prediction
+    prediction: GenePrediction
     record: RunRecord
     store: Path | None
     labels: tuple[SpotLabels, ...]
@@ -87,7 +87,7 @@ def genes_to_write(
         raise InputError(
             f"None of these genes was predicted on {state.name}",
             got=said,
-            fix="Name genes of the reference, or save all",
+            fix="Name genes that are predicted, or save all",
         )
     left_out = said if choice == "listed" and len(kept) < len(names) else ""
     measured_only = len(written) - len(kept)
@@ -107,7 +107,9 @@ def extras_of(state: SlideState) -> dict[str, str]:
     return extras
 
 
-def record_of(prediction: Prediction, genes: Sequence[str], *, std: bool, name: str) -> RunRecord:
+def record_of(
+    prediction: GenePrediction, genes: Sequence[str], *, std: bool, name: str
+) -> RunRecord:
     """The record of the run with what is to be written of it."""
     if not name.strip():
         raise InputError("The table needs a name", fix="Write one, such as umpire")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.classes.labels import SpotLabels
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.inference.model import Model
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.inference.predictions.record import RunRecord
     from napari_umpire.plugin.session.gene_shelf import GeneShelf
     from napari_umpire.slides.slide import Slide
@@ -116,7 +116,7 @@ class Session(Shown):
         self._forget_spots(name)
         self.slides_changed.emit()
 
-    def set_prediction(self, name: str, prediction: Prediction) -> None:
+    def set_prediction(self, name: str, prediction: GenePrediction) -> None:
         """Keep what was predicted for a slide."""
         self.slides[name].prediction = prediction
         self.slides[name].forget_genes()

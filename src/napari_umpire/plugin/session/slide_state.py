@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.genes.table import GeneTable
+from napari_umpire.inference.predictions.prediction import Prediction
 from napari_umpire.plugin.layers.raster import SpotRaster, raster_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.classes.labels import SpotLabels
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.inference.genes.signature import Score, Signature
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.plugin.layers.make import Kind
     from napari_umpire.plugin.layers.spot_map import SpotMap
     from napari_umpire.slides.slide import Slide
@@ -52,7 +53,7 @@ class SlideState:
     name: str
     slide: Slide
     image: Image
-    prediction: Prediction | None = None
+    prediction: GenePrediction | None = None
     measured: Measured | None = None
     maps: dict[str, SpotMap] = field(default_factory=dict, repr=False)
     labels: dict[str, SpotLabels] = field(default_factory=dict, repr=False)
@@ -93,6 +94,12 @@ class SlideState:
         if self.prediction is not None and self.prediction.has_evidence:
             kinds.append("spread")
         return tuple(kinds)
+
+    @property
+    def retrieval(self) -> Prediction | None:
+        """The prediction where references are behind it; None for one from the image alone."""
+        found = self.prediction
+        return found if isinstance(found, Prediction) and found.has_evidence else None
 
     def knows(self, gene: str) -> bool:
         """Whether there is a gene or a signature of this key to show."""

@@ -37,7 +37,9 @@ def predict_command(record: RunRecord, output: str | Path | None = None) -> str:
             expected="a slide that was opened from a file or a folder",
         )
     words = ["umpire-train", "predict", record.slide, "--model", record.model]
-    words += ["--k", str(record.k), "--weighting", record.weighting]
+    words += ["--method", record.method]
+    if record.method == "retrieval":
+        words += ["--k", str(record.k), "--weighting", record.weighting]
     words += ["--device", record.device, "--batch_size", str(record.batch_size)]
     for key in ("reference", "mpp", "image", "region"):
         value = getattr(record, key)

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.scores.agreement import agreement
+from napari_umpire.plugin.words.method import FROM_IMAGE
 
 if TYPE_CHECKING:
     from napari_umpire.plugin.layers.make import Kind
@@ -57,7 +58,8 @@ def gene_words(
     elif state.measured is not None:
         lines.append("Not among the measured genes.")
     if predicted is None and state.prediction is not None:
-        lines.append("Not among the reference's genes, so it is not predicted.")
+        whose = "decoder" if state.retrieval is None else "reference"
+        lines.append(f"Not among the {whose}'s genes, so it is not predicted.")
     if predicted is not None and measured is not None and state.measured is not None:
         lines.append(agreement(predicted, measured, state.measured.detected).describe())
     if kind == "spread" and predicted is not None:
@@ -68,10 +70,12 @@ def gene_words(
                 f"{float(np.nanmedian(spread)):.2f}; the prediction's own over the spots is "
                 f"{float(np.nanstd(predicted)):.2f}."
             )
-    if state.prediction is not None:
-        similarity = float(np.mean(state.prediction.mean_similarity))
-        k = state.prediction.indices.shape[1]
+    if state.retrieval is not None:
+        similarity = float(np.mean(state.retrieval.mean_similarity))
+        k = state.retrieval.k
         lines.append(f"Mean similarity of a spot to its {k} reference spots: {similarity:.2f}.")
+    elif predicted is not None:
+        lines.append(f"{FROM_IMAGE} Spread and similarity are of references only.")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.plugin.layers.colours import opacity_of
+from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
     from napari_umpire.plugin.layers.colours import Look
@@ -21,9 +22,11 @@ def look_words(state: SlideState | None, look: Look) -> str:
         return "Low values are clear, so that the tissue shows; of a difference those near 0."
     if look.opacity != "confidence":
         return ""
-    similarity = getattr(None if state is None else state.prediction, "mean_similarity", None)
-    if similarity is None:
+    if state is None or state.prediction is None:
         return "Nothing was predicted on this slide, so there is no confidence: all are opaque."
+    if state.retrieval is None:
+        return f"{no_references(state, 'confidence')} All are opaque."
+    similarity = state.retrieval.mean_similarity
     low, high = opacity_of(similarity)[1]
     if not np.isfinite([low, high]).all() or not low < high:
         return "All spots are as similar to their references: all are opaque."

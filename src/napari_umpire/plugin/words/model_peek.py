@@ -12,6 +12,7 @@ from napari_umpire.models.config_json import from_data
 from napari_umpire.models.vision_config import VisionConfig
 
 if TYPE_CHECKING:
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["HubModel", "ModelPeek", "peek"]
@@ -38,7 +39,11 @@ class ModelPeek:
     field_um, size_px
         Side of the patch that it looks at, and how many px it makes of it.
     has_reference
-        Whether the folder holds the reference spots that a prediction needs.
+        Whether the folder holds the reference spots that a retrieval needs.
+    n_decoded
+        Genes that its decoder predicts from the image alone; 0: it has none.
+    aligned
+        False: it was trained by reconstruction alone, and cannot retrieve.
     """
 
     name: str
@@ -46,6 +51,19 @@ class ModelPeek:
     field_um: float
     size_px: int
     has_reference: bool
+    n_decoded: int = 0
+    aligned: bool = True
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """How it predicts by what is in its folder, what it would choose first."""
+        retrieval: tuple[Method, ...] = ("retrieval",) if self.can_retrieve else ()
+        return (*retrieval, "decoder") if self.n_decoded else retrieval
+
+    @property
+    def can_retrieve(self) -> bool:
+        """Whether it has a reference of its own, and embeddings to compare with it."""
+        return self.aligned and self.has_reference
 
     @property
     def mpp(self) -> float:
@@ -85,12 +103,17 @@ def peek(folder: str | Path) -> ModelPeek:
             got = "a file"
         raise InputError(f"{path} is not a model", got=got, expected=wanted)
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))["vision"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        whole = json.loads(file.read_text(encoding="utf-8"))
+        settings, decoder = whole["vision"], whole.get("decoder") or {}
+        n_decoded, alone = len(decoder.get("genes", ())), decoder.get("alone") is True
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{file} is not the configuration of a model", got=error, expected=wanted
         ) from error
     # Not the whole configuration: its other parts cost the import of torch.
     vision = from_data(VisionConfig, settings, f"{file}, vision")
     has_reference = (path / "reference").is_dir()
-    return ModelPeek(path.name, vision.name, vision.field_um, vision.size_px, has_reference)
+    return ModelPeek(
+        path.name, vision.name, vision.field_um, vision.size_px, has_reference, n_decoded,
+        aligned=not alone,
+    )  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from napari_umpire.plugin.words.model_peek import HubModel
+from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
 from napari_umpire.slides.scale import SOURCE_WORDS, TOLERANCE
 
 if TYPE_CHECKING:
+    from napari_umpire.inference.predictions.record import Method
     from napari_umpire.inference.survey import Survey
-    from napari_umpire.plugin.words.model_peek import ModelPeek
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["CardRow", "SlideCard", "slide_card"]
@@ -85,6 +85,7 @@ def slide_card(
     slide: Slide,
     model: ModelPeek | HubModel | str | None = None,
     survey: Survey | None = None,
+    method: Method | Literal["auto"] = "auto",
 ) -> SlideCard:
     """Say what was read of ``slide``, what ``model`` wants, and whether that fits.
 
@@ -94,6 +95,8 @@ def slide_card(
         The chosen model; a sentence where it cannot be looked into; None where none was chosen.
     survey
         Tissue and shared genes, once they are known.
+    method
+        How the model shall predict; "auto": as it does by itself.
     """
     known = slide.scale.mpp is not None
     rows = [CardRow("File", *_origin(slide)), CardRow("Size", *_size(slide)), _scale(slide)]
@@ -108,6 +111,8 @@ def slide_card(
         rows.append(_genes(survey))
     row, obstacle = _model(slide, model)
     rows.append(row)
+    if isinstance(model, ModelPeek) and model.methods:
+        rows += _decoder(model, model.methods[0] if method == "auto" else method)
     if known and slide.n_spots == 0:
         obstacle = "No tissue was found, so there is nothing to predict."
     return SlideCard(tuple(rows), asks_scale=not known, obstacle=_ASKS if not known else obstacle)
@@ -168,6 +173,16 @@ def _genes(survey: Survey) -> CardRow:
     return CardRow("Genes", f"{genes.shared:,} in common", note, warn=genes.shared == 0)
 
 
+def _decoder(model: ModelPeek, method: Method) -> list[CardRow]:
+    """What the decoder gives and what it does not, where it is to predict."""
+    if method == "retrieval":
+        return []
+    note = "from the image alone: no evidence, similarity or spread"
+    if not model.aligned:
+        note += "; trained by reconstruction alone, it cannot retrieve"
+    return [CardRow("Decoder", f"{model.n_decoded:,} genes", note)]
+
+
 def _model(slide: Slide, model: ModelPeek | HubModel | str | None) -> tuple[CardRow, str]:
     """What the model wants of the slide, and what keeps a run from starting."""
     if model is None:
@@ -181,7 +196,7 @@ def _model(slide: Slide, model: ModelPeek | HubModel | str | None) -> tuple[Card
         return CardRow("Model", "", model, warn=True), model
     value = f"{model.field_um:g} µm as {model.size_px} px"
     wants = f"around each spot, {model.mpp:.2g} µm per px, with {model.encoder}"
-    if not model.has_reference:
+    if not model.methods:
         why = "It has no reference spots, so it cannot predict: run umpire-train reference."
         return CardRow("Model sees", value, f"{wants}. {why}", warn=True), why
     if slide.scale.mpp is None:

@@ -34,6 +34,7 @@ from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -179,16 +180,13 @@ class EvidenceWidget(QWidget):
             return "Click a spot of the slide, or type its barcode."
         if state.prediction is None:
             return f"Nothing is predicted on {state.name} yet: Plugins > Umpire > Predict."
-        if not state.prediction.has_evidence:
-            return (
-                "This prediction has no evidence: its method computes values directly from the "
-                "image, without reference spots."
-            )
-        if not state.prediction.reference.has_read_spots:
+        if state.retrieval is None:
+            return no_references(state, "evidence")
+        if not state.retrieval.reference.has_read_spots:
             if self._unread:
                 return self._unread
             if not self.reading.running:
-                self.reading.start(partial(read_spots_steps, state.prediction.reference))
+                self.reading.start(partial(read_spots_steps, state.retrieval.reference))
             return "Reading the reference's spots…"
         return ""
 
@@ -199,8 +197,8 @@ class EvidenceWidget(QWidget):
             label = state.genes.label(gene)
             values = state.gene_maps(gene).get("measured")
             measured = None if values is None else float(values[row])
-        assert state.prediction is not None
-        return evidence_of(state.prediction, row, name, label=label, measured=measured)
+        assert state.retrieval is not None
+        return evidence_of(state.retrieval, row, name, label=label, measured=measured)
 
     # -- what is shown --------------------------------------------------------------------
 
@@ -239,13 +237,13 @@ class EvidenceWidget(QWidget):
         if self.looking.running:
             self.looking.cancel()
             return
-        assert state.prediction is not None
+        assert state.retrieval is not None
         slides = [other.slide for other in self._session.slides.values()]
         self._pictured, self._pictures = self._wanted, None
         self.looking.start(
             partial(
                 picture_steps,
-                state.prediction,
+                state.retrieval,
                 state.slide,
                 asked[1],
                 field_um=self._field_um(state),
@@ -287,11 +285,11 @@ class EvidenceWidget(QWidget):
     def _go(self, *_: object) -> None:
         """Go to the chosen reference spot on its own slide."""
         found, state = self._evidence, self._state
-        if found is None or state is None or state.prediction is None:
+        if found is None or state is None or state.retrieval is None:
             return
         reference_row = int(found.rows[(self.table.key or 1) - 1])
         try:
-            where = reference_spot(self._session, state.prediction.reference, reference_row)
+            where = reference_spot(self._session, state.retrieval.reference, reference_row)
         except InputError as error:
             self._say(str(error))
             return

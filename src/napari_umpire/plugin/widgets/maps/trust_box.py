@@ -19,9 +19,10 @@ from napari_umpire.plugin.layers.trust_maps import (
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
-    from napari_umpire.inference.predictions.prediction import Prediction
+    from napari_umpire.inference.predictions.prediction import GenePrediction, Prediction
     from napari_umpire.inference.predictions.trust import Calibration
     from napari_umpire.plugin.session.session import Session
 
@@ -35,7 +36,7 @@ class TrustBox(QWidget):
         super().__init__(parent)
         self._session = session
         self._asked: tuple[str, int] | None = None
-        self._of: dict[str, Prediction | None] = {}
+        self._of: dict[str, GenePrediction | None] = {}
         self.work = Work(self)
         self.similarity, self.out = QPushButton("Similarity"), QPushButton("Out of reference")
         self.similarity.setToolTip("Mean cosine similarity of a spot to its K reference spots")
@@ -92,8 +93,7 @@ class TrustBox(QWidget):
     @property
     def _prediction(self) -> Prediction | None:
         state = self._session.current
-        found = None if state is None else state.prediction
-        return found if found is not None and found.has_evidence else None
+        return None if state is None else state.retrieval
 
     @property
     def _calibration(self) -> Calibration | None:
@@ -122,21 +122,19 @@ class TrustBox(QWidget):
                     there and shown == key and state is not None and key in state.maps
                 )
         self.quantile.setEnabled(there)
-        if not there or state is None:
+        found = self._prediction
+        if found is None or state is None:
             self.words.setText(
-                "Predict the slide's genes first. How sure a prediction is comes from the "
+                no_references(state, "measure of how sure it is")
+                or "Predict the slide's genes first. How sure a prediction is comes from the "
                 "references that it was made from."
             )
             return
         said = in_reference_words(state)
-        found = self._calibration
-        if found is not None:
-            out = out_of_reference(
-                state.prediction.mean_similarity,  # type: ignore[union-attr]
-                found,
-                self.quantile.value() / 100,
-            )
-            said = "\n\n".join(part for part in (out.describe(), said, found.describe()) if part)
+        known = self._calibration
+        if known is not None:
+            out = out_of_reference(found.mean_similarity, known, self.quantile.value() / 100)
+            said = "\n\n".join(part for part in (out.describe(), said, known.describe()) if part)
         self.words.setText(said)
 
     # -- what the controls do -------------------------------------------------------------
@@ -170,9 +168,9 @@ class TrustBox(QWidget):
 
     def _show_out(self) -> None:
         state, found = self._session.current, self._calibration
-        if state is None or state.prediction is None or found is None:
+        if state is None or state.retrieval is None or found is None:
             return
-        out = out_of_reference(state.prediction.mean_similarity, found, self.quantile.value() / 100)
+        out = out_of_reference(state.retrieval.mean_similarity, found, self.quantile.value() / 100)
         self._session.set_map(state.name, out_map(state, out))
 
     def _on_calibrated(self, calibration: Calibration) -> None:

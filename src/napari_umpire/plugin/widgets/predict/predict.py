@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
@@ -38,7 +38,8 @@ from napari_umpire.plugin.widgets.parts.tall_area import TallArea
 from napari_umpire.plugin.widgets.predict.opener import OpenButton, accept_paths, dropped_paths
 from napari_umpire.plugin.widgets.predict.slide_card import ScaleRow, SlideCardView
 from napari_umpire.plugin.widgets.predict.surveyor import Surveyor
-from napari_umpire.plugin.words.model_peek import ModelPeek
+from napari_umpire.plugin.words.method import METHODS, result_words
+from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
 from napari_umpire.plugin.words.slide import SlideCard, slide_card
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
-    from napari_umpire.inference.predictions.record import RunRecord
+    from napari_umpire.inference.predictions.record import Method, RunRecord
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
 
@@ -76,6 +77,7 @@ class PredictWidget(QWidget):
         self._running: tuple[Slide, PredictOptions] | None = None
         self._rescaling: Slide | None = None
         self._reference: tuple[str, str] | None = None
+        self._looked: ModelPeek | HubModel | str | None = None
         self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
         self.setAcceptDrops(True)
         self._build()
@@ -94,6 +96,7 @@ class PredictWidget(QWidget):
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.surveyor.changed.connect(self._update)
+        self.method.currentIndexChanged.connect(self._update)
         listen(self, self._session.model_changed, self._update)
         listen(self, self._session.run_restored, self._on_restored)
         listen(self, self._session.slides_changed, self._update)
@@ -120,6 +123,13 @@ class PredictWidget(QWidget):
         self.batch.setToolTip(
             "Patches at once; halved by itself where the device has too little memory"
         )
+        self.method = QComboBox()
+        for key, words in METHODS.items():
+            self.method.addItem(words, key)
+        self.method.setToolTip(
+            "Retrieval averages the most similar reference spots, which can be looked at; the "
+            "decoder computes its genes from the image alone, and nothing shows what they rest on"
+        )
         self.k = QSpinBox()
         self.k.setRange(1, 10_000)
         self.k.setValue(chosen.k)
@@ -142,7 +152,9 @@ class PredictWidget(QWidget):
         form.addRow(self.card)
         form.addRow("Scale", self.scale)
         form.addRow("Device", line_of(self.device, self.batch, wide_first=True))
-        form.addRow("K, weights", line_of(self.k, self.weighting, wide_first=True))
+        form.addRow("Method", self.method)
+        self._references = line_of(self.k, self.weighting, wide_first=True)
+        form.addRow("K, weights", self._references)
         form.addRow(line_of(self.run, self.cancel, wide_first=True))
         self._form = form
         inside = QWidget()
@@ -161,22 +173,49 @@ class PredictWidget(QWidget):
         card = self._show_card(state)
         busy = self.work.running or self.scaling.running or self.opening.running
         self._form.setRowVisible(self.scale, card is not None and card.asks_scale)
+        methods = self._methods
+        self._form.setRowVisible(self.method, len(methods) > 1)
+        self._form.setRowVisible(self._references, "decoder" not in (self._method, *methods[:1]))
         obstacle = "Open a slide first." if card is None else card.obstacle
         self.run.setEnabled(not obstacle and not busy)
         self.run.setToolTip(obstacle or ("Wait for the work under way" if busy else ""))
         self.cancel.setEnabled(self.work.running)
-        for part in (self.model, self.device, self.batch, self.k, self.weighting, self.scale):
+        for part in (
+            self.model, self.device, self.batch, self.method, self.k, self.weighting, self.scale
+        ):  # fmt: skip
             part.setEnabled(not busy)
         self.opener.setEnabled(not self.opening.running)
 
+    @property
+    def _methods(self) -> tuple[Method, ...]:
+        """How the chosen model predicts; empty where that cannot be looked up."""
+        model = self._looked
+        if not isinstance(model, ModelPeek):
+            return ()
+        # A run that was restored may have had another reference than the model's own.
+        if self._other_reference is not None and model.aligned and not model.has_reference:
+            return ("retrieval", *model.methods)
+        return model.methods
+
+    @property
+    def _other_reference(self) -> str | None:
+        """The reference of a restored run, as long as its model is chosen."""
+        same = self._reference is not None and self._reference[0] == self.model.value
+        return self._reference[1] if same and self._reference is not None else None
+
+    @property
+    def _method(self) -> Method | Literal["auto"]:
+        """The choice, where there is one."""
+        return self.method.currentData() if len(self._methods) > 1 else "auto"
+
     def _show_card(self, state: SlideState | None) -> SlideCard | None:
-        model = self.model.look()
+        model = self._looked = self.model.look()
         folder = Path(self.model.value).expanduser() if isinstance(model, ModelPeek) else None
         survey = self.surveyor.ask(state, folder)
         if state is None:
             self.card.say(_NO_SLIDE)
             return None
-        card = slide_card(state.slide, model, survey)
+        card = slide_card(state.slide, model, survey, self._method)
         self.card.show_card(card)
         return card
 
@@ -211,8 +250,9 @@ class PredictWidget(QWidget):
     def restore(self, record: RunRecord) -> None:
         """Fill the form as it was for a run, and open its slide where that is not open."""
         self._session.restored = None
-        self.model.set_value(record.model)
         self._reference = None if record.reference is None else (record.model, record.reference)
+        self.model.set_value(record.model)
+        self.method.setCurrentIndex(max(0, self.method.findData(record.method)))
         self.k.setValue(record.k)
         self.weighting.setCurrentIndex(max(0, self.weighting.findData(record.weighting)))
         self.device.setCurrentIndex(max(0, self.device.findText(record.device.partition(":")[0])))
@@ -276,14 +316,14 @@ class PredictWidget(QWidget):
 
     def options(self) -> PredictOptions:
         """What the form says."""
-        same = self._reference is not None and self._reference[0] == self.model.value
         return PredictOptions(
             self.model.value,
+            method=self._method,
             device=self.device.currentText(),
             k=self.k.value(),
             weighting=self.weighting.currentData(),
             batch_size=self.batch.value(),
-            reference=self._reference[1] if same and self._reference else None,
+            reference=None if self._method == "decoder" else self._other_reference,
             cache=cache_folder(),
         )
 
@@ -314,13 +354,9 @@ class PredictWidget(QWidget):
             self.progress.say("Done, but the slide was removed meanwhile.")
             return
         prediction = done.prediction
-        similarity = float(prediction.mean_similarity.mean())
         resumed = f" ({self.progress.resumed})" if self.progress.resumed else ""
-        self.progress.say(
-            f"Done: {slide.n_spots:,} spots{resumed}, mean similarity to their "
-            f"{prediction.indices.shape[1]} reference spots {similarity:.2f}."
-        )
         self._session.set_prediction(state.name, prediction)
+        self.progress.say(f"Done: {slide.n_spots:,} spots{resumed}, {result_words(state)}")
         self._session.set_current(state.name)
         if self._session.gene is None or not state.knows(self._session.gene):
             self._session.set_gene(state.genes.key_of_predicted(done.opening_gene))

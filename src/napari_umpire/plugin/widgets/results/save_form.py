@@ -40,6 +40,7 @@ from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
 from napari_umpire.plugin.words.command import predict_command, record_command
+from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
     from napari_umpire.inference.predictions.record import RunRecord
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["SaveForm"]
 
 _OWN = "the slide's store, or one beside it"
+_STD = "Also the weighted standard deviation over the references, as layer std; twice the size"
 
 
 class SaveForm(QWidget):
@@ -89,9 +91,7 @@ class SaveForm(QWidget):
         self.choice.setToolTip("Which predicted genes the table gets")
         self.genes = GeneBox(self._session)
         self.std = QCheckBox("with their spread")
-        self.std.setToolTip(
-            "Also the weighted standard deviation over the references, as layer std; twice the size"
-        )
+        self.std.setToolTip(_STD)
         self.extras = QListWidget()
         self.extras.setToolTip("Columns of obs: classes with their colours, and maps of the spots")
         self.extras.setMaximumHeight(5 * self.extras.fontMetrics().lineSpacing())
@@ -157,6 +157,9 @@ class SaveForm(QWidget):
         self.elsewhere.setEnabled(ready and not busy)
         self.copy.setEnabled(ready)
         self.copy_record.setEnabled(self._saved is not None)
+        lacks = no_references(state, "spread")
+        self.std.setEnabled(not lacks)
+        self.std.setToolTip(lacks or _STD)
         self.cancel.setEnabled(busy)
         if state is None or not ready:
             said = "Open a slide first." if state is None else "Predict its genes first."
@@ -170,8 +173,14 @@ class SaveForm(QWidget):
             self.size_words.setText(str(error))
             return
         count = len(genes) if choice != "all" else None
-        size = size_words(state, count, std=self.std.isChecked(), store=self._store)
-        self.size_words.setText("\n".join(filter(None, (left_out, size))))
+        size = size_words(state, count, std=self._with_std, store=self._store)
+        lacks = no_references(state, "spread, similarity or confidence to save")
+        self.size_words.setText("\n".join(filter(None, (left_out, size, lacks))))
+
+    @property
+    def _with_std(self) -> bool:
+        """A tick stays for the next prediction that has a spread."""
+        return self.std.isChecked() and self.std.isEnabled()
 
     def _genes(self, state: SlideState) -> tuple[tuple[str, ...], str]:
         shown = self._session.gene
@@ -214,7 +223,7 @@ class SaveForm(QWidget):
         if state is None or state.prediction is None:
             raise InputError("Nothing was predicted yet", fix="Run a model in Predict first")
         genes, _ = self._genes(state)
-        return record_of(state.prediction, genes, std=self.std.isChecked(), name=self.name.text())
+        return record_of(state.prediction, genes, std=self._with_std, name=self.name.text())
 
     # -- what the buttons do --------------------------------------------------------------
 

@@ -29,12 +29,14 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.frame_table import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.words.method import FROM_IMAGE, no_references
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_umpire.inference.predictions.prediction import Prediction
     from napari_umpire.plugin.session.session import Session
+    from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.progress import Steps
 
 __all__ = ["PatchGenes"]
@@ -89,6 +91,11 @@ class PatchGenes(QWidget):
     def _update(self) -> None:
         asked, prediction = self._asked()
         running = self.work.running
+        lacks = no_references(self._state_asked, "usual value to hold its genes against")
+        if lacks and not running:
+            self.words.setText(lacks)
+        elif self.words.text().startswith(FROM_IMAGE):
+            self.words.clear()
         if self._shown is not None and not self._is_current(self._shown):
             self._shown = None
             self.words.clear()
@@ -99,7 +106,7 @@ class PatchGenes(QWidget):
             self.ask.setText("Cancel")
         elif prediction is None or asked is None:
             self.ask.setText("Find its genes")
-            self.ask.setToolTip("Needs a predicted slide, and a spot of it: click one")
+            self.ask.setToolTip("Needs a slide predicted by retrieval, and a spot of it: click one")
         else:
             state = self._session.slides[asked[0]]
             self.ask.setText(f"Find the genes of spot {state.slide.spots.index[asked[1]]}")
@@ -110,11 +117,15 @@ class PatchGenes(QWidget):
         state = self._session.slides.get(self._target or "")
         return state is not None and state.prediction is prediction
 
+    @property
+    def _state_asked(self) -> SlideState | None:
+        spot = self._session.spot
+        return self._session.current if spot is None else self._session.slides.get(spot[0])
+
     def _asked(self) -> tuple[tuple[str, int] | None, Prediction | None]:
         spot = self._session.spot
         state = None if spot is None else self._session.slides.get(spot[0])
-        found = None if state is None else state.prediction
-        return spot, found if found is not None and found.has_evidence else None
+        return spot, None if state is None else state.retrieval
 
     def _on_find(self) -> None:
         if self.work.running:

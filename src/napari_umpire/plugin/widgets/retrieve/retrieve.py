@@ -38,6 +38,7 @@ from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.retrieve.gene_line import GeneLine
 from napari_umpire.plugin.widgets.retrieve.patch_genes import PatchGenes
 from napari_umpire.plugin.widgets.retrieve.retrieved_spots import RetrievedSpots
+from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -149,12 +150,12 @@ class RetrieveWidget(QWidget):
         self._form.setRowVisible(self.line, kind == "gene")
         self._form.setRowVisible(self.list, kind == "list")
         self._form.setRowVisible(self.subject, kind not in ("gene", "list"))
-        predicted = state is not None and state.prediction is not None
+        predicted = state is not None and state.retrieval is not None
         if state is not None:
             self.line.set_table(state.genes)
         self.subject.setText(self._subject(kind))
         self.run.setEnabled(predicted and not busy)
-        self.run.setToolTip("" if predicted else "Needs a slide whose genes were predicted")
+        self.run.setToolTip("" if predicted else "Needs a slide that was predicted by retrieval")
         self.cancel.setEnabled(busy)
         self.progress.setVisible(busy)
         if self._found is None or not self._still_there():
@@ -176,7 +177,7 @@ class RetrieveWidget(QWidget):
             return "Drop a slide into the window to begin."
         if state.prediction is None:
             return "Predict the genes of the slide first: Plugins > Umpire > Predict."
-        return ""
+        return no_references(state, "space to search in")
 
     def _subject(self, kind: str) -> str:
         state = self._session.current
@@ -204,7 +205,7 @@ class RetrieveWidget(QWidget):
             self._update()
             return
         self._problem = ""
-        prediction = state.prediction
+        prediction = state.retrieval
         assert prediction is not None  # `ask_of` saw to it
         self._asked, self._found = (state.name, prediction), None
         self.progress.begin("Starting")
@@ -236,8 +237,8 @@ class RetrieveWidget(QWidget):
              for r in retrieved.rows],
             found.pictures, found.field_um,
         )  # fmt: skip
-        assert state.prediction is not None
-        lines = state.prediction.reference.spots.iloc[retrieved.reference_rows]
+        assert state.retrieval is not None
+        lines = state.retrieval.reference.spots.iloc[retrieved.reference_rows]
         self.there.show_spots(
             list(zip(lines["slide"], lines["spot"], retrieved.reference_similarity, strict=True)),
             found.reference_pictures, found.field_um,
@@ -254,7 +255,7 @@ class RetrieveWidget(QWidget):
     def _on_there(self, place: int) -> None:
         if self._found is None or self._asked is None or not self._still_there():
             return
-        prediction = self._session.slides[self._asked[0]].prediction
+        prediction = self._session.slides[self._asked[0]].retrieval
         assert prediction is not None
         row = int(self._found.retrieved.reference_rows[place])
         try:
