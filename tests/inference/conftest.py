@@ -102,6 +102,7 @@ def save_tiny_model(
         TokensConfig,
         Umpire,
         UmpireConfig,
+        ValueTransformerConfig,
         VisionConfig,
         VisiumformerConfig,
         save_model,
@@ -109,9 +110,11 @@ def save_tiny_model(
 
     torch.manual_seed(0)
     vocabulary = GeneVocabulary.from_counts((s.counts(), s.genes) for s in slides)
+    panel = tuple(str(gene) for gene in vocabulary.ids[:50])
     if kind == "mlp":
-        panel = tuple(str(gene) for gene in vocabulary.ids[:50])
         gene = GeneConfig(kind="mlp", mlp=GeneMLPConfig(50, (32,), 16, panel=panel))
+    elif kind == "trans":
+        gene = GeneConfig(kind="trans", trans=ValueTransformerConfig(50, 16, 2, 32, 1, panel=panel))
     else:
         former = VisiumformerConfig(
             dim=32, heads=4, feedforward=48, layers=2, n_tokens=vocabulary.n_tokens, length=64

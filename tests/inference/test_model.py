@@ -188,14 +188,15 @@ def test_a_reference_of_another_model_is_refused(with_reference, slides, tmp_pat
         next(other.predict(slides[2], reference=with_reference / "reference"))
 
 
-def test_a_model_with_a_gene_panel(slides, tmp_path):
-    folder = save_tiny_model(tmp_path / "mlp", slides, kind="mlp", neighbours=0, standardise=False)
+@pytest.mark.parametrize("kind", ["mlp", "trans"])
+def test_a_model_with_a_gene_panel(slides, tmp_path, kind):
+    folder = save_tiny_model(tmp_path / "m", slides, kind=kind, neighbours=0, standardise=False)
     model = load_model(folder, "cpu")
     from napari_umpire.genes.normalise import expression
 
     slide = slides[1]
     columns = model.vocabulary.map(slide.genes)
-    panel = [list(model.vocabulary.ids).index(g) for g in model.config.gene.mlp.panel]
+    panel = [list(model.vocabulary.ids).index(g) for g in model.config.gene.of_panel.panel]
     values = expression(columns.apply(slide.counts()))[:, panel].toarray()
     with torch.no_grad():
         features = model.module.encode_gene(torch.from_numpy(values))
@@ -204,10 +205,11 @@ def test_a_model_with_a_gene_panel(slides, tmp_path):
     assert "log expression of 50 genes" in model.describe()
 
 
-def test_a_panel_gene_that_was_not_measured_has_its_training_mean(slides, tmp_path):
-    folder = save_tiny_model(tmp_path / "mlp", slides, kind="mlp", neighbours=0, standardise=False)
+@pytest.mark.parametrize("kind", ["mlp", "trans"])
+def test_a_panel_gene_that_was_not_measured_has_its_training_mean(slides, tmp_path, kind):
+    folder = save_tiny_model(tmp_path / "m", slides, kind=kind, neighbours=0, standardise=False)
     model = load_model(folder, "cpu")
-    panel = model.config.gene.mlp.panel
+    panel = model.config.gene.of_panel.panel
     measured = MeasuredGenes.of(slides[1], model.vocabulary)
     fewer = replace(measured, genes=measured.genes.rename(index={panel[3]: "gone"}))
     inputs = fewer.inputs(model.config, np.full(50, 7.0, np.float32)).rows(np.arange(4))

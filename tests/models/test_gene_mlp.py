@@ -45,3 +45,12 @@ def test_a_wrong_panel_is_refused(model):
         model.encode(torch.zeros(2, 4))
     with pytest.raises(InputError, match="2 gene ids"):
         GeneMLPConfig(n_genes=3, panel=("A", "B"))
+
+
+def test_without_hidden_layers_it_is_the_papers_linear_layer():
+    model = GeneMLP(GeneMLPConfig(n_genes=1500, hidden=(), dim=20)).eval()
+    assert sum(p.numel() for p in model.parameters()) == 1500 * 20 + 20
+    x = torch.rand(3, 1500)
+    w = model.state_dict()
+    expected = x @ w["layers.0.weight"].T + w["layers.0.bias"]
+    torch.testing.assert_close(model.encode(x), expected)  # the statistics start at 0 and 1
