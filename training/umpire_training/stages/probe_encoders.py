@@ -162,7 +162,7 @@ def not_seen(encoder: str | Path, sections: Sequence[LabelledSection]) -> None:
             f"The gene encoder {path} was pre-trained on what is to be held out",
             got=", ".join(f"{name} (there called {there})" for name, there in found[:4]),
             expected="counts of other sections alone",
-            fix="Prepare the corpus with --choice.exclude, or give --pretrain_counts instead of "
+            fix="Prepare the corpus with --exclude, or give --pretrain_counts instead of "
             "--encoder: each fold is then pre-trained without what it holds out",
         )
 
