@@ -121,7 +121,7 @@ def test_the_pictures_are_those_of_the_spots(window, qtbot, slides, pictured):
         np.testing.assert_array_equal(
             widget.gallery.items[place].image, np.asarray(Image.open(file))
         )
-        assert widget.gallery.items[place].caption == f"{frame['weight'].iloc[place]:.1%}"
+        assert widget.gallery.items[place].caption == f"weight {frame['weight'].iloc[place]:.1%}"
     own = crops(slides[0], np.array([30]), 112.0, 224)[0]
     shown = pixels(widget.pictures.own.pixmap())
     small = np.asarray(Image.fromarray(own).resize(shown.shape[1::-1]))
@@ -264,7 +264,7 @@ def test_a_reference_that_is_gone_is_said_once_per_spot(window, qtbot, pictured,
     assert widget.go.isEnabled() is False
     (tmp_path / "away.csv").rename(folder / "spots.csv")
     session.set_spot(4)
-    qtbot.waitUntil(lambda: "similarity to its" in widget.words.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "reference spots, similarity" in widget.words.text(), timeout=5000)
 
 
 class TestSideBySide:
@@ -354,4 +354,4 @@ def test_a_signature_that_is_shown_leaves_the_references(window, qtbot):
     session.set_spot(5)
     qtbot.waitUntil(lambda: len(shown_rows(widget)) == K, timeout=10_000)
     assert list(shown_rows(widget).columns) == ["slide", "similarity", "weight", "spot"]
-    assert "predicted" not in widget.words.text()
+    assert "log1p" not in widget.words.text()

@@ -157,7 +157,7 @@ def test_a_signature_is_shown_like_a_gene(dock, slide, prediction, measured, qtb
     assert title.whole == f"tumour (predicted), mean log1p(CP10k): {slide.name}"
     assert session.gene not in session.current.genes, "it is no single gene"
     assert session.signature.name == "tumour"
-    assert "3 genes (without 1 not there)" in widget.words.text()
+    assert "3 of 4 genes (1 not there)" in widget.words.text()
     qtbot.mouseClick(widget.buttons["measured"], LEFT)
     real = np.mean([measured.column(key) for key in keys], axis=0)
     np.testing.assert_allclose(values_of(shown_layer(viewer)), real, atol=1e-5)
@@ -364,7 +364,7 @@ def test_spots_out_of_the_reference_are_veiled_and_counted(dock, slide, predicti
     np.testing.assert_array_equal(values_of(shown_layer(viewer))[:, 3] == 255, low)
     said = widget.trust.words.text()
     assert said.startswith(f"{low.sum():,} of {slide.n_spots:,} spots look")
-    assert "images against genes, of other slides only, mean of K = 20" in said
+    assert "image against genes, each without its own slide, mean of K = 20" in said
     widget.trust.quantile.setValue(40.0)
     more = prediction.mean_similarity < np.quantile(calibration.similarity, 0.4)
     assert 0 < more.sum() < slide.n_spots

@@ -95,7 +95,7 @@ def test_regions_drawn_with_the_mouse_are_compared_and_a_row_shows_its_map(
     dock, slide, prediction, measured, qtbot, settled
 ):
     viewer, widget, session = dock(slide, predictions=[prediction], measured=measured, show=True)
-    assert "Nothing is drawn as A yet" in widget.counts.text()
+    assert "Nothing is drawn as A and as B yet" in widget.counts.text()
     assert not widget.run.isEnabled()
     rings = {"A": corners(slide, 0, 0, 0.4, 1), "B": corners(slide, 0.55, 0.2, 1, 1)[:3]}
     qtbot.wait(150)
@@ -322,7 +322,8 @@ def test_slides_come_and_go(dock, slides, measured, settled):
     assert session.current.name == slides[1].name
     assert layer.mode == "pan_zoom"
     assert not layer.visible, "it lies on the tissue of the other slide"
-    assert "Nothing is drawn as A yet" in widget.counts.text(), "that was on the other slide"
+    # That was on the other slide.
+    assert "Nothing is drawn as A and as B yet" in widget.counts.text()
     session.set_current(slides[0].name)
     assert layer.visible
     assert widget.rows["A"].combo.currentText().startswith("A, drawn (")

@@ -98,7 +98,7 @@ def test_a_gene_gives_a_heat_map_and_its_closest_patches(window, qtbot, slides, 
     top = np.argsort(-theirs)[:N_TOP]
     for item, place in zip(widget.there.gallery.items, top, strict=True):
         np.testing.assert_array_equal(item.image, reference.crop(int(place)))
-        assert item.caption == f"{theirs[place]:.2f}"
+        assert item.caption == f"cosine {theirs[place]:.2f}"
     # The control.
     good = measured.detected >= 100
     rho = spearmanr(heat[good], measured.column(row["measured"])[good]).statistic

@@ -77,7 +77,7 @@ def test_it_says_what_the_model_wants_and_whether_the_slide_has_it(model_folder,
     assert (found.field_um, found.size_px, found.has_reference) == (112.0, 32, True)
     for mpp, said, warned, runs in (
         # The model wants 3.5 um per px.
-        (2.0, "this image has 2: it fits", False, True),
+        (2.0, "this image has 2 µm per px: it fits", False, True),
         (5.0, "detail will be missing", True, True),
         (8.0, "too coarse", True, False),
     ):

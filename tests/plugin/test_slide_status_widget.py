@@ -142,7 +142,7 @@ def test_run_shows_probabilities_attention_and_tiles(asked, slide, with_heads, q
     np.testing.assert_allclose(values, status.at(slide.yx), rtol=1e-3)
     assert layer.visible
     assert layer.contrast_limits[0] == 0
-    assert layer.metadata[KEY]["unit"] == "times uniform"
+    assert layer.metadata[KEY]["unit"] == "× mean of the tiles"
     there = np.flatnonzero(np.isfinite(values))
     low, high = there[np.argmin(values[there])], there[np.argmax(values[there])]
     shown = canvas(viewer)
@@ -151,7 +151,7 @@ def test_run_shows_probabilities_attention_and_tiles(asked, slide, with_heads, q
     # The gallery: the field of the most attended tile, cut by brute force.
     assert len(widget.gallery.items) == 12
     top = int(np.argmax(status.attention))
-    assert widget.gallery.items[0].caption == f"{status.relative[top]:.1f} ×"
+    assert widget.gallery.items[0].caption == f"{status.relative[top]:.1f} × mean"
     level, edge = slide.pyramid.levels[0], int(FIELD_UM / slide.mpp)
     whole = np.block(
         [[[level.read_tile(r, c)] for c in range(level.grid[1])] for r in range(level.grid[0])]

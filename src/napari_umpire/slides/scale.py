@@ -108,7 +108,7 @@ class PhysicalScale:
         if self.mpp is None:
             return "um per px unknown"
         others = [f"{k} {v:.4g}" for k, v in self.candidates.items() if k != self.source]
-        tail = f" ({'; '.join(others)})" if others else ""
+        tail = f" ({', '.join(others)} um per px)" if others else ""
         return f"{self.mpp:.4g} um per px from {SOURCE_WORDS[self.source]}{tail}"
 
 

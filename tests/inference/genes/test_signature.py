@@ -56,7 +56,7 @@ def test_genes_that_do_not_vary_are_counted_and_left_out():
     values = np.column_stack([np.full(5, 2.0), np.arange(5.0), np.zeros(5)]).astype(np.float32)
     got = score(values, "z-score")
     np.testing.assert_allclose(got.values, stats.zscore(np.arange(5.0)), atol=1e-6)
-    assert got.describe() == "1 gene (without 2 that do not vary)"
+    assert got.describe() == "1 of 3 genes (2 do not vary)"
     none = score(values[:, :1], "z-score")
     assert np.isnan(none.values).all()
     assert none.n_genes == 0

@@ -66,10 +66,10 @@ def test_value_and_spread_are_those_of_the_map(prediction, gene):
 def test_words_say_what_the_numbers_are(prediction):
     found = evidence_of(prediction, 3, "G35", label="ERBB2", measured=1.25)
     said = found.describe()
-    assert said.startswith("Spot s3: similarity to its 12 references ")
+    assert said.startswith("Spot s3 is predicted from 12 reference spots, similarity ")
     first, last = found.table["similarity"].iloc[[0, -1]]
     assert f"{first:.2f} to {last:.2f} (cosine)" in said
-    assert f"those of {found.effective:.1f} equal references" in said
+    assert f"on about {found.effective:.0f} of them" in said
     heaviest = found.shares.index[0]
     assert f"by slide: {heaviest} {found.shares.iloc[0]:.0%}" in said
     assert f"ERBB2, log1p(CP10k): predicted {found.predicted:.2f}" in said
@@ -88,8 +88,8 @@ def test_words_of_a_single_reference(prediction):
     found = evidence_of(one, 3)
     similarity = found.table["similarity"].iloc[0]
     assert found.describe() == (
-        f"Spot s3: similarity to its one reference, of {found.table['slide'].iloc[0]}, "
-        f"{similarity:.2f} (cosine)."
+        f"Spot s3 is predicted from one reference spot, of "
+        f"{found.table['slide'].iloc[0]}, similarity {similarity:.2f} (cosine)."
     )
 
 

@@ -51,7 +51,7 @@ def test_images_are_asked_as_a_query_is(reference, slide_of):
     means = slow_means(reference, images, 9, lambda i, j: slide_of[i] != slide_of[j])
     np.testing.assert_allclose(got.similarity, means[20:], atol=1e-5)
     assert got.asked == "image"
-    assert "190 of its 210 spots: images against genes, of other slides only" in got.describe()
+    assert "190 of its 210 spots, image against genes, each without its own slide" in got.describe()
     images[:] = np.nan
     assert run(calibrate(reference, 9)).asked == "genes"
 
@@ -70,7 +70,7 @@ def test_one_slide_leaves_out_what_lies_near(tmp_path):
         got.similarity, slow_means(reference, reference.embeddings, 5, far), atol=1e-5
     )
     assert got.left_out == "neighbours"
-    assert "nothing within 3 pitches" in got.describe()
+    assert "without what lies within 3 pitches" in got.describe()
 
 
 def test_a_large_reference_is_asked_in_part_the_same_part_each_time(reference):
@@ -105,7 +105,7 @@ def test_spots_below_the_quantile_are_counted():
     np.testing.assert_array_equal(got.mask, [True, True, False, False])
     assert got.bound == pytest.approx(0.05)
     assert got.describe().startswith(
-        "2 of 4 spots look like nothing in the reference: similarity below 0.050, the 5 % quantile"
+        "2 of 4 spots look like nothing in the reference: similarity below 0.050, which 5 % of"
     )
     assert out_of_reference(similarity, calibration, 0.5).mask.sum() == 3
     for bad in (0.0, 1.0, np.nan):

@@ -170,7 +170,7 @@ def test_the_control_of_a_gene(measured):
     assert found.n_higher == sum(r > found.pearson + 1e-9 for r in others)
     assert (found.n_tested, found.n_spots, found.n_left_out) == (29, 55, 5)
     said = found.describe()
-    assert f"Spearman {found.spearman:.2f}, Pearson {found.pearson:.2f}" in said
+    assert f"Pearson correlation {found.pearson:.2f}, Spearman {found.spearman:.2f}." in said
     assert "55 spots of this slide with ≥ 100 genes (5 left out)" in said
     assert "tests nothing" not in said
     own = dataclasses.replace(found, in_reference=True)

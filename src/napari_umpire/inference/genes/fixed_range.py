@@ -10,6 +10,7 @@ import numpy as np
 from napari_umpire.errors import InputError
 from napari_umpire.inference.genes.signature import values_of_genes
 from napari_umpire.progress import Progress, Steps
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def fixed_range(
     sources = {"predicted": prediction, "measured": measured}
     there = {side: source for side, source in sources.items() if source is not None}
     keys = [gene for gene in genes if gene in table]
-    named, what = bool(keys), f"the {len(keys):,} genes of {name}"
+    named, what = bool(keys), f"the {counted(len(keys), 'gene')} of {name}"
     if not named:
         place = np.unique(np.linspace(0, len(table) - 1, min(_TRIED, len(table))).astype(int))
         keys = [str(table.frame.index[i]) for i in place] if len(table) else []

@@ -11,6 +11,7 @@ import pandas as pd
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.genes.blocks import PredictedBlocks
 from napari_umpire.inference.genes.lists import resolve
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,13 +87,15 @@ class Score:
 
     def describe(self) -> str:
         """How many genes count, and why others do not."""
-        said = f"{self.n_genes:,} genes" if self.n_genes != 1 else "1 gene"
+        total = self.n_genes + self.n_constant + self.n_absent
+        if self.n_genes == total:
+            return counted(total, "gene")
         left = []
         if self.n_constant:
-            left.append(f"{self.n_constant:,} that do not vary")
+            left.append(f"{self.n_constant:,} do not vary")
         if self.n_absent:
             left.append(f"{self.n_absent:,} not there")
-        return said + (f" (without {' and '.join(left)})" if left else "")
+        return f"{self.n_genes:,} of {counted(total, 'gene')} ({', '.join(left)})"
 
 
 def score(values: np.ndarray, kind: ScoreKind) -> Score:

@@ -92,14 +92,14 @@ class Evidence:
         first, last = similarity.iloc[0], similarity.iloc[-1]
         if len(self.table) == 1:
             whole = (
-                f"Spot {self.spot}: similarity to its one reference, of {self.shares.index[0]}, "
-                f"{first:.2f} (cosine)."
+                f"Spot {self.spot} is predicted from one reference spot, of "
+                f"{self.shares.index[0]}, similarity {first:.2f} (cosine)."
             )
         else:
             whole = (
-                f"Spot {self.spot}: similarity to its {len(self.table)} references {first:.2f} to "
-                f"{last:.2f} (cosine). Their weights are those of {self.effective:.1f} equal "
-                f"references; by slide: {by_slide}."
+                f"Spot {self.spot} is predicted from {len(self.table)} reference spots, similarity "
+                f"{first:.2f} to {last:.2f} (cosine). The weight lies on about "
+                f"{self.effective:.0f} of them; by slide: {by_slide}."
             )
         lines = [whole]
         if self.gene is None:
@@ -108,8 +108,8 @@ class Evidence:
             lines.append(f"None of them measured {self.gene}, so it has no predicted value here.")
         else:
             lines.append(
-                f"{self.gene}, {UNIT}: predicted {self.predicted:.2f}, weighted spread of the "
-                f"references {self.spread:.2f}"
+                f"{self.gene}, {UNIT}: predicted {self.predicted:.2f}, spread of the references "
+                f"{self.spread:.2f}"
                 + ("." if self.measured is None else f"; measured here {self.measured:.2f}.")
             )
             if self.n_unmeasured:

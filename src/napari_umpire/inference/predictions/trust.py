@@ -61,12 +61,13 @@ class Calibration:
         """What was compared with what, and what follows from it."""
         n = len(self.similarity)
         which = f"{n:,} of its {self.n:,} spots" if n < self.n else f"its {n:,} spots"
-        what = {"image": "images against genes", "genes": "genes against genes"}[self.asked]
+        what = {"image": "image against genes", "genes": "genes against genes"}[self.asked]
         where = {
-            "slide": "of other slides only",
-            "neighbours": f"of the same slide, nothing within {_PITCHES:g} pitches",
+            "slide": "each without its own slide",
+            "neighbours": f"each without what lies within {_PITCHES:g} pitches",
         }[self.left_out]
-        said = [f"The reference was asked about {which}: {what}, {where}, mean of K = {self.k}."]
+        how = f"{which}, {what}, {where}, mean of K = {self.k}"
+        said = [f"The bound comes from the reference itself: {how}."]
         if self.asked == "genes":
             said.append(
                 "It holds no embeddings of its images, so this is not the same question as a "
@@ -80,12 +81,11 @@ class Calibration:
             )
         if self.left_out == "slide":
             said.append(
-                "A spot of a new slide may choose among all slides, these could not choose their "
-                "own: the bound is a little low."
+                "A new slide has one slide more to choose from, so the bound is a little low."
             )
         said.append(
-            "Where the model was trained on these slides they lie closer than new ones do: some "
-            "more than that share is no alarm."
+            "If the model was trained on these slides they look closer than new ones: somewhat "
+            "more spots than that share is no alarm."
         )
         return " ".join(said)
 
@@ -114,8 +114,8 @@ class OutOfReference:
         verb = "looks" if self.mask.sum() == 1 else "look"
         return (
             f"{int(self.mask.sum()):,} of {len(self.mask):,} spots {verb} like nothing in the "
-            f"reference: similarity below {self.bound:.3f}, the {100 * self.quantile:g} % quantile "
-            "of the reference's own spots."
+            f"reference: similarity below {self.bound:.3f}, which {100 * self.quantile:g} % of the "
+            "reference's own spots do not reach."
         )
 
 

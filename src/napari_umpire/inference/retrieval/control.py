@@ -59,9 +59,9 @@ class Control:
         if np.isnan(self.pearson):
             return f"Control: none, because {self.name} or the map does not vary over {where}."
         said = (
-            f"Control: over {where}, the map and the measured {self.name} ({UNIT}) correlate by "
-            f"Spearman {self.spearman:.2f}, Pearson {self.pearson:.2f}; {self.n_higher:,} of the "
-            f"{self.n_tested:,} genes that vary here have a higher Pearson."
+            f"Control: the map against the measured {self.name} ({UNIT}) over {where}: Pearson "
+            f"correlation {self.pearson:.2f}, Spearman {self.spearman:.2f}. Of the "
+            f"{self.n_tested:,} genes that vary here {self.n_higher:,} correlate better."
         )
         if self.in_reference:
             said += " The slide is itself in the reference, so this tests nothing."

@@ -21,6 +21,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.progress import Progress
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +182,7 @@ def gene_query_steps(
     )
     if constant:
         words += f" Left out, because they do not vary: {_some(constant)}."
-    title = title or (labels[used[0]] if len(used) == 1 else f"{len(used):,} genes")
+    title = title or (labels[used[0]] if len(used) == 1 else counted(len(used), "gene"))
     return Query(title, (total / length).astype(np.float32), words, genes=tuple(used))
 
 
@@ -204,7 +205,7 @@ def measured_query_steps(model: Model, slide: Slide, row: int) -> Steps[Query]:
     if detected == 0:
         raise InputError(f"Nothing was measured in spot {spot}", fix="Choose another spot")
     vector = (yield from gene_embeddings(model, slide, measured, 1, None, np.array([row])))[0]
-    words = f"Query: the embedding of the {detected:,} genes detected in spot {spot}."
+    words = f"Query: the embedding of the {counted(detected, 'gene')} detected in spot {spot}."
     if detected < MIN_GENES:
         words += f" Fewer than {MIN_GENES}: it says little."
     return Query(f"genes of spot {spot}", _unit(vector), words, own_row=row)

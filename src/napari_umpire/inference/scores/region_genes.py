@@ -18,6 +18,7 @@ from napari_umpire.inference.genes.blocks import (
 from napari_umpire.inference.scores.agreement import MIN_GENES
 from napari_umpire.inference.scores.group_difference import SIDES, compare_groups
 from napari_umpire.progress import Progress, Steps
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,8 @@ class RegionGenes:
 
     def describe(self) -> str:
         """What was compared, and what the numbers do not say, a line each."""
-        lines = [f"{self.a} against {self.b} on {self.slide}, {len(self.frame):,} genes, {UNIT}."]
+        genes = counted(len(self.frame), "gene")
+        lines = [f"{self.a} against {self.b} on {self.slide}, {genes}, {UNIT}."]
         lines += [self._sizes(side) for side in self.sizes]
         if "measured" not in self.sizes:
             lines.append("Nothing was measured on this slide.")

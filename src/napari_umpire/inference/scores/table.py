@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.scores.agreement import MIN_GENES
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,18 +119,18 @@ class GeneScores:
 
     def describe(self) -> str:
         """Mean, protocol, controls and what was left out, a line each."""
-        n = len(self.frame)
+        genes = counted(len(self.frame), "gene")
         if not self.has_measured:
             return (
                 f"Nothing was measured on {self.slide}, so there is no correlation. "
-                f"{n:,} genes with their predicted mean over {self.n_counted:,} spots, {UNIT}."
+                f"{genes} with their predicted mean over {self.n_counted:,} spots, {UNIT}."
             )
         where = f"the {self.n_counted:,} spots of {self.slide} with ≥ {MIN_GENES} genes"
         if self.n_left_out:
             where += f" ({self.n_left_out:,} left out)"
         if not self.has_predicted:
             return (
-                f"Not predicted yet, so there is no correlation. {n:,} measured genes over "
+                f"Not predicted yet, so there is no correlation. {genes} measured over "
                 f"{where}, {UNIT}."
             )
         lines = []
@@ -143,7 +144,7 @@ class GeneScores:
         if len(scored):
             lines.append(
                 f"Mean PCC {scored.mean():.3f}{self.controls.brief(self.frame)}, median "
-                f"{scored.median():.3f} over {len(scored):,} genes. {protocol}"
+                f"{scored.median():.3f} over {counted(len(scored), 'gene')}. {protocol}"
             )
             lines.append(self.controls.describe(self.frame))
         else:
@@ -151,5 +152,6 @@ class GeneScores:
         reasons = self.frame.loc[self.frame["PCC"].isna(), "why no PCC"].value_counts()
         if len(reasons):
             said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-            lines.append(f"{int(reasons.sum()):,} genes have none: {said}.")
+            have = "has" if reasons.sum() == 1 else "have"
+            lines.append(f"{counted(int(reasons.sum()), 'gene')} {have} none: {said}.")
         return "\n".join(lines)

@@ -58,7 +58,7 @@ class Asked:
     slide
         As it was when it was asked about.
     spots
-        (n_spots,) attention of the tile that each spot lies in, times uniform; NaN in none.
+        (n_spots,) attention of each spot's tile over the mean of the tiles; NaN without tile.
     top
         (k,) rows of the most attended tiles; ``crops`` (k, h, w, 3) uint8 shows their fields.
     """
@@ -78,9 +78,9 @@ class Asked:
             key=MAP_KEY,
             title=f"attention ({self.status.config.name})",
             values=self.spots.astype(np.float32),
-            # At least twice uniform, so that attention that is all alike does not look like a map.
+            # At least twice the mean, so that attention that is all alike does not look like a map.
             limits=(0.0, max(high, 2.0)),
-            unit="times uniform",
+            unit="× mean of the tiles",
             palette="attention",
         )
 

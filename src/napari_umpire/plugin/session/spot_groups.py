@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.plugin.layers.drawing import drawn_layers, region_names, region_rows
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from napari.layers import Shapes
@@ -111,6 +112,8 @@ def group_problem(side: str, group: SpotGroup | None) -> str:
 def pair_words(a: SpotGroup | None, b: SpotGroup | None) -> str:
     """How many spots there are in A, in B and in both, and what stands in the way."""
     problems = [group_problem("A", a), group_problem("B", b)]
+    if a is None and b is None:
+        problems = [f"Nothing is drawn as A and as B yet: {_HOW}."]
     if a is not None and b is not None and not any(problems):
         shared = len(np.intersect1d(a.rows, b.rows))
         both = f", {_spots(shared)} in both" if shared else ""
@@ -127,4 +130,4 @@ def _size(side: str, group: SpotGroup) -> str:
 
 
 def _spots(n: int) -> str:
-    return f"{n:,} spot" + ("" if n == 1 else "s")
+    return counted(n, "spot")

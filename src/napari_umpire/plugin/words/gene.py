@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.scores.agreement import agreement
+from napari_umpire.words import counted
 from napari_umpire.plugin.words.method import FROM_IMAGE
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def gene_words(
 def _signature_lines(state: SlideState, key: str, kind: Kind) -> list[str]:
     signature = state.signatures[key]
     scores, maps = state.scores(key), state.gene_maps(key)
-    lines = [f"{signature.name}: {signature.unit} of {len(signature.genes):,} genes"]
+    lines = [f"{signature.name}: {signature.unit}"]
     if not scores:
-        return [*lines, "None of its genes is known on this slide."]
+        return [*lines, f"None of its {counted(len(signature.genes), 'gene')} is known here."]
     lines += [f"{side.capitalize()}: {found.describe()}." for side, found in scores.items()]
     if "difference" in maps and state.measured is not None:
         found = agreement(maps["predicted"], maps["measured"], state.measured.detected)

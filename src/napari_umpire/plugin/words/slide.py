@@ -136,7 +136,7 @@ def _scale(slide: Slide) -> CardRow:
         return CardRow("Scale", "unknown", _ASKS, warn=True)
     value, note = f"{scale.mpp:.4g} µm per px", f"from {SOURCE_WORDS[scale.source]}"
     others = {k: v for k, v in scale.candidates.items() if k != scale.source}
-    told = ", ".join(f"{SOURCE_WORDS[k]} {v:.4g}" for k, v in others.items())
+    told = ", ".join(f"{SOURCE_WORDS[k]}: {v:.4g} µm per px" for k, v in others.items())
     all_of_them = (scale.mpp, *others.values())
     apart = max(all_of_them) / min(all_of_them)
     if apart > 1 + TOLERANCE:
@@ -201,7 +201,7 @@ def _model(slide: Slide, model: ModelPeek | HubModel | str | None) -> tuple[Card
         return CardRow("Model sees", value, f"{wants}. {why}", warn=True), why
     if slide.scale.mpp is None:
         return CardRow("Model sees", value, wants), ""
-    finest = f"this image has {slide.mpp * slide.pyramid.levels[0].downsample:.2g}"
+    finest = f"this image has {slide.mpp * slide.pyramid.levels[0].downsample:.2g} µm per px"
     fit = model.fit(slide)
     if fit == "fits":
         return CardRow("Model sees", value, f"{wants}; {finest}: it fits"), ""

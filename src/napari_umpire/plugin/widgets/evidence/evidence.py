@@ -111,6 +111,7 @@ class EvidenceWidget(QWidget):
         self.table = EnterTable()
         self.table.setAccessibleName("Reference spots")
         self.table.setMinimumHeight(90)
+        self.table.setToolTip("Ctrl+C copies the chosen rows, with whole barcodes")
         self.go = QPushButton("Show on its slide")
         self.go.setToolTip("Go to the chosen reference spot, where its slide is open (Enter)")
         self.back = QPushButton("Back")
@@ -214,6 +215,7 @@ class EvidenceWidget(QWidget):
             tooltips[found.gene] = f"Measured in the reference spot, {UNIT}; –: not measured"
         # The longest last: a barcode must not push the numbers out of a narrow dock.
         self.table.set_frame(frame.assign(spot=found.table["spot"]), formats, tooltips)
+        self.table.fill_width()
 
     def _fill_pictures(self) -> None:
         fits = self._pictures is not None and self._pictured == self._wanted

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvidencePictures"]
 
-_OWN_PX = 150
-_REFERENCE_PX = 64
+_OWN_PX = 138
+_REFERENCE_PX = 68
 _MISSING = (
     "The reference was built without pictures of its spots. With them: "
     "umpire-train reference --patches"
@@ -56,8 +56,9 @@ class EvidencePictures(QWidget):
         self.missing.setVisible(pictures.references is None)
         at = self.gallery.current
         lines = evidence.table.itertuples()
+        gene, field = evidence.gene, pictures.field_um
         items = [
-            GalleryItem(image, f"{line.weight:.1%}", _tip(line, evidence.gene, pictures.field_um))
+            GalleryItem(image, f"weight {line.weight:.1%}", _tip(line, gene, field))
             for image, line in zip(pictures.references or (), lines, strict=False)
         ]
         self.gallery.show_items(items)

@@ -193,6 +193,7 @@ class FrameView(QTableView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)  # Tab goes on to the next control
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # barcodes differ at their ends
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         assert rows is not None
         assert columns is not None
@@ -259,6 +260,16 @@ class FrameView(QTableView):
         assert clipboard is not None
         clipboard.setText(text)
         return text
+
+    def fill_width(self) -> None:
+        """Let the last column have what the others leave, and be cut where that is too little."""
+        header = self.horizontalHeader()
+        assert header is not None
+        last = self.table.columnCount() - 1
+        for column in range(last + 1):
+            mode = QHeaderView.ResizeMode
+            wide = mode.Stretch if column == last else mode.Interactive
+            header.setSectionResizeMode(column, wide)
 
     def _fit_columns(self) -> None:
         """As wide as their words and first cells; Qt's own answer counts a style's wide margins."""

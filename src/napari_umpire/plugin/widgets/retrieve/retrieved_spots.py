@@ -65,7 +65,7 @@ class RetrievedSpots(QWidget):
             [
                 GalleryItem(
                     image,
-                    f"{cosine:.2f}",
+                    f"cosine {cosine:.2f}",
                     f"slide {slide}, spot {spot}\ncosine {cosine:.3f}\n{field_um:g} µm across",
                 )
                 for (slide, spot, cosine), image in zip(spots, pictures or (), strict=False)

@@ -227,9 +227,9 @@ class SlideStatusWidget(QWidget):
             [
                 GalleryItem(
                     image,
-                    f"{status.relative[tile]:.1f} ×",
+                    f"{status.relative[tile]:.1f} × mean",
                     f"{status.attention[tile]:.1%} of the attention, "
-                    f"{status.relative[tile]:.1f} times uniform\n"
+                    f"{status.relative[tile]:.1f} times the mean of the tiles\n"
                     f"{config.tiles.field_um:g} µm across",
                 )
                 for tile, image in zip(answer.top, answer.crops, strict=True)
