@@ -218,6 +218,22 @@ def test_colours_follow_the_gene_that_is_shown(dock, slide, prediction, lay_out)
     assert np.corrcoef(values, lightness)[0, 1] > 0.9
 
 
+def test_a_signature_is_called_by_its_name_and_its_unit(dock, slide, prediction, lay_out):
+    from napari_umpire.inference.genes.signature import Signature
+
+    _, widget, session = dock(slide)
+    widget.by.setCurrentText("gene that is shown")
+    lay_out(widget)
+    session.set_prediction(slide.name, prediction)
+    names = tuple(session.current.genes.frame["symbol"][:3])
+    session.show_signature(Signature("my list", names, "z-score"))
+    said = widget.legend.words.text()
+    assert said.startswith("my list (predicted): ")
+    assert "mean z-score, 1st to 99th" in said
+    assert "log1p" not in said
+    assert "signature:" not in said
+
+
 def test_points_of_a_slide_that_is_gone_are_gone(dock, slides, lay_out):
     viewer, widget, session = dock(*slides[:2])
     lay_out(widget)

@@ -43,6 +43,8 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
         if found is None:
             return np.array([name if is_ensembl_id(name) is ensembl else "" for name in names], "O")
         values = var[found].astype(object)
+        if set(map(type, values.tolist())) == {str}:
+            return values.to_numpy(object)
         return values.where(values.notna(), "").map(str).to_numpy(object)
 
     ids = column(_ID_COLUMNS, ensembl=True)

@@ -63,11 +63,12 @@ def gene_keys(genes: pd.DataFrame) -> pd.Index:
     genes
         Index = name, columns ``id`` and ``symbol``, "" where unknown.
     """
-    bare = [gene.partition(".")[0] for gene in genes["id"].astype(str)]
-    ids = pd.Series(bare, index=genes.index, dtype=object)
-    symbols = genes["symbol"].astype(str)
-    names = pd.Series(genes.index.astype(str), index=genes.index)
-    return pd.Index(ids.where(ids != "", symbols.where(symbols != "", names)))
+    columns = genes["id"], genes["symbol"], genes.index
+    lines = zip(*(column.astype(str).tolist() for column in columns), strict=True)
+    return pd.Index(
+        [(g.partition(".")[0] if "." in g else g) or symbol or name for g, symbol, name in lines],
+        dtype=object,
+    )
 
 
 def keyed_counts(slide: Slide) -> tuple[sp.csr_matrix, pd.DataFrame]:

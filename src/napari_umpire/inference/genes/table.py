@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from napari_umpire.genes.columns import gene_table
@@ -44,22 +46,34 @@ class GeneTable:
             Genes of a `Measured`: index = key, columns ``id``, ``symbol``.
         """
         p, m = _normalised(predicted), _normalised(measured)
-        by_key = pd.Series(p.index, index=p["key"])
-        symbols = p[(p["symbol"] != "") & ~p["symbol"].duplicated(keep=False)]
-        by_symbol = pd.Series(symbols.index, index=symbols["symbol"])
-        by_id = m["key"].map(by_key)
-        no_id = (m["id"] == "") | m["symbol"].map(by_symbol).map(p["id"] == "").eq(True)
-        found = by_id.fillna(m["symbol"].where(no_id).map(by_symbol))
-        # Two measured genes may match one predicted gene; the first keeps it.
-        found = found.mask(found.duplicated()).dropna()
-        rows = p.assign(predicted=p.index, measured="").set_index("key", drop=False)
-        rows.loc[p.loc[found, "key"], "measured"] = found.index.to_numpy()
-        rest = m[~m.index.isin(found.index)]
-        rest = rest.assign(predicted="", measured=rest.index).set_index("key", drop=False)
-        frame = pd.concat([rows, rest[~rest.index.isin(rows.index)]])
-        frame = frame[["symbol", "id", "predicted", "measured"]]
-        order = frame["symbol"].where(frame["symbol"] != "", frame.index.to_series()).str.lower()
-        return cls(frame.iloc[order.argsort(kind="stable").to_numpy()].rename_axis(None))
+        by_key = {key: row for row, key in enumerate(p.key)}
+        times = Counter(p.symbol)
+        by_symbol = {s: row for row, s in enumerate(p.symbol) if s and times[s] == 1}
+        found: dict[int, str] = {}
+        rest = []
+        for number, (key, symbol) in enumerate(zip(m.key, m.symbol, strict=True)):
+            row = by_key.get(key)
+            if row is None:
+                same = by_symbol.get(symbol)
+                row = same if same is not None and "" in (m.id[number], p.id[same]) else None
+            if row is not None and row not in found:
+                found[row] = m.name[number]
+            elif key not in by_key:  # two measured genes may match one predicted: the first is it
+                rest.append(number)
+        none, more = np.full(len(rest), "", object), np.array(rest, np.int64)
+        matched = np.full(len(p.key), "", object)
+        matched[list(found)] = list(found.values())
+        keys, symbols = (_joined(*pair, more) for pair in ((p.key, m.key), (p.symbol, m.symbol)))
+        columns = {
+            "symbol": symbols,
+            "id": _joined(p.id, m.id, more),
+            "predicted": np.concatenate([_objects(p.name), none]),
+            "measured": _joined(matched, m.name, more),
+        }
+        low = [(s or key).lower() for s, key in zip(symbols.tolist(), keys.tolist(), strict=True)]
+        order = sorted(range(len(low)), key=low.__getitem__)
+        frame = pd.DataFrame({name: column[order] for name, column in columns.items()})
+        return cls(frame.set_axis(pd.Index(keys[order], dtype=object), axis=0))
 
     @cached_property
     def index(self) -> GeneIndex:
@@ -104,10 +118,32 @@ def index_steps(table: GeneTable) -> Steps[GeneTable]:
     return table
 
 
-def _normalised(genes: pd.DataFrame | None) -> pd.DataFrame:
-    """Index = name as given (str), columns key, id, symbol; genes that share a key once."""
+def _objects(values: list[str] | np.ndarray) -> np.ndarray:
+    return np.array(values, dtype=object)
+
+
+def _joined(first: list[str] | np.ndarray, second: list[str], rows: np.ndarray) -> np.ndarray:
+    """All of the first, then some rows of the second, object."""
+    return np.concatenate([_objects(first), _objects(second)[rows]])
+
+
+class _Genes(NamedTuple):
+    """A list of genes, each key once; lists, because pandas takes three times as long here."""
+
+    key: list[str]
+    name: list[str]
+    id: list[str]
+    symbol: list[str]
+
+
+def _normalised(genes: pd.DataFrame | None) -> _Genes:
     if genes is None or not len(genes):
-        return pd.DataFrame({"key": [], "id": [], "symbol": []}, dtype=object)
-    out = gene_table(genes)
-    out["key"] = gene_keys(out).to_numpy()
-    return out[~out["key"].duplicated()]
+        return _Genes([], [], [], [])
+    table = gene_table(genes)
+    lists = (gene_keys(table), table.index, table["id"], table["symbol"])
+    keys, names, ids, symbols = (values.tolist() for values in lists)
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    if len(first) == len(keys):
+        return _Genes(keys, names, ids, symbols)
+    kept = sorted(first.values())
+    return _Genes(*([values[i] for i in kept] for values in (keys, names, ids, symbols)))

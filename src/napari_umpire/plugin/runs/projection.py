@@ -76,7 +76,7 @@ def gene_colours(session: Session, projection: Projection) -> GeneColours | None
     gene = session.gene
     if gene is None:
         return None
-    per_slide, kinds, title = {}, set(), gene
+    per_slide, kinds, title, unit = {}, set(), gene, UNIT
     for name in projection.slide_names:
         state = session.slides.get(name)
         if state is None:
@@ -86,7 +86,7 @@ def gene_colours(session: Session, projection: Projection) -> GeneColours | None
         if kind is not None:
             per_slide[name] = np.asarray(maps[kind], np.float64)
             kinds.add(kind)
-            title = state.genes.label(gene) if gene in state.genes else gene
+            title, unit = state.label(gene), state.unit(gene)
     values = projection.gathered(per_slide)
     there = np.isfinite(values)
     if not there.any():
@@ -101,7 +101,7 @@ def gene_colours(session: Session, projection: Projection) -> GeneColours | None
     without = [name for name in projection.slide_names if name not in per_slide]
     grey = f" Grey, as it is not known there: {', '.join(without)}." if without else ""
     words = (
-        f"{title} ({' and '.join(sorted(kinds))}): {low:.2f} to {high:.2f} {UNIT}, 1st to 99th "
+        f"{title} ({' and '.join(sorted(kinds))}): {low:.2f} to {high:.2f} {unit}, 1st to 99th "
         f"percentile of the points.{grey}"
     )
     return GeneColours(codes, np.round(colours[:, :3] * 255).astype(np.uint8), (low, high), words)
