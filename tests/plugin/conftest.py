@@ -166,6 +166,25 @@ def open_viewer(make_napari_viewer, qtbot):
     return open_
 
 
+@pytest.fixture
+def maps_dock(open_viewer, qtbot):
+    """Return a viewer with slides and predictions, Gene maps and session; counts were read."""
+
+    def open_(*slides, predictions=(), show=False):
+        from napari_umpire.plugin.session.session import session_of
+
+        viewer = open_viewer(*slides, show=show)
+        session = session_of(viewer)
+        for prediction in predictions:
+            session.set_prediction(prediction.slide_name, prediction)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
+        busy = (widget.work, widget.naming)
+        qtbot.waitUntil(lambda: not any(work.running for work in busy), timeout=20_000)
+        return viewer, widget, session
+
+    return open_
+
+
 class Canvas:
     """What the window shows, addressed by world coordinates."""
 

@@ -20,30 +20,13 @@ from napari_umpire.progress import run
 LEFT = Qt.MouseButton.LeftButton
 
 
-@pytest.fixture
-def dock(open_viewer, qtbot):
-    """Open a viewer with slides and the widget; wait until counts were read."""
-
-    def open_(*slides, predictions=(), show=False):
-        viewer = open_viewer(*slides, show=show)
-        session = session_of(viewer)
-        for prediction in predictions:
-            session.set_prediction(prediction.slide_name, prediction)
-        _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
-        busy = (widget.work, widget.naming)
-        qtbot.waitUntil(lambda: not any(work.running for work in busy), timeout=20_000)
-        return viewer, widget, session
-
-    return open_
-
-
 def rows(widget):
     model = widget.search.hits
     return [model.index(i).data() for i in range(model.rowCount())]
 
 
-def test_it_opens_alone_with_nothing_loaded(dock):
-    _, widget, _ = dock()
+def test_it_opens_alone_with_nothing_loaded(maps_dock):
+    _, widget, _ = maps_dock()
     assert "Drop a slide" in widget.words.text()
     assert widget.search.hits.rowCount() == 0
     assert not any(button.isEnabled() for button in widget.buttons.values())
@@ -72,8 +55,8 @@ def test_counts_go_to_the_slide_they_were_read_of_not_to_another_of_its_name(
     qtbot.waitUntil(lambda: not widget.naming.running, timeout=20_000)
 
 
-def test_a_measured_slide_opens_with_a_gene_that_shows_something(dock, slide, measured):
-    viewer, widget, session = dock(slide)
+def test_a_measured_slide_opens_with_a_gene_that_shows_something(maps_dock, slide, measured):
+    viewer, widget, session = maps_dock(slide)
     assert session.gene == measured.most_variable()
     layer = session.display.layer("measured")
     np.testing.assert_array_equal(layer.metadata[KEY]["map"].values, measured.column(session.gene))
@@ -89,8 +72,8 @@ def type_gene(widget, qtbot, text):
     qtbot.wait(PAUSE_MS + 100)
 
 
-def test_typing_narrows_the_list_and_shows_the_best_hit_after_a_pause(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_typing_narrows_the_list_and_shows_the_best_hit_after_a_pause(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     before, heard = session.gene, []
     session.gene_changed.connect(lambda: heard.append(session.gene))
     type_gene(widget, qtbot, "erb")
@@ -116,15 +99,15 @@ def test_typing_narrows_the_list_and_shows_the_best_hit_after_a_pause(dock, slid
     assert session.current.genes.label(session.gene) == "EPCAM", "Enter does not wait"
 
 
-def test_the_name_of_a_stain_finds_its_gene_and_says_so(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_the_name_of_a_stain_finds_its_gene_and_says_so(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     type_gene(widget, qtbot, "her2")
     assert rows(widget)[0] == "HER2 → ERBB2"
     assert session.current.genes.label(session.gene) == "ERBB2"
 
 
-def test_arrow_keys_step_through_the_hits(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_arrow_keys_step_through_the_hits(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     qtbot.keyClicks(widget.search.line, "k")
     hits = [widget.search.hits.key(i) for i in range(widget.search.hits.rowCount())]
     for expected in hits[:3]:
@@ -139,8 +122,8 @@ def test_arrow_keys_step_through_the_hits(dock, slide, qtbot):
     assert session.gene == hits[0]
 
 
-def test_a_click_in_the_list_shows_that_gene(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_a_click_in_the_list_shows_that_gene(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     view = widget.search.list
     at = view.visualRect(widget.search.hits.index(view.currentIndex().row() + 1)).center()
     expected = widget.search.hits.key(view.currentIndex().row() + 1)
@@ -148,8 +131,8 @@ def test_a_click_in_the_list_shows_that_gene(dock, slide, qtbot):
     assert session.gene == expected
 
 
-def test_nothing_found_is_said_and_changes_nothing(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_nothing_found_is_said_and_changes_nothing(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     before = session.gene
     qtbot.keyClicks(widget.search.line, "!no such gene")
     qtbot.keyClick(widget.search.line, Qt.Key.Key_Down)
@@ -159,9 +142,9 @@ def test_nothing_found_is_said_and_changes_nothing(dock, slide, qtbot):
 
 
 def test_buttons_choose_the_map_and_the_words_give_the_score(
-    dock, slide, prediction, measured, qtbot
+    maps_dock, slide, prediction, measured, qtbot
 ):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     for kind in ("predicted", "measured", "difference", "spread"):
         qtbot.mouseClick(widget.buttons[kind], LEFT)
         assert session.kind == kind
@@ -174,8 +157,8 @@ def test_buttons_choose_the_map_and_the_words_give_the_score(
     assert f"{prediction.mean_similarity.mean():.2f}" in widget.words.text()
 
 
-def test_range_controls_set_the_colour_bar(dock, slide, measured, qtbot):
-    _, widget, session = dock(slide)
+def test_range_controls_set_the_colour_bar(maps_dock, slide, measured, qtbot):
+    _, widget, session = maps_dock(slide)
     values = measured.column(session.gene)
     layer = session.display.layer("measured")
     assert layer.contrast_limits == pytest.approx(np.percentile(values, (1, 99)))
@@ -189,10 +172,10 @@ def test_range_controls_set_the_colour_bar(dock, slide, measured, qtbot):
     assert layer.colorbar.visible
 
 
-def test_two_widgets_say_the_same(dock, slide, qtbot):
+def test_two_widgets_say_the_same(maps_dock, slide, qtbot):
     from napari_umpire.plugin.widgets.maps.gene_maps import GeneMapsWidget
 
-    viewer, widget, session = dock(slide)
+    viewer, widget, session = maps_dock(slide)
     other = GeneMapsWidget(viewer)
     qtbot.addWidget(other)
     widget.range.mode.setCurrentText("absolute")
@@ -202,8 +185,8 @@ def test_two_widgets_say_the_same(dock, slide, qtbot):
     assert widget.search.hits.key(widget.search.list.currentIndex().row()) == session.gene
 
 
-def test_a_closed_dock_hears_no_more(dock, slide, slides, qtbot):
-    viewer, widget, session = dock(slide)
+def test_a_closed_dock_hears_no_more(maps_dock, slide, slides, qtbot):
+    viewer, widget, session = maps_dock(slide)
     viewer.window.remove_dock_widget(widget)
     widget.deleteLater()
     qtbot.wait(50)
@@ -213,9 +196,9 @@ def test_a_closed_dock_hears_no_more(dock, slide, slides, qtbot):
 
 
 @pytest.mark.slow
-def test_the_window_shows_the_values_beside_each_other(dock, slide, prediction, qtbot):
+def test_the_window_shows_the_values_beside_each_other(maps_dock, slide, prediction, qtbot):
     """The colour at the centre of a spot, in both panes, is that of its value."""
-    viewer, widget, session = dock(slide, predictions=[prediction], show=True)
+    viewer, widget, session = maps_dock(slide, predictions=[prediction], show=True)
     qtbot.mouseClick(widget.beside, LEFT, pos=QPoint(8, widget.beside.height() // 2))
     assert session.beside, "the click missed the box"
     qtbot.wait(200)
@@ -244,7 +227,7 @@ def test_the_window_shows_the_values_beside_each_other(dock, slide, prediction, 
     assert limits[0] == limits[1]
 
 
-def test_unreadable_counts_are_a_sentence_and_asked_for_once(dock, slide, qtbot, monkeypatch):
+def test_unreadable_counts_are_a_sentence_and_asked_for_once(maps_dock, slide, qtbot, monkeypatch):
     from napari.utils.notifications import notification_manager
 
     table = slide.adata.copy()
@@ -252,7 +235,7 @@ def test_unreadable_counts_are_a_sentence_and_asked_for_once(dock, slide, qtbot,
     table.X.data[7] = -1
     monkeypatch.setitem(slide.__dict__, "adata", table)
     notification_manager.records.clear()
-    _, widget, session = dock(slide)
+    _, widget, session = maps_dock(slide)
     (note,) = notification_manager.records
     assert slide.name in note.message
     assert "negative" in note.message
@@ -261,8 +244,8 @@ def test_unreadable_counts_are_a_sentence_and_asked_for_once(dock, slide, qtbot,
     assert not widget.work.running
 
 
-def test_it_fits_a_small_laptop(dock, slide, prediction):
-    _, widget, _ = dock(slide, predictions=[prediction], show=True)
+def test_it_fits_a_small_laptop(maps_dock, slide, prediction):
+    _, widget, _ = maps_dock(slide, predictions=[prediction], show=True)
     assert widget.minimumSizeHint().width() <= 360
     assert widget.minimumSizeHint().height() <= 600
 
@@ -307,9 +290,11 @@ print(*{m.partition('.')[0] for m in sys.modules})
     assert not {"torch", "timm", "spatialdata", "scanpy", "sklearn"} & set(out.stdout.split())
 
 
-def test_counts_go_to_the_slide_they_were_read_from_while_the_next_is_begun(dock, slides, qtbot):
+def test_counts_go_to_the_slide_they_were_read_from_while_the_next_is_begun(
+    maps_dock, slides, qtbot
+):
     """What arrives makes the widget read the other slide at once, in the middle of the telling."""
-    _, widget, session = dock(*slides[:2])
+    _, widget, session = maps_dock(*slides[:2])
     first, second = slides[0].name, slides[1].name
     session.set_current(second)
     qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)

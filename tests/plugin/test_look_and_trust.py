@@ -14,27 +14,9 @@ from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.layers.ranges import RangeChoice, range_words
 from napari_umpire.plugin.layers.trust_maps import OUT, SIMILARITY
 from napari_umpire.plugin.session.gene_shelf import GeneShelf, shelf_file
-from napari_umpire.plugin.session.session import session_of
 from napari_umpire.progress import run
 
 LEFT = Qt.MouseButton.LeftButton
-
-
-@pytest.fixture
-def dock(open_viewer, qtbot):
-    """A viewer with slides, predictions and the widget; counts were read."""
-
-    def open_(*slides, predictions=(), show=False):
-        viewer = open_viewer(*slides, show=show)
-        session = session_of(viewer)
-        for prediction in predictions:
-            session.set_prediction(prediction.slide_name, prediction)
-        _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Gene maps")
-        busy = (widget.work, widget.naming)
-        qtbot.waitUntil(lambda: not any(work.running for work in busy), timeout=20_000)
-        return viewer, widget, session
-
-    return open_
 
 
 def key_of(session, symbol):
@@ -72,8 +54,8 @@ def values_of(layer):
 # -- favourites and lists -----------------------------------------------------------------
 
 
-def test_a_star_by_key_and_by_button_survives_a_restart(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_a_star_by_key_and_by_button_survives_a_restart(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     session.set_gene(key_of(session, "ERBB2"))
     widget.search.line.setFocus()
     qtbot.keyClick(widget.search.line, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
@@ -93,13 +75,13 @@ def test_a_star_by_key_and_by_button_survives_a_restart(dock, slide, qtbot):
     assert len(rows(widget)) == len(session.current.genes)
 
 
-def test_a_damaged_file_of_lists_does_no_harm_and_is_said(dock, slide, qtbot):
+def test_a_damaged_file_of_lists_does_no_harm_and_is_said(maps_dock, slide, qtbot):
     from napari.utils.notifications import notification_manager
 
     shelf_file().parent.mkdir(parents=True, exist_ok=True)
     shelf_file().write_text('{"half a')
     notification_manager.records.clear()
-    _, widget, session = dock(slide)
+    _, widget, session = maps_dock(slide)
     assert any("cannot be read" in note.message for note in notification_manager.records)
     assert "cannot be read" in widget.lists.words.text()
     session.set_gene(key_of(session, "ERBB2"))
@@ -108,8 +90,8 @@ def test_a_damaged_file_of_lists_does_no_harm_and_is_said(dock, slide, qtbot):
     assert '{"half a' in {f.read_text() for f in shelf_file().parent.glob("*.json")}
 
 
-def test_a_pasted_list_says_what_became_of_each_name(dock, slide, qtbot):
-    _, widget, session = dock(slide)
+def test_a_pasted_list_says_what_became_of_each_name(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
     widget.lists.text.setPlainText("HER2, EPCAM\nNOPE; erbb2")
     qtbot.keyClicks(widget.lists.name, "mine")
     qtbot.mouseClick(widget.lists.keep, LEFT)
@@ -128,10 +110,14 @@ def test_a_pasted_list_says_what_became_of_each_name(dock, slide, qtbot):
     assert widget.search.lists.currentText() == "all genes"
     qtbot.mouseClick(widget.lists.keep, LEFT)
     assert "no gene in this text" in widget.lists.words.text()
+    widget.lists.text.setPlainText("NOPE")
+    qtbot.mouseClick(widget.lists.keep, LEFT)
+    assert not widget.lists.show_score.isEnabled()
+    assert "None of its genes" in widget.lists.show_score.toolTip()
 
 
-def test_a_list_from_a_file(dock, slide, tmp_path):
-    _, widget, session = dock(slide)
+def test_a_list_from_a_file(maps_dock, slide, tmp_path):
+    _, widget, session = maps_dock(slide)
     (tmp_path / "panel.csv").write_text("n,gene\n1,ERBB2\n2,EPCAM\n")
     widget.lists.open_file(tmp_path / "panel.csv")
     assert widget.search.lists.currentText() == "panel"
@@ -143,8 +129,8 @@ def test_a_list_from_a_file(dock, slide, tmp_path):
 # -- signatures ---------------------------------------------------------------------------
 
 
-def test_a_signature_is_shown_like_a_gene(dock, slide, prediction, measured, qtbot):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+def test_a_signature_is_shown_like_a_gene(maps_dock, slide, prediction, measured, qtbot):
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     widget.lists.text.setPlainText("ERBB2 EPCAM CD3D NOPE")
     qtbot.keyClicks(widget.lists.name, "tumour")
     qtbot.mouseClick(widget.lists.keep, LEFT)
@@ -177,9 +163,9 @@ def test_a_signature_is_shown_like_a_gene(dock, slide, prediction, measured, qtb
 
 
 def test_a_signature_follows_to_a_slide_and_a_prediction_that_come_later(
-    dock, slide, slides, prediction
+    maps_dock, slide, slides, prediction
 ):
-    viewer, _, session = dock(slide)
+    viewer, _, session = maps_dock(slide)
     session.show_signature(Signature("two", ("ERBB2", "EPCAM")))
     before = session.current.gene_maps(session.gene)
     assert set(before) == {"measured"}
@@ -201,8 +187,8 @@ def test_a_signature_follows_to_a_slide_and_a_prediction_that_come_later(
 # -- ranges -------------------------------------------------------------------------------
 
 
-def test_fixed_and_variable_scale_are_one_click_each(dock, slide, prediction, measured, qtbot):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+def test_fixed_and_variable_scale_are_one_click_each(maps_dock, slide, prediction, measured, qtbot):
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     session.set_gene(key_of(session, "ERBB2"))
     qtbot.mouseClick(widget.range.fixed, LEFT)
     qtbot.waitUntil(lambda: session.range.mode == "absolute", timeout=10_000)
@@ -220,8 +206,8 @@ def test_fixed_and_variable_scale_are_one_click_each(dock, slide, prediction, me
 
 
 @pytest.mark.parametrize("by", ["button", "keyboard"])
-def test_a_locked_range_stays_for_the_genes_that_follow(dock, slide, qtbot, by):
-    viewer, widget, session = dock(slide)
+def test_a_locked_range_stays_for_the_genes_that_follow(maps_dock, slide, qtbot, by):
+    viewer, widget, session = maps_dock(slide)
     session.set_gene(key_of(session, "ERBB2"))
     shown_layer(viewer).contrast_limits = (0.25, 3.5)  # dragged by the user
     if by == "button":
@@ -250,8 +236,8 @@ def test_a_gene_seen_in_few_spots_says_why_its_range_is_wide():
 # -- looks --------------------------------------------------------------------------------
 
 
-def test_a_colormap_by_keyboard_shows_in_pixels(dock, slide, prediction, qtbot, canvas):
-    viewer, widget, session = dock(slide, predictions=[prediction], show=True)
+def test_a_colormap_by_keyboard_shows_in_pixels(maps_dock, slide, prediction, qtbot, canvas):
+    viewer, widget, session = maps_dock(slide, predictions=[prediction], show=True)
     widget.look.colormap.setFocus()
     qtbot.keyClick(widget.look.colormap, Qt.Key.Key_V)
     assert session.look.colormap == "viridis"
@@ -264,9 +250,9 @@ def test_a_colormap_by_keyboard_shows_in_pixels(dock, slide, prediction, qtbot, 
 
 
 def test_low_values_are_clear_where_opacity_follows_the_value(
-    dock, slide, prediction, qtbot, canvas
+    maps_dock, slide, prediction, qtbot, canvas
 ):
-    viewer, widget, session = dock(slide, predictions=[prediction], show=True)
+    viewer, widget, session = maps_dock(slide, predictions=[prediction], show=True)
     session.display.layer("predicted").visible = False
     bare = canvas(viewer)
     session.display.layer("predicted").visible = True
@@ -287,9 +273,9 @@ def test_low_values_are_clear_where_opacity_follows_the_value(
 
 @pytest.mark.slow
 def test_opacity_by_confidence_keeps_the_colour_bar_and_shows_in_pixels(
-    dock, slide, prediction, qtbot, canvas
+    maps_dock, slide, prediction, qtbot, canvas
 ):
-    viewer, widget, session = dock(slide, predictions=[prediction], show=True)
+    viewer, widget, session = maps_dock(slide, predictions=[prediction], show=True)
     session.display.layer("predicted").visible = False
     bare = canvas(viewer)
     session.display.layer("predicted").visible = True
@@ -328,8 +314,8 @@ def test_opacity_by_confidence_keeps_the_colour_bar_and_shows_in_pixels(
 # -- trust --------------------------------------------------------------------------------
 
 
-def test_spread_follows_the_gene(dock, slide, prediction, qtbot):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+def test_spread_follows_the_gene(maps_dock, slide, prediction, qtbot):
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     qtbot.mouseClick(widget.buttons["spread"], LEFT)
     for symbol in ("ERBB2", "EPCAM"):
         session.set_gene(key_of(session, symbol))
@@ -340,9 +326,9 @@ def test_spread_follows_the_gene(dock, slide, prediction, qtbot):
 
 
 def test_similarity_is_a_map_and_a_second_press_shows_the_gene_again(
-    dock, slide, prediction, qtbot
+    maps_dock, slide, prediction, qtbot
 ):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     qtbot.mouseClick(widget.trust.similarity, LEFT)
     layer = shown_layer(viewer)
     np.testing.assert_array_equal(values_of(layer), prediction.mean_similarity)
@@ -355,8 +341,8 @@ def test_similarity_is_a_map_and_a_second_press_shows_the_gene_again(
     assert SIMILARITY in session.current.maps
 
 
-def test_spots_out_of_the_reference_are_veiled_and_counted(dock, slide, prediction, qtbot):
-    viewer, widget, session = dock(slide, predictions=[prediction])
+def test_spots_out_of_the_reference_are_veiled_and_counted(maps_dock, slide, prediction, qtbot):
+    viewer, widget, session = maps_dock(slide, predictions=[prediction])
     qtbot.mouseClick(widget.trust.out, LEFT)
     qtbot.waitUntil(lambda: session.shown_map == OUT, timeout=20_000)
     (calibration,) = session.calibrations.values()
@@ -378,28 +364,28 @@ def test_spots_out_of_the_reference_are_veiled_and_counted(dock, slide, predicti
     assert OUT not in session.current.maps, "of another run it would be false"
 
 
-def test_a_cancelled_calibration_leaves_nothing(dock, slide, prediction, qtbot):
-    _, widget, session = dock(slide, predictions=[prediction])
+def test_a_cancelled_calibration_leaves_nothing(maps_dock, slide, prediction, qtbot):
+    _, widget, session = maps_dock(slide, predictions=[prediction])
     qtbot.mouseClick(widget.trust.out, LEFT)
     widget.trust.cancel.click()
     qtbot.waitUntil(lambda: not widget.trust.work.running, timeout=20_000)
     if not session.calibrations:  # it may have been done before the key was pressed
-        assert widget.trust.progress.text.text() == "Cancelled."
+        assert widget.trust.progress.text.text() == "Cancelled. Nothing was changed."
         assert session.shown_map is None
     assert widget.trust.out.isEnabled()
 
 
-def test_a_slide_of_the_reference_is_told_so(dock, slides, model_folder, qtbot):
+def test_a_slide_of_the_reference_is_told_so(maps_dock, slides, model_folder, qtbot):
     from napari_umpire.inference.model import load_model
 
     with pytest.warns(UmpireWarning, match="itself among the references"):
         own = run(load_model(model_folder, "cpu").predict(slides[1], k=5))
-    _, widget, _ = dock(slides[1], predictions=[own])
+    _, widget, _ = maps_dock(slides[1], predictions=[own])
     assert "itself in the reference" in widget.trust.words.text()
 
 
-def test_without_a_prediction_trust_says_what_it_needs(dock, slide):
-    _, widget, _ = dock(slide)
+def test_without_a_prediction_trust_says_what_it_needs(maps_dock, slide):
+    _, widget, _ = maps_dock(slide)
     assert not widget.trust.similarity.isEnabled()
     assert not widget.trust.out.isEnabled()
     assert "Predict the slide's genes first" in widget.trust.words.text()

@@ -114,6 +114,26 @@ def test_the_table_has_genes_spread_classes_and_maps(ready, stored, qtbot):
     assert RunRecord.read(saved.record).genes == tuple(table.var_names)
 
 
+def test_what_was_said_of_a_slide_goes_with_it(ready, slides, qtbot):
+    from napari_umpire.plugin.opening import add_slides
+
+    viewer, session, widget = ready
+    saved = save(qtbot, widget.save)
+    widget.figures.progress.say("Saved: a.png")
+    name = session.current.name
+    add_slides(viewer, [slides[2]])
+    session.set_current(name)
+    save(qtbot, widget.save)
+    viewer.layers.remove(session.slides[slides[2].name].image)
+    assert "Saved" in widget.save.progress.text.text(), "the other one went"
+    assert widget.save.copy_record.isEnabled()
+    widget.figures.progress.say("Saved: a.png")
+    viewer.layers.clear()
+    for form in (widget.save, widget.figures):
+        assert form.progress.text.text() == ""
+    assert saved.record.exists()
+
+
 def test_columns_are_left_out_by_a_click_and_the_shown_gene_is_one_gene(ready, stored, qtbot):
     _, session, widget = ready
     form = widget.save

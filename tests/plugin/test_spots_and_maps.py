@@ -122,3 +122,15 @@ def test_classes_are_drawn_in_their_colours_and_probability_is_opacity(open_view
     session.set_map(slide.name, SpotMap("tissue", "Values", codes.astype(np.float32)))
     (layer,) = [v for v in viewer.layers if v.metadata[KEY]["role"] == "map"]
     assert layer.name == f"Values: {slide.name}"
+
+
+def test_rings_that_are_hidden_follow_the_selection(open_viewer, slide):
+    viewer = open_viewer(slide)
+    session = session_of(viewer)
+    session.select({slide.name: np.arange(40)})
+    (ring,) = [v for v in viewer.layers if v.metadata.get(KEY, {}).get("role") == "selected"]
+    ring.visible = False
+    session.select({slide.name: np.arange(5)})
+    ring.visible = True
+    np.testing.assert_allclose(ring.data, slide.yx[:5] * slide.mpp)
+    np.testing.assert_allclose(ring.border_color, ring.border_color[[0] * 5])

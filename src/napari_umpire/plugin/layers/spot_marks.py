@@ -79,6 +79,10 @@ class SpotMarks:
 
     def _ring(self, viewer: Viewer, state: SlideState | None, role: str, rows: np.ndarray) -> None:
         layer = self._rings.get(role)
+        if layer is not None and layer not in viewer.layers:
+            # A layer that went before it may have been told of first.
+            layer = None
+            del self._rings[role]
         if layer is None and not self._pane_rings and state is not None and len(rows):
             layer = self._rings[role] = _new_ring(state, role)
             _place(layer, state, role, rows)
@@ -196,6 +200,8 @@ def _place(layer: Points, state: SlideState | None, role: str, rows: np.ndarray)
     unit, name = world(state.slide)
     layer.units = (name, name)
     layer.data = state.slide.yx[rows] * unit
+    if not layer.visible:
+        layer.set_view_slice()  # napari would look at the new data by the view of the old
     layer.size = state.raster.diameter * unit * (1.15 if role == "asked" else 1.0)
     layer.face_color, layer.border_color = "transparent", _ROLES[role]
     layer.selected_data = set()

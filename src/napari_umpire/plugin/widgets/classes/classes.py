@@ -78,7 +78,7 @@ class ClassesWidget(QWidget):
         for tab, row in ((self.train_tab, self.training), (self.apply_tab, self.applying)):
             tab.started.connect(partial(row.begin, "Starting"))
             tab.started.connect(self._on_working)
-            tab.work.cancelled.connect(partial(self._say, "Cancelled. Nothing was changed."))
+            tab.work.cancelled.connect(partial(self._say, row.cancelled))
             tab.work.failed.connect(self._say)
             tab.work.ended.connect(self._on_working)
         session = self._session

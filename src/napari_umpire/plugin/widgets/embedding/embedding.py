@@ -82,7 +82,6 @@ class EmbeddingWidget(QWidget):
         self.plot.clicked.connect(self._on_point)
         self.legend.activated.connect(self._on_group)
         self.work.done.connect(self._on_done)
-        self.work.cancelled.connect(partial(self.progress.say, "Cancelled. Nothing was changed."))
         self.work.ended.connect(self._update_buttons)
         self.scoring.done.connect(self._on_scores)
         self.scoring.failed.connect(self._on_no_scores)

@@ -71,7 +71,6 @@ class ListBox(QWidget):
             "then the mean; genes that do not vary are left out"
         )
         self.show_score = QPushButton("Show as signature")
-        self.show_score.setToolTip("Show the score of the list that is searched, like a gene")
         self.words = QLabel()
         self.words.setWordWrap(True)
         top, under = QHBoxLayout(), QHBoxLayout()
@@ -94,9 +93,20 @@ class ListBox(QWidget):
         self.drop.clicked.connect(self.dropped)
         self.show_score.clicked.connect(self.signature_wanted)
 
-    def set_chosen(self, name: str | None, words: str) -> None:
-        """Say what the list that is searched holds; None: all genes are."""
-        self.show_score.setEnabled(name is not None)
+    def set_chosen(self, name: str | None, words: str, *, known: int = 0) -> None:
+        """Say what the list that is searched holds; None: all genes are.
+
+        Parameters
+        ----------
+        known
+            Number of its genes that the slide has: without any there is no score to show.
+        """
+        self.show_score.setEnabled(name is not None and known > 0)
+        self.show_score.setToolTip(
+            "None of its genes is known on this slide"
+            if name is not None and not known
+            else "Show the score of the list that is searched, like a gene"
+        )
         self.drop.setEnabled(name not in (None, FAVOURITES))
         self.words.setText(words)
 

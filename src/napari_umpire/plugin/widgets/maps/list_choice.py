@@ -74,7 +74,7 @@ class ListChoice(QObject):
                 words = "No favourite yet: the star beside the search makes the gene shown one."
         self._search.set_only(keys)
         self._search.set_gene(self._session.gene)
-        self._box.set_chosen(self.name, words)
+        self._box.set_chosen(self.name, words, known=len(keys or ()))
 
     def _on_chosen(self, name: str) -> None:
         self.name = None if name == ALL_GENES else name
@@ -97,10 +97,7 @@ class ListChoice(QObject):
 
     def _on_signature(self) -> None:
         table, name = self._table, self.name
-        if table is None or name is None:
-            return
-        if not self.keys:
-            show_error(f"None of the genes of {name} is known on this slide.")
+        if table is None or name is None or not self.keys:
             return
         # With the genes that this slide lacks, for slides that have them.
         genes = self._session.shelf.lists[name].genes

@@ -82,7 +82,6 @@ class TrustBox(QWidget):
         self.quantile.valueChanged.connect(self._on_quantile)
         self.cancel.clicked.connect(self.work.cancel)
         self.work.done.connect(self._on_calibrated)
-        self.work.cancelled.connect(self._on_cancelled)
         self.work.ended.connect(self._on_ended)
         for signal in (session.current_changed, session.slides_changed, session.values_changed):
             listen(self, signal, self._on_values)
@@ -178,9 +177,6 @@ class TrustBox(QWidget):
         self._session.calibrations[self._asked] = calibration
         self.progress.setVisible(False)
         self._show_out()
-
-    def _on_cancelled(self) -> None:
-        self.progress.say("Cancelled.")
 
     def _on_ended(self) -> None:
         self.cancel.setVisible(False)

@@ -36,6 +36,8 @@ _CONTROLS = (
 )
 _WHOLE = (QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit)
 """What is inside these is part of one control."""
+_FIRST = 1
+"""Qt's HighEventPriority, which the bindings take as a number."""
 _OURS = "napari_umpire_dock"
 
 
@@ -72,8 +74,7 @@ class Manners(QObject):
         if event is not None and watched is self._widget and not event.spontaneous():
             if event.type() == QEvent.Type.ParentChange:
                 # Before all else that waits: a window that has seen forms stacked has grown.
-                first = Qt.EventPriority.HighEventPriority.value
-                QCoreApplication.postEvent(self, QEvent(QEvent.Type.User), first)
+                QCoreApplication.postEvent(self, QEvent(QEvent.Type.User), _FIRST)
             elif event.type() == QEvent.Type.Show:
                 self._later.start(0)
             elif event.type() == QEvent.Type.Hide:

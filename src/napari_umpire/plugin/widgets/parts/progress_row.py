@@ -13,15 +13,32 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.runs.workers import Work
     from napari_umpire.progress import Progress
 
-__all__ = ["ProgressRow"]
+__all__ = ["RESUMABLE", "UNWRITTEN", "ProgressRow"]
+
+
+RESUMABLE = "Cancelled. Nothing was changed; Run goes on where it stopped."
+UNWRITTEN = "Cancelled. Nothing was written."
 
 
 class ProgressRow(QWidget):
-    """Shows how far a `Work` is, in spots per second and time left."""
+    """Shows how far a `Work` is, in spots per second and time left.
 
-    def __init__(self, work: Work, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    cancelled
+        What is said of a cancelled run.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        parent: QWidget | None = None,
+        *,
+        cancelled: str = "Cancelled. Nothing was changed.",
+    ) -> None:
         super().__init__(parent)
         self._work = work
+        self.cancelled = cancelled
         self._meter = RateMeter()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -38,7 +55,7 @@ class ProgressRow(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.text)
         work.progressed.connect(self._on_progress)
-        work.cancelled.connect(self._on_cancelled)
+        work.cancelled.connect(self.say_cancelled)
         work.failed.connect(self._on_failed)
         work.ended.connect(self._on_ended)
 
@@ -53,6 +70,10 @@ class ProgressRow(QWidget):
         """Show how it ended."""
         self.text.setText(text)
 
+    def say_cancelled(self) -> None:
+        """Show that it was cancelled."""
+        self.text.setText(self.cancelled)
+
     @property
     def resumed(self) -> str:
         """What a run before this one had done already, in words; "" for nothing."""
@@ -62,9 +83,6 @@ class ProgressRow(QWidget):
         self.bar.setRange(0, max(0, progress.total))
         self.bar.setValue(progress.done)
         self.text.setText(self._meter.describe(progress))
-
-    def _on_cancelled(self) -> None:
-        self.text.setText("Cancelled. Nothing was changed; Run goes on where it stopped.")
 
     def _on_failed(self, sentence: str) -> None:
         self.text.setText(sentence)

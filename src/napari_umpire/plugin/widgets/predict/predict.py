@@ -32,7 +32,7 @@ from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
-from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.progress_row import RESUMABLE, ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.parts.tall_area import TallArea
 from napari_umpire.plugin.widgets.predict.opener import OpenButton, accept_paths, dropped_paths
@@ -144,7 +144,7 @@ class PredictWidget(QWidget):
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop after this batch; nothing is left behind, Run goes on later")
-        self.progress = ProgressRow(self.work)
+        self.progress = ProgressRow(self.work, cancelled=RESUMABLE)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", line_of(self.slides, self.opener, wide_first=True))

@@ -96,7 +96,6 @@ class RegionsWidget(QWidget):
             row.draw.connect(partial(self._on_draw, row.side))
         self.tools.buttonClicked.connect(self._on_tool)
         self.work.done.connect(self._on_compared)
-        self.work.cancelled.connect(self._on_cancelled)
         self.work.ended.connect(self._update)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self.work.cancel)
@@ -291,9 +290,6 @@ class RegionsWidget(QWidget):
         self._compared[state] = _Result(compared, a.rows, b.rows)
         if state.measured is None and compared.measured is not None:
             self._session.set_measured(state.name, compared.measured)
-
-    def _on_cancelled(self) -> None:
-        self.progress.say("Cancelled.")
 
     def _on_save(self) -> None:
         if self._shown is not None:

@@ -28,7 +28,7 @@ from napari_umpire.plugin.runs.predict import measured_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
-from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.progress_row import UNWRITTEN, ProgressRow
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.genes.measured import Measured
     from napari_umpire.plugin.session.session import Session
     from napari_umpire.plugin.session.slide_state import SlideState
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["FigureForm"]
 
@@ -50,6 +51,7 @@ class FigureForm(QWidget):
         super().__init__(parent)
         self._viewer, self._session = viewer, session
         self._left_out = ""
+        self._of: Slide | None = None
         self._waiting: tuple[str, str, str] | None = None
         self.work, self.reading = Work(self), Work(self)
         self._build()
@@ -58,14 +60,14 @@ class FigureForm(QWidget):
         self.cancel.clicked.connect(self._on_cancel)
         self.reading.done.connect(self._on_measured)
         self.reading.failed.connect(self.progress.say)
-        self.reading.cancelled.connect(self._on_cancelled)
+        self.reading.cancelled.connect(self.progress.say_cancelled)
         self.reading.ended.connect(self._update)
         self.work.done.connect(self._on_drawn)
-        self.work.cancelled.connect(self._on_cancelled)
         self.work.ended.connect(self._update)
-        for signal in (session.current_changed, session.slides_changed, session.values_changed):
-            listen(self, signal, self._update)
-        self._update()
+        for signal in (session.current_changed, session.slides_changed):
+            listen(self, signal, self._on_slide)
+        listen(self, session.values_changed, self._update)
+        self._on_slide()
 
     def _build(self) -> None:
         self.scale = QDoubleSpinBox()
@@ -100,7 +102,7 @@ class FigureForm(QWidget):
         self.dpi.setToolTip("Of a PNG, and of the pictures in an SVG; a map is 2 inches wide")
         self.draw = QPushButton("Save figure…")
         self.cancel = QPushButton("Cancel")
-        self.progress = ProgressRow(self.work)
+        self.progress = ProgressRow(self.work, cancelled=UNWRITTEN)
         view, grid = QGroupBox("The view"), QGroupBox("A grid of genes")
         line = QHBoxLayout(view)
         line.addWidget(self.scale)
@@ -119,6 +121,16 @@ class FigureForm(QWidget):
         layout.addWidget(grid)
         layout.addWidget(self.progress)
         layout.addStretch(1)
+
+    def _on_slide(self) -> None:
+        """Another slide: what was said of the last one's figures is not meant for it."""
+        state = self._session.current
+        slide = None if state is None else state.slide
+        if slide is not self._of:
+            self._of = slide
+            if not (self.work.running or self.reading.running):
+                self.progress.say("")
+        self._update()
 
     def _update(self) -> None:
         state, busy = self._session.current, self.work.running or self.reading.running
@@ -211,9 +223,6 @@ class FigureForm(QWidget):
     def _on_drawn(self, paths: list[Path]) -> None:
         saved = "Saved: " + ", ".join(map(str, paths))
         self.progress.say("\n".join(filter(None, (saved, self._left_out))))
-
-    def _on_cancelled(self) -> None:
-        self.progress.say("Cancelled. Nothing was written.")
 
     def _refuse(self, error: InputError) -> None:
         show_error(str(error))

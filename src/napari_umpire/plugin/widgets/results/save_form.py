@@ -37,7 +37,7 @@ from napari_umpire.plugin.runs.saving import (
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
-from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.progress_row import UNWRITTEN, ProgressRow
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
 from napari_umpire.plugin.words.command import predict_command, record_command
 from napari_umpire.plugin.words.method import no_references
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.predictions.saving import Saved
     from napari_umpire.plugin.session.session import Session
     from napari_umpire.plugin.session.slide_state import SlideState
+    from napari_umpire.slides.slide import Slide
 
 __all__ = ["SaveForm"]
 
@@ -62,6 +63,8 @@ class SaveForm(QWidget):
         self._session = session
         self._store: Path | None = None
         self._saved: Saved | None = None
+        self._of: Slide | None = None
+        self._saving: Slide | None = None
         self.work = Work(self)
         self._build()
         self.choice.currentIndexChanged.connect(self._update)
@@ -74,7 +77,6 @@ class SaveForm(QWidget):
         self.copy.clicked.connect(self._on_copy)
         self.copy_record.clicked.connect(self._on_copy_record)
         self.work.done.connect(self._on_saved)
-        self.work.cancelled.connect(self._on_cancelled)
         self.work.ended.connect(self._update)
         for signal in (session.current_changed, session.slides_changed):
             listen(self, signal, self._on_slide)
@@ -118,7 +120,7 @@ class SaveForm(QWidget):
             "The call that repeats the run record just saved, and that refuses where the slide or "
             "the model has changed since"
         )
-        self.progress = ProgressRow(self.work)
+        self.progress = ProgressRow(self.work, cancelled=UNWRITTEN)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Genes", self.choice)
@@ -141,8 +143,13 @@ class SaveForm(QWidget):
     # -- what the form says ---------------------------------------------------------------
 
     def _on_slide(self) -> None:
-        """Another slide: what was chosen for the last one is not meant for it."""
-        self._store = self._saved = None
+        """Another slide: what was chosen, and said, of the last one is not meant for it."""
+        state = self._session.current
+        if state is None or state.slide is not self._of:
+            self._of = None if state is None else state.slide
+            self._store = self._saved = None
+            if not self.work.running:
+                self.progress.say("")
         self._fill_extras()
         self._update()
 
@@ -236,20 +243,20 @@ class SaveForm(QWidget):
         except InputError as error:
             self._refuse(error)
             return
+        self._saving = state.slide
         self.progress.begin("Saving")
         self.work.start(partial(save_steps, order))
         self._update()
 
     def _on_saved(self, saved: Saved) -> None:
-        self._saved = saved
+        if self._saving is self._of:  # else another slide was chosen meanwhile
+            self._saved = saved
+        self._saving = None
         self.progress.say(f"Saved: {saved.describe()}")
 
     def _on_cancel(self) -> None:
         self.work.cancel()
         self.cancel.setEnabled(False)
-
-    def _on_cancelled(self) -> None:
-        self.progress.say("Cancelled. Nothing was written.")
 
     def _on_elsewhere(self) -> None:
         state = self._session.current

@@ -40,7 +40,7 @@ from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
-from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.progress_row import RESUMABLE, ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.status.probability_bars import ProbabilityBars
 
@@ -100,7 +100,7 @@ class SlideStatusWidget(QWidget):
         self.words = wrapping_label()
         self.run = QPushButton("Run")
         self.cancel = QPushButton("Cancel")
-        self.progress = ProgressRow(self.work)
+        self.progress = ProgressRow(self.work, cancelled=RESUMABLE)
         self.answer = wrapping_label()
         bold = self.answer.font()
         bold.setBold(True)
