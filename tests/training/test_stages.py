@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,7 +109,9 @@ def test_a_checkpoint_is_written_beside_its_place_and_renamed(tmp_path, monkeypa
 def test_nan_stops_with_a_sentence_and_keeps_the_last_checkpoint(
     prepared, tmp_path, monkeypatch, capsys
 ):
+    from umpire_training.corpus.tokens import TokenCorpus
     from umpire_training.objectives.mlm import MaskedTokens
+    from umpire_training.sampler import split_rows
 
     step = MaskedTokens.training_step
 
@@ -119,12 +124,99 @@ def test_nan_stops_with_a_sentence_and_keeps_the_last_checkpoint(
     code = main(["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY])
     assert code == 1
     err = capsys.readouterr().err
-    assert "The loss became nan" in err
+    assert "The loss became nan at step 7, step 3 of round 2, on a batch of 16 (rows " in err
     assert "last.ckpt" in err
+    log = (out / "run.log").read_text()
+    rows = np.array(json.loads(re.search(r"rows of the batch: (\[.*\])", log)[1]))
+    # An oracle of its own: the seventh batch of 16 rows in the order of seed 0, first pass or
+    # second, as there are 107 training rows.
+    corpus = TokenCorpus.open(prepared / "corpus")
+    train = split_rows(len(corpus.tokens), 0.1, 0)[0]
+    turn, place = divmod(6, len(train) // 16)
+    order = train[np.random.default_rng([0, turn]).permutation(len(train))]
+    np.testing.assert_array_equal(rows, order[place * 16 : place * 16 + 16])
+    sources = corpus.spots(["source"])["source"].to_numpy()[rows]
+    for name, n in zip(*np.unique(sources, return_counts=True), strict=True):
+        assert f"{n} of {name}" in err
     assert not (out / "encoder").exists()
     state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == 4
     assert all(torch.isfinite(v).all() for v in state["state_dict"].values())
+
+
+@pytest.mark.parametrize("val_fraction", ["0.1", "0"])
+def test_weights_that_are_no_numbers_do_not_reach_a_checkpoint(
+    prepared, tmp_path, monkeypatch, capsys, val_fraction
+):
+    from umpire_training.objectives.mlm import MaskedTokens
+
+    def spoil(self, optimizer):
+        if self.trainer.global_step == 7:  # the last step of the second round; its loss is fine
+            self.encoder.classifier_head.bias.grad.fill_(float("inf"))
+
+    monkeypatch.setattr(MaskedTokens, "on_before_optimizer_step", spoil)
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    assert main([*argv, "--trainer.val_fraction", val_fraction]) == 1
+    err = capsys.readouterr().err
+    assert "classifier_head.bias are no longer numbers after step 8, the end of round 2" in err
+    state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 4
+    assert all(torch.isfinite(v).all() for v in state["state_dict"].values())
+
+
+def test_a_full_disk_at_a_checkpoint_loses_nothing(prepared, tmp_path, monkeypatch, capsys):
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), *TINY]
+    assert main([*argv, "--output", str(tmp_path / "whole")]) == 0
+    out = tmp_path / "cut"
+    kept = out / "checkpoints" / "last.ckpt"
+    write = Path.write_bytes
+
+    def full(self, data):
+        if self.name.endswith("last.ckpt") and kept.is_file():
+            write(self, bytes(data)[:1000])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    capsys.readouterr()
+    assert main([*argv, "--output", str(out)]) == 1
+    err = capsys.readouterr().err
+    assert "No space left on device" in err
+    assert "training runs continue with --resume" in err
+    assert torch.load(kept, weights_only=True)["global_step"] == 4
+    assert sorted(p.name for p in kept.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+    monkeypatch.undo()
+    assert main([*argv, "--output", str(out), "--resume"]) == 0
+    whole, cut = weights(tmp_path / "whole"), weights(out)
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+
+
+def test_another_recipe_is_not_resumed(prepared, tmp_path, capsys):
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    assert main(argv) == 0
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert main([*argv, "--resume", "--optim.lr", "0.25", "--trainer.accumulate", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "optim.lr was 0.005, is 0.25; trainer.accumulate was 1, is 2" in err
+    assert main(argv) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_a_shard_cut_short_is_said_before_training(prepared, tmp_path, capsys):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(prepared / "corpus", corpus)
+    shard = next((corpus / "tokens").glob("*.npy"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    out = tmp_path / "run"
+    assert main(["pretrain", "--corpus", str(corpus), "--output", str(out), *TINY]) == 2
+    err = capsys.readouterr().err
+    assert f"{shard.name} is damaged" in err
+    assert "cut short" in err
+    assert not out.exists()
 
 
 def test_early_stopping_keeps_the_best_weights(prepared, tmp_path):

@@ -1,4 +1,4 @@
-"""What happens beside the training step: seeds, a metrics file, checkpoints, a stop on NaN.
+"""What happens beside the training step: seeds, a metrics file, checkpoints.
 
 Importing this module imports lightning: call `engine.ready_lightning` first.
 """
@@ -16,12 +16,11 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from napari_umpire.files import replace_file
-from umpire_training.errors import TrainingStopped
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
-__all__ = ["MetricsFile", "SeedEachStep", "StopOnNan", "WholeCheckpoints", "make_checkpoint"]
+__all__ = ["MetricsFile", "SeedEachStep", "WholeCheckpoints", "make_checkpoint"]
 
 _COLUMNS = (
     "step",
@@ -59,27 +58,6 @@ class SeedEachStep(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """The same draws at every look at the held-out spots, so that losses compare."""
         torch.manual_seed(self.seed)
-
-
-class StopOnNan(Callback):
-    """Ends the run at the first loss that is not a number, before it reaches a checkpoint."""
-
-    def __init__(self, checkpoints: Path) -> None:
-        self.checkpoints = checkpoints
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Look at the loss of the step."""
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if torch.isfinite(loss).all():
-            return
-        last = self.checkpoints / "last.ckpt"
-        kept = f"The last good checkpoint is {last}" if last.is_file() else "No checkpoint yet"
-        raise TrainingStopped(
-            f"The loss became {float(loss)} at step {trainer.global_step}. {kept}. "
-            "Lower optim.lr or set optim.clip_norm, and start a new run."
-        )
 
 
 class MetricsFile(Callback):

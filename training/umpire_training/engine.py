@@ -154,10 +154,10 @@ def fit(
     from umpire_training.callbacks import (
         MetricsFile,
         SeedEachStep,
-        StopOnNan,
         WholeCheckpoints,
         make_checkpoint,
     )
+    from umpire_training.not_a_number import StopOnNan
     from umpire_training.sharding import load_whole, make_strategy, whole_state
     from umpire_training.speed import RoundBar, RoundLines, Speed
 
@@ -166,7 +166,6 @@ def fit(
     speed = Speed(options.log_every)
     callbacks: list[Any] = [
         SeedEachStep(seed, plan.round_steps * options.accumulate),
-        StopOnNan(folder / "checkpoints"),
         speed,
         MetricsFile(folder / "metrics.csv", options.log_every),
         RoundLines(speed, plan.rounds, plan.total_steps, console=not show_bar),
@@ -223,7 +222,9 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=str(folder),
         )
-        loaders = _loaders(data, plan, options, seed, trainer, lengths)
+        train, held = _samplers(plan, options, seed, trainer, lengths)
+        trainer.callbacks.insert(0, StopOnNan(folder / "checkpoints", train, data))
+        loaders = [_loader(data, sampler, options, trainer) for sampler in (train, held)]
         try:
             trainer.fit(learner, *loaders, ckpt_path=str(last) if resume else None)
         except SystemExit as stop:
@@ -240,31 +241,11 @@ def fit(
     module.cpu()
 
 
-def _loaders(
-    data: Any,
-    plan: Plan,
-    options: TrainerOptions,
-    seed: int,
-    trainer: Any,
-    lengths: np.ndarray | None,
-) -> tuple[Any, Any]:
-    from torch.utils.data import DataLoader
-
+def _samplers(
+    plan: Plan, options: TrainerOptions, seed: int, trainer: Any, lengths: np.ndarray | None
+) -> tuple[RoundSampler, list[np.ndarray] | None]:
+    """Batches of rows to learn from and to watch, of this process."""
     rank, world = trainer.global_rank, trainer.world_size
-
-    def loader(sampler: Any) -> DataLoader:
-        # Processes of the loader read ahead themselves.
-        if not options.workers and hasattr(data, "ahead"):
-            sampler = data.ahead(sampler)
-        # batch_size None: the sampler gives whole batches, the data set takes whole batches.
-        return DataLoader(
-            data,
-            batch_size=None,
-            sampler=sampler,
-            num_workers=options.workers,
-            pin_memory=trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
-        )
-
     train = RoundSampler(
         plan.train,
         options.batch_size,
@@ -277,15 +258,33 @@ def _loaders(
         world=world,
     )
     if not len(plan.held):
-        return loader(train), None
+        return train, None
     # Equal batches, equally many for every process: the mean over processes is then the mean over
     # rows. Where there are too few rows each process looks at all of them.
     size = min(options.batch_size, len(plan.held) // world)
     if not size:
-        return loader(train), loader([plan.held])
+        return train, [plan.held]
     pieces = world * (len(plan.held) // (size * world))
     held = plan.held[: pieces * size].reshape(pieces, size)
-    return loader(train), loader(list(held[rank::world]))
+    return train, list(held[rank::world])
+
+
+def _loader(data: Any, sampler: Any, options: TrainerOptions, trainer: Any) -> Any:
+    from torch.utils.data import DataLoader
+
+    if sampler is None:
+        return None
+    # Processes of the loader read ahead themselves.
+    if not options.workers and hasattr(data, "ahead"):
+        sampler = data.ahead(sampler)
+    # batch_size None: the sampler gives whole batches, the data set takes whole batches.
+    return DataLoader(
+        data,
+        batch_size=None,
+        sampler=sampler,
+        num_workers=options.workers,
+        pin_memory=trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+    )
 
 
 def _ignore_chatter() -> None:

@@ -21,6 +21,8 @@ from umpire_training.objectives.schedule import make_optimizer
 from umpire_training.sharding import shard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
     from napari_umpire.models.visiumformer import Visiumformer
@@ -34,10 +36,21 @@ class TokenRows(Dataset):
     """Batches of a token corpus: an array of rows in, (B, length) int64 out.
 
     Rows may also come as a batch that `ahead` has begun to read.
+
+    Parameters
+    ----------
+    sources
+        name and first_row of the slides in the corpus, in order.
     """
 
-    def __init__(self, tokens: TokenShards) -> None:
+    def __init__(self, tokens: TokenShards, sources: Sequence[Mapping[str, Any]] = ()) -> None:
         self.tokens = tokens
+        self._names = [source["name"] for source in sources]
+        self._starts = np.array([source["first_row"] for source in sources], np.int64)
+
+    def where(self, rows: np.ndarray) -> list[str]:
+        """The slide of each row."""
+        return [self._names[i] for i in np.searchsorted(self._starts, rows, side="right") - 1]
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -125,6 +125,10 @@ class PairRows(Dataset):
         slide = np.searchsorted(self._ends, rows, side="right")
         return slide, rows - np.concatenate([[0], self._ends])[slide]
 
+    def where(self, rows: np.ndarray) -> list[str]:
+        """The slide of each row."""
+        return [self.pairs.slides[i].name for i in self.locate(rows)[0]]
+
     def by_slide(self, rows: np.ndarray) -> list[np.ndarray]:
         """Local rows of each slide among global ``rows``."""
         slide, row = self.locate(rows)

@@ -101,7 +101,7 @@ def pretrain_encoder(
     module = MaskedTokens(encoder, settings.mask, settings.optim, plan.total_steps, seed=seed)
     fit(
         module,
-        TokenRows(corpus.tokens),
+        TokenRows(corpus.tokens, corpus.facts["sources"]),
         plan,
         folder=folder,
         options=settings.trainer,
