@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -139,3 +140,76 @@ def test_settings_without_a_loss_are_refused(prepared, tmp_path, capsys, weights
     argv = ["align", "--pairs", str(prepared / "pairs"), "--output", str(tmp_path / "run")]
     assert main([*argv, *weights]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_evaluation_scores_the_decoder_beside_the_retrieval(slide_paths, tmp_path):
+    """Both rows are of one training; correlation and squared error by hand, from the folder."""
+    from scipy.stats import pearsonr
+
+    out = tmp_path / "run"
+    quick = [f"--align.{option[2:]}" if option[0] == "-" else option for option in QUICK]
+    argv = ["evaluate", "--output", str(out), "--slides", *slide_paths, "--folds", "[synthetic_5]"]
+    argv += ["--n_genes", "[8]", "--permutations", "0", "--patches.size_px", "24", *quick]
+    argv += ["--align.gene.kind", "mlp", "--align.gene.panel_genes", "50", "--align.dim", "8"]
+    argv += ["--align.vision.kwargs", "{widths: [4, 8]}", "--align.trainer.epochs", "4"]
+    argv += ["--align.rec.weight", "1", "--align.rec.genes", "60", "--align.optim.lr", "5e-3"]
+    assert main([*argv, "--decoder_row", "true"]) == 0
+    place = out / "folds" / "synthetic_5"
+    result = json.loads((place / "scores.json").read_text())
+    assert {"UMPIRE", "UMPIRE-REC"} <= set(result["rows"])
+    assert result["rows"]["UMPIRE"] != result["rows"]["UMPIRE-REC"]
+    slide = open_slide(slide_paths[0])
+    found = run(load_model(place / "model", "cpu").predict(slide, method="decoder"))
+    counts = slide.counts().toarray()
+    truth = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
+    names, good = slide.genes["symbol"].tolist(), (counts > 0).sum(1) >= 100
+    genes = result["genes"]["VAR8"]
+    pairs = [(found.gene_map(g)[good], truth[good, names.index(g)]) for g in genes]
+    by_hand = np.mean([pearsonr(*pair)[0] for pair in pairs])
+    assert result["rows"]["UMPIRE-REC"]["VAR8"]["mean"] == pytest.approx(by_hand, abs=1e-4)
+    error = np.mean([((p - t) ** 2).mean() for p, t in pairs])
+    assert result["squared_error"]["UMPIRE-REC"]["VAR8"]["error"] == pytest.approx(error, rel=1e-4)
+    table = (out / "evaluation.md").read_text()
+    assert "| UMPIRE-REC |" in table
+    lacks = sum(gene not in set(found.genes["symbol"]) for gene in result["genes"]["HEG8"])
+    assert result["rows"]["UMPIRE-REC"]["HEG8"].get("n_missing", 0) == lacks
+    assert ("does not predict" in table) is (lacks > 0)
+
+
+def test_all_genes_of_the_vocabulary_can_be_reconstructed(prepared, tmp_path):
+    more = ["--contrast.weight", "0", "--trainer.epochs", "1", "--rec.genes", "null"]
+    model = load_model(align(prepared, tmp_path / "run", *more), "cpu")
+    assert model.config.decoder.genes == tuple(model.vocabulary.ids)
+    assert "all genes" in (model.path / "README.md").read_text()
+
+
+def test_a_gene_that_a_method_does_not_predict_counts_as_nothing():
+    from scipy.stats import pearsonr
+
+    from umpire_training.benchmark.scoring import score
+
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(30, 4))
+    prediction = truth + rng.normal(size=(30, 4))
+    prediction[:, 2] = np.nan
+    found = score(prediction, truth, np.arange(4))
+    known = [pearsonr(prediction[:, i], truth[:, i])[0] for i in (0, 1, 3)]
+    assert found["mean"] == pytest.approx(sum(known) / 4)
+    assert (found["n_genes"], found["n_missing"], found["n_constant"]) == (4, 1, 0)
+    assert score(prediction, truth, np.array([2]))["mean"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--decoder_row", "true"], "no decoder to predict by"),
+        (["--align.contrast.weight", "0", "--align.rec.weight", "1"], "cannot retrieve"),
+    ],
+)
+def test_an_evaluation_refuses_a_row_that_cannot_be(
+    slide_paths, tmp_path, capsys, options, message
+):
+    argv = ["evaluate", "--output", str(tmp_path / "run"), "--slides", *slide_paths]
+    assert main([*argv, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

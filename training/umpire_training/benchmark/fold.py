@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +20,10 @@ from umpire_training.benchmark.scoring import over_seeds, score, score_slide
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_umpire.genes import GeneVocabulary
     from umpire_training.benchmark.genes import ScoredGenes
     from umpire_training.benchmark.methods import Method
+    from umpire_training.benchmark.row import Measure
     from umpire_training.benchmark.sections import Measured
     from umpire_training.benchmark.shared import FoldWork
 
@@ -30,7 +31,12 @@ __all__ = ["row_folder", "run_fold"]
 
 
 def run_fold(
-    work: FoldWork, methods: list[Method], *, alone: bool = False, keep_models: bool = True
+    work: FoldWork,
+    methods: list[Method],
+    *,
+    alone: bool = False,
+    keep: bool = True,
+    measure: Measure | None = None,
 ) -> list[dict[str, Any]]:
     """Run or resume a fold; each row that was done before is read.
 
@@ -38,7 +44,9 @@ def run_fold(
     ----------
     alone
         There is one row with one seed, and its model lies in the fold's folder itself.
-    keep_models
+    keep
+        Keep models, references and checkpoints; else they go once the fold is done.
+    measure
         See `run_row`.
 
     Returns
@@ -55,15 +63,11 @@ def run_fold(
     vocabulary, genes = work.scored()
     ran = {
         method.name: [
-            run_row(
-                work, genes, method.name, method.settings, seed,
-                work.folder if alone else row_folder(work.folder, method.name, seed),
-                keep_model=keep_models,
-            )
+            _run(work, genes, methods, method, seed, alone=alone, keep=keep, measure=measure)
             for seed in method.seeds
         ]
         for method in methods
-    }  # fmt: skip
+    }
     results = []
     for test in work.test:
         result = _scores(work, test, vocabulary, genes, ran)
@@ -73,7 +77,44 @@ def run_fold(
             written.write_text(json.dumps(result, indent=1), encoding="utf-8")
         logger.info("slide %s done: %s", test.name, _brief(result["rows"]))
         results.append(result)
+    if not keep:
+        for folder in (work.folder / "rows").glob("*/model"):
+            shutil.rmtree(folder)
     return results
+
+
+def _run(
+    work: FoldWork,
+    genes: ScoredGenes,
+    methods: list[Method],
+    method: Method,
+    seed: int,
+    *,
+    alone: bool,
+    keep: bool,
+    measure: Measure | None,
+) -> dict[str, Any]:
+    """One training of a row, which may go on from that of an earlier one."""
+
+    def place(name: str) -> Path:
+        return work.folder if alone else row_folder(work.folder, name, seed)
+
+    start = method.settings.start
+    if start:
+        earlier = {m.name for m in methods}
+        base = place(start) / "model" if start in earlier else Path(start)
+    after = [m for m in methods if m.settings.start == method.name and seed in m.seeds]
+    return run_row(
+        work,
+        genes,
+        method,
+        seed,
+        place(method.name),
+        start=base if start else None,
+        keep=keep,
+        wanted=any(not (place(m.name) / "row.json").is_file() for m in after),
+        measure=measure,
+    )
 
 
 def row_folder(fold: Path, name: str, seed: int) -> Path:
@@ -101,6 +142,9 @@ def _scores(
         Section(test.name, genes.test[test.name], test.colour, test.position),
     )
     mine = {name: [one["slides"][test.name] for one in seeds] for name, seeds in ran.items()}
+    for seeds in ran.values():
+        for row in seeds[0]["decoded"]:
+            mine[row] = [one["decoded"][row][test.name] for one in seeds]
     rows: dict[str, Any] = {
         name: {s: over_seeds([one["sets"][s] for one in seeds]) for s in genes.sets}
         for name, seeds in mine.items()
@@ -137,7 +181,13 @@ def _scores(
             name: {g: float(np.mean([one["shown"][g] for one in seeds])) for g in genes.shown}
             for name, seeds in mine.items()
         },
-        "row_seconds": {name: [one["seconds"] for one in seeds] for name, seeds in ran.items()},
+        "trained": {
+            name: [
+                {key: one[key] for key in ("seed", "seconds", "parameters", "more")}
+                for one in seeds
+            ]
+            for name, seeds in ran.items()
+        },
     }
 
 

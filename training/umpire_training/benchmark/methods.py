@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
@@ -15,7 +16,7 @@ from umpire_training.options.evaluation import MethodSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Method", "digest_of", "read_methods", "settings_of", "slug"]
+__all__ = ["Method", "check_starts", "digest_of", "read_methods", "settings_of", "slug"]
 
 _OWN = ("paper", "seeds")
 
@@ -36,6 +37,8 @@ class Method:
         The row of the paper's table that it stands for, "" for none.
     changes
         Dotted key -> value, where it differs from the settings that all rows share.
+    decoder_row
+        Name of a further row, for what the decoder of the same training predicts; "" for none.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Method:
     seeds: tuple[int, ...]
     paper: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
+    decoder_row: str = ""
 
 
 def settings_of(options: Any) -> MethodSettings:
@@ -116,6 +120,7 @@ def read_methods(
     kept = [m for m in methods if not only or m.name in only]
     if not kept:
         raise InputError("There is no row to train", fix="Describe rows under methods: in a recipe")
+    check_starts(kept)
     return kept
 
 
@@ -128,6 +133,28 @@ def digest_of(*settings: Any) -> str:
     """Eight letters that differ where any of ``settings`` (dataclasses or values) does."""
     tree = [asdict(s) if is_dataclass(s) and not isinstance(s, type) else s for s in settings]
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def check_starts(methods: Sequence[Method]) -> None:
+    """Refuse a row that fine-tunes what is neither a model folder nor trained before it."""
+    before: dict[str, Method] = {}
+    for method in methods:
+        start = method.settings.start
+        if start in before:
+            missing = sorted(set(method.seeds) - set(before[start].seeds))
+            if missing:
+                raise InputError(
+                    f"Row {method.name!r} starts from {start!r}, which has other seeds",
+                    got=f"seeds {', '.join(map(str, missing))} of the one alone",
+                )
+        elif start and not (Path(start) / "config.json").is_file():
+            raise InputError(
+                f"Row {method.name!r} has nothing to start from",
+                got=f"start: {start}",
+                expected="a model folder, or the name of an earlier row",
+                fix=f"Earlier rows: {', '.join(before) or 'none'}",
+            )
+        before[method.name] = method
 
 
 def _known(key: str, keys: Mapping[str, Any]) -> bool:

@@ -16,13 +16,18 @@ from umpire_training.console import follow
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from napari_umpire.inference.cache import FeatureCache
     from napari_umpire.inference.model import Model
     from umpire_training.benchmark.genes import ScoredGenes
+    from umpire_training.benchmark.methods import Method
     from umpire_training.benchmark.sections import Measured
     from umpire_training.benchmark.shared import FoldWork
     from umpire_training.options.evaluation import MethodSettings
+
+    Measure = Callable[[Model, FoldWork, Path], Any]
 
 __all__ = ["check_method", "prediction_file", "run_row", "train_row"]
 
@@ -30,98 +35,132 @@ __all__ = ["check_method", "prediction_file", "run_row", "train_row"]
 def check_method(method: MethodSettings) -> None:
     """Refuse settings that contradict each other, before any work."""
     from napari_umpire.errors import InputError
+    from umpire_training.stages import finetune_checks
     from umpire_training.stages.align import check_settings
 
-    check_settings(method.align, pretrained_later=method.first_stage)
-    if method.read == "decoder" and method.align.rec.weight <= 0:
+    if method.start:
+        finetune_checks.check_settings(method.finetune)
+    else:
+        check_settings(method.align, pretrained_later=method.first_stage)
+    rec = method.finetune.rec if method.start else method.align.rec
+    if method.prediction == "decoder" and rec.weight <= 0:
         raise InputError(
-            "There is no decoder to read expression with",
-            got="read decoder, align.rec.weight 0",
-            fix="Set align.rec.weight above 0, or read from the reference",
+            "There is no decoder to predict by",
+            got="prediction decoder, rec.weight 0",
+            fix="Set rec.weight above 0, or prediction to retrieval",
+        )
+    contrast = method.finetune.contrast if method.start else method.align.contrast
+    if method.prediction == "retrieval" and contrast.weight == 0:
+        raise InputError(
+            "A model that is trained by reconstruction alone cannot retrieve",
+            got="prediction retrieval, contrast.weight 0",
+            fix="Set prediction to decoder, or contrast.weight above 0",
         )
 
 
 def run_row(
     work: FoldWork,
     genes: ScoredGenes,
-    name: str,
-    method: MethodSettings,
+    method: Method,
     seed: int,
     folder: Path,
     *,
-    keep_model: bool,
+    start: Path | None = None,
+    keep: bool = True,
+    wanted: bool = False,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     """Run or read one training of a row.
 
     Parameters
     ----------
     folder
-        Of this row and seed: align/, model/, scores.json and, per held-out slide, the prediction.
-    keep_model
-        Leave reference and checkpoints where they are; else only scores and predictions stay.
+        Of this row and seed: align/, model/, row.json and, per held-out slide, the prediction.
+    start
+        The model folder that the row fine-tunes, if it does.
+    keep
+        Leave reference and checkpoints where they are; else the model alone stays.
+    wanted
+        Another row starts from the model: where it was removed, it is trained again.
+    measure
+        What else a table wants to know of the model; must give what JSON can hold.
 
     Returns
     -------
-    {"slides": slide -> scores of `score_slide`, "seconds", "parameters": trained and whole}.
+    {"slides": slide -> `score_slide`, "decoded": name of the decoder's row, if there is one ->
+    slide -> `score_slide`, "seed", "seconds", "parameters", "more"}.
     """
     done = folder / "row.json"
-    if done.is_file():
+    if done.is_file() and not (wanted and not (folder / "model").is_dir()):
         return json.loads(done.read_text(encoding="utf-8"))
     started = time.monotonic()
-    path = train_row(work, method, seed, folder)
-    model = _with_reference(path, work, method)
-    slides = {}
+    settings = method.settings
+    path = train_row(work, settings, seed, folder, start)
+    model = _with_reference(path, work, settings)
+    slides, decoded = {}, {}
     for test in work.test:
-        prediction = predict(model, test, method, genes.ids, work)
+        prediction = _predict(model, test, settings, genes.ids, work)
+        if method.decoder_row:
+            by_decoder = replace(settings, prediction="decoder")
+            direct = _predict(model, test, by_decoder, genes.ids, work)
+            decoded[test.name] = score_slide(direct, test.name, genes)
         with replace_file(prediction_file(folder, test.name)) as written:
             np.save(written, prediction)
         slides[test.name] = score_slide(prediction, test.name, genes)
     result = {
         "slides": slides,
+        "decoded": {method.decoder_row: decoded} if method.decoder_row else {},
         "seed": seed,
         "seconds": round(time.monotonic() - started, 1),
         "parameters": sum(p.numel() for p in model.module.parameters()),
+        "more": measure(model, work, folder) if measure is not None else None,
     }
     with replace_file(done) as written:
         written.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    if not keep_model:
+    if not keep:
         _thin(folder)
-    logger.info("fold %s, %s, seed %d: %.0f s", work.split.name, name, seed, result["seconds"])
+    said = (work.split.name, method.name, seed, result["seconds"])
+    logger.info("fold %s, %s, seed %d: %.0f s", *said)
     return result
 
 
-def train_row(work: FoldWork, method: MethodSettings, seed: int, folder: Path) -> Path:
+def train_row(
+    work: FoldWork, method: MethodSettings, seed: int, folder: Path, start: str | Path | None
+) -> Path:
     """The model folder of a row, trained on the fold's training slides."""
     from umpire_training.stages.align import align_model
+    from umpire_training.stages.finetune import finetune_model
 
+    held = " and ".join(m.name for m in work.test) or "nothing"
+    common: dict[str, Any] = {
+        "folder": folder / "align",
+        "model_folder": folder / "model",
+        "seed": seed,
+        "resume": True,
+        "description": f"One fold of an evaluation; {held} was held out.",
+    }
+    if start is not None:
+        return finetune_model(start, work.pairs(method.tokens), method.finetune, **common)
     align = method.align
     gene = align.gene
-    if gene.kind == "visiumformer" and gene.pretrained is None and method.first_stage:
+    reads_genes = align.contrast.weight > 0
+    if reads_genes and gene.kind == "visiumformer" and not gene.pretrained and method.first_stage:
         encoder = work.encoder(method, seed)
         align = replace(align, gene=replace(gene, pretrained=str(encoder)))
-    held = " and ".join(m.name for m in work.test)
-    return align_model(
-        work.pairs(method.tokens),
-        align,
-        folder=folder / "align",
-        model_folder=folder / "model",
-        seed=seed,
-        resume=True,
-        description=f"One fold of an evaluation; {held} was held out.",
-    )
+    return align_model(work.pairs(method.tokens), align, **common)
 
 
-def predict(
+def _predict(
     model: Model, test: Measured, method: MethodSettings, ids: list[str], work: FoldWork
 ) -> np.ndarray:
     """(n_test_spots, n_scored_genes) predicted log1p CP10k; NaN where a gene is not predicted."""
     slide = test.source.slide
-    cache = None if method.align.vision.train else work.cache
-    found: Any
-    if method.read == "decoder":
-        found = follow(model.predict(slide, method="decoder", cache=cache))
-    else:
-        found = follow(model.predict(slide, k=method.k, weighting=method.weighting, cache=cache))
+    found = follow(
+        model.predict(
+            slide, method=method.prediction, k=method.k, weighting=method.weighting,
+            cache=_cache(work, frozen=not (method.start or method.align.vision.train)),
+        )
+    )  # fmt: skip
     known = set(found.genes.index)
     nothing = np.full(slide.n_spots, np.nan, np.float32)
     return np.stack([found.gene_map(g) if g in known else nothing for g in ids], axis=1)
@@ -138,12 +177,22 @@ def _with_reference(path: Path, work: FoldWork, method: MethodSettings) -> Model
     from napari_umpire.inference.model import load_model
 
     model = load_model(path, device=work.options.device)
-    if method.read == "decoder" or model.reference is not None:
+    if method.prediction == "decoder" or model.reference is not None:
         return model
     slides = [m.source.slide for m in work.train]
     # A prediction needs no more; the images of the training slides would take minutes.
-    follow(model.build_reference(slides, path / "reference", image_embeddings=False))
+    follow(
+        model.build_reference(
+            slides, path / "reference", image_embeddings=False,
+            cache=_cache(work, frozen=not (method.start or method.align.gene.train)),
+        )
+    )  # fmt: skip
     return load_model(path, device=work.options.device)
+
+
+def _cache(work: FoldWork, *, frozen: bool) -> FeatureCache | None:
+    """Features of a trained encoder are of no use to any other row."""
+    return work.cache if frozen else None
 
 
 def _thin(folder: Path) -> None:

@@ -15,11 +15,23 @@ __all__ = ["over_seeds", "score", "score_slide"]
 
 
 def score(prediction: np.ndarray, truth: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
-    """Mean correlation over the genes ``columns``, and how many genes had none."""
+    """Mean correlation over the genes ``columns``, and how many genes had none.
+
+    A gene that a method does not predict (NaN at all spots) counts as 0, which is what a constant
+    would be worth, and is told in ``n_missing``: without it, the mean would be over fewer genes
+    than those of the other rows, as a rule easier ones.
+    """
     from napari_umpire.inference.scores.metrics import score_fold
 
-    found = score_fold("", prediction[:, columns], truth[:, columns])
-    return {"mean": found.mean, "n_genes": found.n_genes, "n_constant": found.n_constant}
+    missing = np.isnan(prediction[:, columns]).all(axis=0)
+    kept, n_missing = columns[~missing], int(missing.sum())
+    mean, n_constant = 0.0, 0
+    if len(kept):
+        found = score_fold("", prediction[:, kept], truth[:, kept])
+        n_scored, n_constant = found.n_genes - found.n_constant, found.n_constant
+        mean = found.mean * n_scored / (n_scored + n_missing) if n_scored else found.mean
+    entry = {"mean": mean, "n_genes": len(columns), "n_constant": n_constant}
+    return entry | ({"n_missing": n_missing} if n_missing else {})
 
 
 def score_slide(prediction: np.ndarray, slide: str, genes: ScoredGenes) -> dict[str, Any]:
@@ -28,8 +40,8 @@ def score_slide(prediction: np.ndarray, slide: str, genes: ScoredGenes) -> dict[
     Parameters
     ----------
     prediction
-        (n_spots, n_scored) float; NaN where a gene is not predicted: it counts as one without a
-        correlation, and the squared error is that of the others.
+        (n_spots, n_scored) float; NaN where a gene is not predicted: its correlation counts as 0,
+        its squared error as that of the training mean.
 
     Returns
     -------
@@ -39,13 +51,11 @@ def score_slide(prediction: np.ndarray, slide: str, genes: ScoredGenes) -> dict[
 
     truth = genes.test[slide]
     mean = np.concatenate(list(genes.train.values())).mean(axis=0)
-    there = np.isfinite(prediction).all(axis=0)
+    whole = np.where(np.isnan(prediction).all(axis=0), mean, prediction)
     errors: dict[str, Any] = {}
     for name, columns in genes.sets.items():
-        kept = columns[there[columns]]
-        if len(kept):
-            found = squared_error(prediction[:, kept], truth[:, kept], mean[kept])
-            errors[name] = {"error": found.model, "training_mean": found.training_mean}
+        found = squared_error(whole[:, columns], truth[:, columns], mean[columns])
+        errors[name] = {"error": found.model, "training_mean": found.training_mean}
     pcc = pcc_per_gene(prediction, truth)
     return {
         "sets": {name: score(prediction, truth, columns) for name, columns in genes.sets.items()},
@@ -62,4 +72,5 @@ def over_seeds(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "values": values,
         "n_genes": entries[0]["n_genes"],
         "n_constant": max(entry["n_constant"] for entry in entries),
+        "n_missing": max(entry.get("n_missing", 0) for entry in entries),
     }

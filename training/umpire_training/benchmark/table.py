@@ -113,6 +113,15 @@ def notes(results: list[dict[str, Any]]) -> list[str]:
     for method in CONTROLS:
         reasons = {r["rows"].get(method, {}).get("skipped") for r in results} - {None}
         said_of += [f"- {method}: left out, {reason}." for reason in sorted(map(str, reasons))]
+    for method in dict.fromkeys(name for r in results for name in r["rows"]):
+        for genes in results[0]["genes"]:
+            lacks = [r["rows"].get(method, {}).get(genes, {}).get("n_missing", 0) for r in results]
+            if any(lacks):
+                n = len(results[0]["genes"][genes])
+                said_of.append(
+                    f"- {method} does not predict {max(lacks)} of the {n} genes of {genes}; their "
+                    "correlation counts as 0, their squared error as that of the training mean."
+                )
     said_of.append(
         "- Half-split reliability is that of half the counts, so it is not a strict ceiling."
     )

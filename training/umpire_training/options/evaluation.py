@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from umpire_training.options.data import PatchOptions, QcOptions, TokenOptions, VocabularyOptions
+from umpire_training.options.finetune import FinetuneSettings
 from umpire_training.options.stages import AlignSettings, PretrainSettings
 
 __all__ = ["EvaluationSettings", "MethodSettings"]
@@ -26,9 +27,14 @@ class MethodSettings:
         Pre-training, for such a visiumformer.
     align
         Alignment.
-    read
-        How expression is read from an image: from the "reference" spots it resembles, or by the
-        "decoder" that align.rec trains.
+    start
+        Fine-tune a model that is aligned already: a model folder, or in a benchmark the name of
+        an earlier row, whose model of the same fold and seed it is; empty: align anew.
+    finetune
+        That fine-tuning.
+    prediction
+        By "retrieval" of the reference spots that an image resembles, or by the "decoder" that
+        align.rec trains.
     k
         References per spot.
     weighting
@@ -39,7 +45,9 @@ class MethodSettings:
     first_stage: bool = True
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     align: AlignSettings = field(default_factory=AlignSettings)
-    read: Literal["reference", "decoder"] = "reference"
+    start: str = ""
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
+    prediction: Literal["retrieval", "decoder"] = "retrieval"
     k: int = 50
     weighting: Literal["softmax", "similarity"] = "softmax"
 

@@ -82,12 +82,13 @@ class RecOptions:
     error
         "mse", or "l1" as in the paper's ablation (appendix A.4).
     genes
-        Number of most variable genes, chosen on the training spots, that are reconstructed.
+        Number of most variable genes, chosen on the training spots, that are reconstructed and
+        later predicted; null: all genes of the vocabulary.
     hidden
         Width of the decoder's hidden layer; 0: none, the decoder is linear.
     """
 
     weight: float = 0.0
     error: Literal["mse", "l1"] = "mse"
-    genes: int = 1500
+    genes: int | None = 1500
     hidden: int = 512

@@ -73,7 +73,7 @@ def _check_parts(settings: AlignSettings) -> None:
             got=f"contrast.weight {contrast.weight:g}, rec.weight {rec.weight:g}",
             expected="none below 0, and one above",
         )
-    if rec.weight > 0 and (rec.genes < 1 or rec.hidden < 0):
+    if rec.weight > 0 and ((rec.genes is not None and rec.genes < 1) or rec.hidden < 0):
         raise InputError(
             "rec.genes must be at least 1 and rec.hidden at least 0",
             got=f"{rec.genes} and {rec.hidden}",

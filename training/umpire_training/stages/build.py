@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from umpire_training.stages.pretrain import GeneEncoder
+from umpire_training.stages.trainable import train_image_encoder
 
 if TYPE_CHECKING:
     from napari_umpire.inference.genes.choice import GeneChoice
@@ -45,7 +46,15 @@ def choose_targets(
         if target.components is not None:
             data.components = _components(data, plan, target)
     if settings.rec.weight > 0:
-        data.rec = _variable(data, expression, plan, settings.rec.genes)
+        data.rec = _rec_genes(data, expression, plan, settings.rec.genes)
+
+
+def _rec_genes(data: PairRows, expression: list[Any], plan: Plan, n: int | None) -> Columns:
+    from umpire_training.stages.align_data import Columns
+
+    if n is not None:
+        return _variable(data, expression, plan, n)
+    return Columns.of(expression, np.arange(expression[0].shape[1]), data.by_slide(plan.train))
 
 
 def _variable(
@@ -136,7 +145,7 @@ def build_model(pairs: PairedSet, data: PairRows, settings: AlignSettings) -> Um
         decoder=decoder,
     )
     model = Umpire(config)
-    model.visual_backbone.requires_grad_(vision.train)
+    train_image_encoder(model.visual_backbone, train=vision.train, last_blocks=vision.last_blocks)
     if data.rec is not None and model.decoder is not None:
         mean, std = torch.from_numpy(data.rec.mean), torch.from_numpy(data.rec.std)
         model.decoder.set_statistics(mean, std)

@@ -74,8 +74,9 @@ def _training(settings: AlignSettings | FinetuneSettings, seed: int) -> dict[str
         )
     if rec.weight > 0:
         parts["Reconstruction"] = (
-            f"{'mean squared' if rec.error == 'mse' else 'mean absolute'} error of z-scores of "
-            f"{rec.genes:,} most variable genes, weight {rec.weight:g}"
+            f"mean {'squared' if rec.error == 'mse' else 'absolute'} error of z-scores of "
+            + ("all genes" if rec.genes is None else f"the {rec.genes:,} most variable genes")
+            + f", weight {rec.weight:g}"
         )
     return {
         **parts,

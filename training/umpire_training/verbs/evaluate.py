@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from umpire_training.options.evaluation import EvaluationSettings
 
 __all__ = ["Options", "run"]
 
-_ROW = "UMPIRE"
+_ROW, _DECODER_ROW = "UMPIRE", "UMPIRE-REC"
 
 
 @dataclass(kw_only=True)
@@ -19,15 +19,19 @@ class Options(EvaluationSettings):
     ----------
     model
         Train and score the model; false scores the control rows alone.
+    decoder_row
+        Score what the decoder of the same training predicts from the image alone as a row of its
+        own, UMPIRE-REC. Needs align.rec.weight above 0.
     """
 
     model: bool = True
+    decoder_row: bool = False
 
 
 def run(options: Options) -> None:
     """Evaluate in a run folder."""
     from umpire_training.benchmark.leave_out import check_numbers, plan_folds, run_folds
-    from umpire_training.benchmark.methods import Method, settings_of
+    from umpire_training.benchmark.methods import Method, check_starts, settings_of
     from umpire_training.benchmark.row import check_method
     from umpire_training.benchmark.table import write_tables
     from umpire_training.engine import need_lightning
@@ -36,9 +40,14 @@ def run(options: Options) -> None:
     check_numbers(options)
     methods = []
     if options.model:
-        methods = [Method(_ROW, settings_of(options), (options.seed,))]
+        decoder_row = _DECODER_ROW if options.decoder_row else ""
+        settings = settings_of(options)
+        methods = [Method(_ROW, settings, (options.seed,), decoder_row=decoder_row)]
+        check_starts(methods)
         need_lightning()
         check_method(methods[0].settings)
+        if decoder_row:
+            check_method(replace(settings, prediction="decoder"))
     plan = plan_folds(options)
     folder = RunFolder(options.output, verb="evaluate", options=options, resume=options.resume)
     with folder:
