@@ -153,7 +153,8 @@ def _arguments(verb: str, argv: Sequence[str], keys: dict[str, Any]) -> tuple[li
     """Normal form of what was given: ``--key=value`` each, config files opened.
 
     An option of a list type takes all values up to the next option, a flag may stand alone, and
-    bare values are slides where the verb has slides.
+    bare values are slides where the verb has slides; the first may be another option's, where the
+    verb says so by POSITIONAL.
     """
     from_files: list[str] = []
     shell: list[str] = []
@@ -191,6 +192,10 @@ def _arguments(verb: str, argv: Sequence[str], keys: dict[str, Any]) -> tuple[li
             shell.append(f"--{key}={queue.pop(0)}")
         else:
             raise InputError(f"{verb}: --{key} has no value", fix="Give its value after it")
+    first = getattr(_module(verb), "POSITIONAL", None)
+    given = [word for word in (*from_files, *shell) if word.startswith(f"--{first}=")]
+    if first is not None and bare and not given:
+        shell.append(f"--{first}={bare.pop(0)}")
     if bare:
         if "slides" not in keys:
             raise InputError(

@@ -14,6 +14,7 @@ VERBS = {
     "probe": "test a linear probe of spot labels on frozen features, beside controls",
     "mil": "train a slide-status head (ABMIL) for a model, validated by patient",
     "evaluate": "leave one section out: train, predict and score each slide, beside control rows",
+    "benchmark": "make a table or figure of the paper: several methods, each beside the controls",
     "doctor": "check this computer, a model, a slide: PASS, WARN, FAIL and how to mend",
 }
 """Verb -> what it does, in the order in which the verbs follow each other."""

@@ -1,0 +1,128 @@
+"""Maps of a gene over the held-out sections, measured beside predicted, as the paper's figure 3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from umpire_training.benchmark.fold import row_folder
+from umpire_training.benchmark.row import prediction_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_umpire.slides.slide import Slide
+    from umpire_training.benchmark.tables.rows import Rows
+
+__all__ = ["draw_overlays", "overlay_figures"]
+
+_PICTURE_PX = 600
+_PERCENTILE = 99.0
+_COLUMNS = 4
+
+
+def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> list[str]:
+    """Write overlays/<gene>-<slide>-{fixed,variable}.png of the genes asked for.
+
+    Returns lines for the report.
+
+    Predictions are those of each row's first seed.
+    """
+    genes = rows.options.overlays
+    if not genes:
+        return []
+    from napari_umpire.files import make_folder
+    from napari_umpire.slides.elements import element_name
+    from umpire_training.benchmark.leave_out import fold_works, measured_slides
+
+    out = folder / "overlays"
+    make_folder(out)
+    lines = ["## Overlays", ""]
+    by_slide = {result["slide"]: result for result in results}
+    measured = measured_slides(rows.plan, rows.options, folder)
+    for work in fold_works(rows.plan, rows.options, measured, folder):
+        _, scored = work.scored()
+        for test in work.test:
+            result = by_slide[test.name]
+            for gene in genes:
+                place = scored.shown[gene]
+                maps = {"measured": scored.test[test.name][:, place]}
+                for method in rows.methods:
+                    kept = row_folder(work.folder, method.name, method.seeds[0])
+                    values = np.load(prediction_file(kept, test.name), allow_pickle=False)
+                    maps[method.name] = values[:, place]
+                said = {
+                    name: f"PCC {result['shown_genes'][name][gene]:.2f}"
+                    for name in maps
+                    if name != "measured"
+                }
+                stem = f"{element_name(gene)}-{element_name(test.name)}"
+                for path in overlay_figures(test.source.slide, gene, maps, said, out / stem):
+                    lines.append(f"- [{path.name}]({path.relative_to(folder)})")
+    return [*lines, ""]
+
+
+def overlay_figures(
+    slide: Slide, gene: str, maps: Mapping[str, np.ndarray], notes: Mapping[str, str], stem: Path
+) -> list[Path]:
+    """Draw the same maps twice: with one range for all, and with a range of each one's own.
+
+    Parameters
+    ----------
+    maps
+        Title -> (n_spots,) log1p CP10k; the first one gives the fixed range.
+    notes
+        Title -> what is printed below it.
+    stem
+        Path without "-fixed.png".
+    """
+    from matplotlib import colormaps
+
+    from napari_umpire.inference.figures.gene_figure import (
+        FigureContent,
+        GeneMaps,
+        draw,
+        write_figure,
+    )
+    from napari_umpire.slides.overview_picture import overview_picture
+
+    picture = overview_picture(slide, _PICTURE_PX)
+    own = {name: (0.0, _top(values)) for name, values in maps.items()}
+    one = next(iter(own.values()))
+    written = []
+    for kind in ("fixed", "variable"):
+        said = (
+            "One range for all maps, that of the measurement, so colours compare."
+            if kind == "fixed"
+            else "Each map has a range of its own: patterns compare, colours do not."
+        )
+        content = FigureContent(
+            picture=picture,
+            yx=slide.yx,
+            diameter=slide.spot_diameter_um / slide.mpp,
+            mpp=slide.mpp,
+            rows=(gene,),
+            genes=tuple(
+                GeneMaps(
+                    name, (values,), one if kind == "fixed" else own[name], notes.get(name, "")
+                )
+                for name, values in maps.items()
+            ),
+            colours=np.asarray(colormaps["viridis"](np.linspace(0, 1, 256))),
+            caption=(
+                f"{gene} over {slide.name}, held out; {slide.n_spots} spots. {said}",
+                "Ranges go from 0 to the 99th percentile. PCC: Pearson correlation over the spots.",
+            ),
+            shared_range=kind == "fixed",
+            columns=_COLUMNS,
+        )
+        written += write_figure(draw(content), [stem.with_name(f"{stem.name}-{kind}.png")], dpi=150)
+    return written
+
+
+def _top(values: np.ndarray) -> float:
+    there = values[np.isfinite(values)]
+    high = float(np.percentile(there, _PERCENTILE)) if len(there) else 0.0
+    return high if high > 0 else 1.0

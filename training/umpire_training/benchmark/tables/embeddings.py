@@ -1,0 +1,131 @@
+"""Figure S4: how far labelled groups lie apart in each row's spaces, and t-SNE of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_umpire.inference.model import Model
+    from umpire_training.benchmark.methods import Method
+    from umpire_training.benchmark.shared import FoldWork
+    from umpire_training.benchmark.tables.spaces import Labels
+    from umpire_training.verbs.benchmark import Options
+
+__all__ = ["prepare"]
+
+_PROTOCOL = (
+    "Of each held-out section the labelled spots are looked at in what the encoders of a row say, "
+    "before and after the projection: mean silhouette (higher is further apart) and Davies-Bouldin "
+    "index (lower is further apart), by Euclidean distance in all dimensions, beside the same with "
+    "labels shuffled. The t-SNE pictures start from the first 50 principal components, "
+    "perplexity 30; no number is taken from them. Labels made from expression (clusters) are "
+    "circular for genes."
+)
+
+
+def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
+    """See `PaperTable`."""
+    from umpire_training.benchmark.tables.rows import prepare_rows
+    from umpire_training.benchmark.tables.spaces import Labels
+
+    rows = prepare_rows(options, methods)
+    labels = Labels.read(options, [source.slide for source in rows.plan.slides])
+
+    def work(folder: Path, command: str) -> str:
+        from umpire_training.benchmark.leave_out import measured_slides
+        from umpire_training.benchmark.report import changes_table
+        from umpire_training.benchmark.tables.space_figure import draw_spaces
+
+        mine = labels.of_spots(measured_slides(rows.plan, options, folder), rows.plan.slides)
+        results = rows.train(folder, partial(_separation, mine))
+        frame = _frame(results, methods)
+        frame.to_csv(folder / f"{options.table}.csv", index=False)
+        drawn = draw_spaces(folder, results, methods, mine)
+        n = sum((codes >= 0).sum() for codes in mine.codes.values())
+        parts = [
+            "# Figure S4: embeddings by label",
+            "",
+            f"`{command}`",
+            "",
+            (
+                f"{len(results)} held-out sections, {n:,} labelled spots, {len(mine.classes)} "
+                f"classes: {', '.join(mine.classes)}. {rows.plan.words} {_PROTOCOL}"
+            ),
+            "",
+            *_lines(frame),
+            *(f"![t-SNE of {path.stem}]({path.relative_to(folder)})" for path in drawn),
+            "",
+            *changes_table(methods),
+            "The paper prints its scores inside its figure S4 only, of DLPFC 151673: other data.",
+            "",
+        ]
+        text = "\n".join(parts)
+        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
+        return text
+
+    return work
+
+
+def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> dict[str, Any]:
+    """{held-out slide: {space: {silhouette, davies_bouldin, and of shuffled labels}}}.
+
+    The spaces themselves are kept in ``folder``, for the pictures.
+    """
+    from napari_umpire.inference.classes.cluster_scores import group_scores
+    from napari_umpire.slides.elements import element_name
+    from umpire_training.benchmark.tables.spaces import spaces_of
+    from umpire_training.console import follow
+
+    found: dict[str, Any] = {}
+    for test in work.test:
+        spaces = spaces_of(model, test.source.slide, None)
+        codes = labels.codes[test.name]
+        there = codes >= 0
+        mixed = np.full(len(codes), -1)
+        mixed[there] = np.random.default_rng(0).permutation(codes[there])
+        found[test.name] = {}
+        for name, x in spaces.items():
+            real, shuffled = follow(group_scores(x, {"label": codes, "shuffled": mixed}))
+            found[test.name][name] = {
+                "n": real.n,
+                "silhouette": real.silhouette,
+                "davies_bouldin": real.davies_bouldin,
+                "silhouette_shuffled": shuffled.silhouette,
+                "davies_bouldin_shuffled": shuffled.davies_bouldin,
+            }
+            place = folder / f"space-{element_name(test.name)}-{name.replace(' ', '-')}.npy"
+            np.save(place, x.astype(np.float32))
+    return found
+
+
+def _frame(results: list[dict[str, Any]], methods: list[Method]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"row": method.name, "seed": one["seed"], "space": space, "slide": r["slide"], **scores}
+            for r in results
+            for method in methods
+            for one in r["trained"][method.name]
+            for space, scores in one["more"][r["slide"]].items()
+        ]
+    )
+
+
+def _lines(frame: pd.DataFrame) -> list[str]:
+    from umpire_training.benchmark.report import grid
+
+    columns = ["silhouette", "silhouette_shuffled", "davies_bouldin", "davies_bouldin_shuffled"]
+    lines = []
+    for (row, space), mine in frame.groupby(["row", "space"], sort=False):
+        by_slide = mine.groupby("slide")[columns].mean()
+        spread = by_slide.std(ddof=1).fillna(0.0)
+        cells = [f"{by_slide[c].mean():.3f} ± {spread[c]:.3f}" for c in columns]
+        lines.append([str(row), str(space), *cells])
+    head = ["row", "space", "silhouette", "shuffled", "Davies-Bouldin", "shuffled"]
+    return [*grid(head, lines), ""]

@@ -1,0 +1,73 @@
+"""What the tables have in common that train their rows fold by fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from umpire_training.benchmark.leave_out import Plan
+    from umpire_training.benchmark.methods import Method
+    from umpire_training.benchmark.row import Measure
+    from umpire_training.verbs.benchmark import Options
+
+__all__ = ["Rows", "prepare_rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, checked, with the slides they are trained on.
+
+    Attributes
+    ----------
+    plan
+        What is held out.
+    """
+
+    options: Options
+    methods: list[Method]
+    plan: Plan
+
+    def train(self, folder: Path, measure: Measure | None = None) -> list[dict[str, Any]]:
+        """Train and score all rows of all folds; one result per held-out slide."""
+        from umpire_training.benchmark.leave_out import run_folds
+
+        options = self.options
+        return run_folds(
+            self.plan,
+            options,
+            self.methods,
+            folder,
+            keep=options.keep_models,
+            measure=measure,
+        )
+
+
+def prepare_rows(options: Options, methods: list[Method]) -> Rows:
+    """Refuse before any work what cannot be trained.
+
+    Raises
+    ------
+    InputError
+        Naming the row.
+    """
+    from umpire_training.benchmark.leave_out import check_numbers, plan_folds
+    from umpire_training.benchmark.row import check_method
+
+    if not methods:
+        raise InputError(
+            f"There is no row of {options.table} to train",
+            expected=f"rows under methods: {options.table}: in a recipe",
+            fix="Start from the recipe benchmark-small: --config benchmark-small",
+        )
+    check_numbers(options)
+    for method in methods:
+        try:
+            check_method(method.settings)
+        except InputError as error:
+            raise InputError(f"Row {method.name!r} cannot be trained", got=error) from error
+    return Rows(options, methods, plan_folds(options))
