@@ -39,6 +39,50 @@ def test_neighbours_stay_neighbours_and_spots_keep_their_names(method):
     np.testing.assert_array_equal(again.xy, shown.xy)
 
 
+def test_many_spots_are_laid_out_alike_by_a_process_that_cancel_ends(monkeypatch, tmp_path):
+    from napari_umpire.inference.classes import layout
+
+    embeddings = two_slides()
+    here = run(project(embeddings, "t-SNE"))
+    children = []
+    popen = layout.subprocess.Popen
+    monkeypatch.setattr(layout, "_ALONE", 10)
+    monkeypatch.setattr(layout.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(
+        layout.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
+    )
+    there = run(project(embeddings, "t-SNE"))
+    np.testing.assert_array_equal(there.xy, here.xy)
+    assert there.words == here.words
+    steps = project(embeddings, "t-SNE")
+    said = [next(steps).stage for _ in range(3)]
+    assert said[1] == "t-SNE of 120 spots"
+    assert children[1].poll() is None
+    steps.close()
+    assert children[1].returncode not in (None, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_fails_says_why_and_one_without_parent_ends(monkeypatch, tmp_path):
+    import subprocess
+    import sys
+
+    from napari_umpire.inference.classes import layout
+
+    monkeypatch.setattr(layout, "_ALONE", 10)
+    monkeypatch.setattr(layout, "lay_out", None)
+    broken = np.full((12, 3), np.nan)
+    with pytest.raises(RuntimeError, match="(?s)t-SNE ended with 1:.*NaN"):
+        run(layout.lay_out_steps(broken, "t-SNE", 0))
+    np.save(tmp_path / "reduced.npy", np.random.default_rng(0).normal(size=(9_000, 20)))
+    child = subprocess.Popen(
+        [sys.executable, "-m", layout.__name__, "t-SNE", "0", str(tmp_path)], stdin=subprocess.PIPE
+    )
+    child.stdin.close()
+    assert child.wait(60) == 1
+    assert not (tmp_path / "xy.npy").exists()
+
+
 def test_principal_components_are_those_of_a_singular_value_decomposition():
     embeddings = two_slides()
     shown = run(project(embeddings, "PCA"))

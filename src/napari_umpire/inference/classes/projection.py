@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.inference.classes.layout import lay_out_steps
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ MAX_SPOTS: dict[Method, int] = {"PCA": 50_000, "UMAP": 20_000, "t-SNE": 20_000}
 """Of more spots, so many are drawn at random."""
 
 _DIMS = 50
-_NEIGHBOURS = 15
-_PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,8 @@ def project(
     """Lay spots of one or more slides out in two dimensions.
 
     UMAP and t-SNE start from the first 50 principal components. The same seed gives the same
-    picture on the same machine. It can be cancelled between its stages.
+    picture on the same machine. It can be cancelled between its stages, and at any time while UMAP
+    or t-SNE lay out more than 2,000 spots.
 
     Parameters
     ----------
@@ -138,9 +138,11 @@ def project(
     x = np.concatenate([e[row[slide == i]] for i, e in enumerate(embeddings.values())])
     yield Progress(f"Principal components of {len(x):,} spots", 0, 2, "stages")
     reduced, share = _components(x, 2 if method == "PCA" else _DIMS, seed)
-    yield Progress(_STAGE[method].format(len(x)), 1, 2, "stages")
-    xy, how = _lay_out(reduced, method, seed)
-    yield Progress(_STAGE[method].format(len(x)), 2, 2, "stages")
+    if method == "PCA":
+        xy, how = reduced[:, :2], "First two principal components."
+    else:
+        xy, how = yield from lay_out_steps(reduced, method, seed)
+    yield Progress(f"Laying out {len(x):,} spots", 2, 2, "stages")
     if method == "PCA":
         how += f" They hold {share[0]:.0%} and {share[1]:.0%} of the variance."
     drawn = f" of {total:,}, drawn at random" if total > len(x) else ""
@@ -149,13 +151,6 @@ def project(
         f" {x.shape[1]} numbers each. {how} Seed {seed}."
     )
     return Projection(xy.astype(np.float32), slide, row, names, x, words)
-
-
-_STAGE: dict[Method, str] = {
-    "PCA": "Laying out {:,} spots",
-    "UMAP": "UMAP of {:,} spots (cannot stop before its end)",
-    "t-SNE": "t-SNE of {:,} spots (cannot stop before its end)",
-}
 
 
 def _components(x: np.ndarray, dims: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,25 +163,3 @@ def _components(x: np.ndarray, dims: int, seed: int) -> tuple[np.ndarray, np.nda
     if reduced.shape[1] < 2:
         reduced, share = np.c_[reduced, np.zeros(len(x))], np.append(share, 0.0)
     return reduced, share
-
-
-def _lay_out(reduced: np.ndarray, method: Method, seed: int) -> tuple[np.ndarray, str]:
-    n, dims = reduced.shape
-    if method == "PCA":
-        return reduced[:, :2], "First two principal components."
-    # A start from the components: reproducible, and large distances mean a little.
-    start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12)
-    if method == "t-SNE":
-        from sklearn.manifold import TSNE
-
-        perplexity = min(_PERPLEXITY, (n - 1) / 3)
-        model = TSNE(perplexity=perplexity, init=1e-4 * start, random_state=seed, n_jobs=1)
-        how = f"t-SNE of the first {dims} principal components, perplexity {perplexity:g}."
-        return model.fit_transform(reduced), how
-    from umap import UMAP
-
-    near = min(_NEIGHBOURS, n - 1)
-    layout = UMAP(
-        n_neighbors=near, min_dist=0.1, init=10 * start, random_state=seed, n_jobs=1
-    ).fit_transform(reduced)
-    return layout, f"UMAP of the first {dims} principal components, {near} neighbours."
