@@ -174,7 +174,7 @@ def _labels(
     if labels is not None:
         table = _Spots(source.name, pd.DataFrame(index=pd.Index(spots)))
         found = labels_of_file(table, label_place(labels, source.name), column)
-        return found.labels.named(), found.notes[1:]
+        return found.labels.named(), tuple(f"{source.name}: {n}" for n in found.notes[1:])
     if not isinstance(source, SlideSource) or column is None:
         raise InputError(
             f"Nothing says of which class the spots of {source.name} are",
