@@ -121,7 +121,7 @@ def test_the_pictures_are_those_of_the_spots(window, qtbot, slides, pictured):
         np.testing.assert_array_equal(
             widget.gallery.items[place].image, np.asarray(Image.open(file))
         )
-        assert widget.gallery.items[place].caption == f"weight {frame['weight'].iloc[place]:.1%}"
+        assert widget.gallery.items[place].caption == f"{frame['weight'].iloc[place]:.1%}"
     own = crops(slides[0], np.array([30]), 112.0, 224)[0]
     shown = pixels(widget.pictures.own.pixmap())
     small = np.asarray(Image.fromarray(own).resize(shown.shape[1::-1]))

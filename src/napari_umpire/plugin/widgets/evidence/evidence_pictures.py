@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.plugin.widgets.parts.gallery import Gallery, GalleryItem, pixmap
@@ -39,7 +39,12 @@ class EvidencePictures(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.own, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self.gallery, 1)
+        self.heading = QLabel("Its reference spots, and the weight of each:")
+        beside = QVBoxLayout()
+        beside.setSpacing(2)
+        beside.addWidget(self.heading)
+        beside.addWidget(self.gallery, 1)
+        row.addLayout(beside, 1)
         row.addWidget(self.missing, 1)
 
     def show_pictures(self, evidence: Evidence | None, pictures: Pictures | None) -> None:
@@ -53,12 +58,13 @@ class EvidencePictures(QWidget):
             f"Spot {evidence.spot} as the model sees it: {pictures.field_um:g} µm across"
         )
         self.gallery.setVisible(pictures.references is not None)
+        self.heading.setVisible(pictures.references is not None)
         self.missing.setVisible(pictures.references is None)
         at = self.gallery.current
         lines = evidence.table.itertuples()
         gene, field = evidence.gene, pictures.field_um
         items = [
-            GalleryItem(image, f"weight {line.weight:.1%}", _tip(line, gene, field))
+            GalleryItem(image, f"{line.weight:.1%}", _tip(line, gene, field))
             for image, line in zip(pictures.references or (), lines, strict=False)
         ]
         self.gallery.show_items(items)
