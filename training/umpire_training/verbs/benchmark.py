@@ -34,7 +34,7 @@ class Options(EvaluationSettings):
     only
         Names of the rows that are trained; empty: all. May differ when a run is continued.
     seeds
-        Each row is trained once with each.
+        Each row is trained once with each. Others may be added when a run is continued.
     paper_data
         Which of the paper's data sets stands beside the scores.
     overlays
@@ -99,7 +99,7 @@ def run(options: Options) -> None:
         verb="benchmark",
         options=options,
         resume=options.resume,
-        may_change=("only",),
+        may_change=("only", "seeds"),
     )
     with folder:
         text = work(folder.path, f"umpire-train benchmark --config {folder.path / 'config.yaml'}")
