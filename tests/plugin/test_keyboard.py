@@ -30,6 +30,7 @@ def window(open_viewer, slide, prediction, measured, qtbot):
         qtbot.waitUntil(lambda: widget.isAncestorOf(QApplication.focusWidget()), timeout=5_000)
         return widget
 
+    open_.viewer = viewer
     return open_
 
 
@@ -142,6 +143,25 @@ def test_a_ring_stays_with_a_control_that_goes(qtbot):
     qtbot.waitUntil(lambda: manners.ring.control is not other, timeout=2_000)
     button.setFocus(Qt.FocusReason.TabFocusReason)
     assert manners.ring.control is button
+
+
+def test_alt_and_arrows_go_from_spot_to_spot(window, slide, qtbot):
+    widget = window("Evidence")
+    session = session_of(window.viewer)
+    alt = Qt.KeyboardModifier.AltModifier
+    pressed = {Qt.Key.Key_Right: (0, 1), Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Left: (0, -1)}
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Right, alt)
+    assert session.spot is not None, "the middlemost of the view"
+    for key, (down, right) in pressed.items():
+        before = slide.yx[session.spot[1]]
+        qtbot.keyClick(QApplication.focusWidget(), key, alt)
+        moved = slide.yx[session.spot[1]] - before
+        assert moved @ (down, right) > 0
+        assert widget.isAncestorOf(QApplication.focusWidget())
+    barcode = slide.spots.index[session.spot[1]]
+    qtbot.waitUntil(lambda: barcode in widget.words.text(), timeout=10_000)
+    middle = session.viewer.scene.camera.center[-2:]
+    assert tuple(middle) == pytest.approx(tuple(slide.yx[session.spot[1]] * slide.mpp))
 
 
 def dock_of(widget):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_umpire.slides.neighbourhood import neighbours
+from napari_umpire.slides.neighbourhood import neighbours, spot_beside
 
 
 def hexagonal(rows: int, cols: int, pitch: float) -> np.ndarray:
@@ -53,3 +53,31 @@ def test_a_lone_spot_and_no_spots() -> None:
 def test_two_spots_in_one_place_are_each_others_neighbours() -> None:
     yx = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 90.0]])
     np.testing.assert_array_equal(neighbours(yx, 100, k=2), [[1, 2], [0, 2], [0, 1]])
+
+
+def test_every_spot_of_a_hexagonal_grid_is_reached_by_steps_up_down_left_and_right() -> None:
+    yx = hexagonal(7, 9, 55.0)
+    inner = int(np.argmin(((yx - yx.mean(0)) ** 2).sum(1)))
+    y, x = yx[inner]
+    assert tuple(yx[spot_beside(yx, inner, (0, 1))]) == pytest.approx((y, x + 55))
+    assert tuple(yx[spot_beside(yx, inner, (0, -1))]) == pytest.approx((y, x - 55))
+    for way in (-1, 1):
+        above = yx[spot_beside(yx, inner, (way, 0))]
+        assert above[0] == pytest.approx(y + way * 55 * np.sqrt(0.75))
+        assert abs(above[1] - x) == pytest.approx(27.5)
+    seen, todo = {inner}, [inner]
+    while todo:
+        here = todo.pop()
+        for way in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            there = spot_beside(yx, here, way)
+            if there is not None and there not in seen:
+                seen.add(there)
+                todo.append(there)
+    assert seen == set(range(len(yx)))
+
+
+def test_at_the_edge_there_is_no_spot_beside() -> None:
+    yx = np.array([[0.0, 0.0], [0.0, 10.0], [3.0, 90.0]])
+    assert spot_beside(yx, 0, (0, -1)) is None
+    assert spot_beside(yx, 0, (1, 0)) is None
+    assert spot_beside(yx, 1, (0, 1)) == 2

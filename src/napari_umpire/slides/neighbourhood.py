@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-__all__ = ["neighbours"]
+__all__ = ["neighbours", "spot_beside"]
 
 
 def neighbours(yx: np.ndarray, pitch_px: float, k: int = 8, reach: float = 1.6) -> np.ndarray:
@@ -34,3 +34,23 @@ def neighbours(yx: np.ndarray, pitch_px: float, k: int = 8, reach: float = 1.6) 
     order = np.lexsort((other, np.round(distance / pitch_px, 6)), axis=1)[:, :k]
     distance = np.take_along_axis(distance, order, axis=1)
     return np.where(np.isfinite(distance), np.take_along_axis(other, order, axis=1), -1)
+
+
+def spot_beside(yx: np.ndarray, row: int, way: tuple[int, int]) -> int | None:
+    """Return the next spot above, below, left or right of one, None at the edge of the tissue.
+
+    Parameters
+    ----------
+    yx
+        (n, 2) spot centres, px.
+    way
+        (y, x), one of them 0 and the other -1 or 1; down and right are positive.
+    """
+    away = np.asarray(yx, np.float64) - yx[row]
+    along = away @ np.asarray(way, np.float64)
+    across = np.abs(away @ np.asarray(way[::-1], np.float64))
+    # Within 45 degrees of the way, so that no spot is nobody's; what lies straight ahead first.
+    fits = np.flatnonzero((along > 0) & (across <= along))
+    if not len(fits):
+        return None
+    return int(fits[np.argmin(along[fits] + across[fits])])

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_umpire.inference.predictions.evidence import find_spot, open_slide_of
 from napari_umpire.plugin.layers.make import world
+from napari_umpire.slides.neighbourhood import spot_beside
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.session.session import Session
     from napari_umpire.plugin.session.slide_state import SlideState
 
-__all__ = ["centre_on", "centre_on_spot", "go_to_spot", "reference_spot"]
+__all__ = ["centre_on", "centre_on_spot", "go_to_neighbour", "go_to_spot", "reference_spot"]
 
 _SMALLEST_PX = 28.0
 """A spot should be so wide on the screen, or nobody finds its ring."""
@@ -44,6 +45,27 @@ def go_to_spot(session: Session, name: str, row: int) -> None:
     session.set_spot(row, name)
     if session.viewer is not None:
         centre_on_spot(session.viewer, session.slides[name], row)
+
+
+def go_to_neighbour(session: Session, way: tuple[int, int]) -> None:
+    """Ask about the spot beside the one that was asked about, else about the middlemost in view.
+
+    Parameters
+    ----------
+    way
+        (y, x), -1, 0 or 1: down and right are positive.
+    """
+    state, viewer, spot = session.current, session.viewer, session.spot
+    if state is None or viewer is None or not state.slide.n_spots:
+        return
+    if spot is not None and spot[0] == state.name:
+        row = spot_beside(state.slide.yx, spot[1], way)
+    else:
+        unit, _ = world(state.slide)
+        middle = np.asarray(viewer.scene.camera.center[-2:], float) / unit
+        row = int(np.argmin(((state.slide.yx - middle) ** 2).sum(1)))
+    if row is not None:
+        go_to_spot(session, state.name, row)
 
 
 def reference_spot(session: Session, reference: ReferenceDatabase, row: int) -> tuple[str, int]:

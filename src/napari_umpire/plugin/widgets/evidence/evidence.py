@@ -34,6 +34,7 @@ from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.spot_keys import SPOT_KEYS, add_spot_keys
 from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class EvidenceWidget(QWidget):
         self.looking = Work(self)
         self._build()
         Manners(self, self.search)
+        add_spot_keys(self, self._session)
         self.reading.failed.connect(self._on_unread)
         self.reading.ended.connect(self._update)
         self.looking.done.connect(self._on_pictures)
@@ -104,7 +106,9 @@ class EvidenceWidget(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("barcode of a spot, or click one")
         self.search.setClearButtonEnabled(True)
-        self.search.setToolTip("The beginning of a barcode is enough where no other begins so")
+        self.search.setToolTip(
+            f"The beginning of a barcode is enough where no other begins so.\n{SPOT_KEYS}"
+        )
         self.words = wrapping_label()
         self.pictures = EvidencePictures()
         self.gallery = self.pictures.gallery
@@ -178,7 +182,7 @@ class EvidenceWidget(QWidget):
         if state is None or self._asked is None:
             if self._session.current.prediction is None:
                 return "Predict the genes of the slide, then click a spot."
-            return "Click a spot of the slide, or type its barcode."
+            return "Click a spot of the slide, type its barcode, or press Alt and an arrow key."
         if state.prediction is None:
             return f"Nothing is predicted on {state.name} yet: Plugins > Umpire > Predict."
         if state.retrieval is None:

@@ -35,6 +35,7 @@ from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.spot_keys import SPOT_KEYS, add_spot_keys
 from napari_umpire.plugin.widgets.retrieve.gene_line import GeneLine
 from napari_umpire.plugin.widgets.retrieve.patch_genes import PatchGenes
 from napari_umpire.plugin.widgets.retrieve.retrieved_spots import RetrievedSpots
@@ -68,6 +69,7 @@ class RetrieveWidget(QWidget):
         self.work = Work(self)
         self._build()
         Manners(self, self.slides)
+        add_spot_keys(self, self._session)
         self.kind.currentIndexChanged.connect(self._update)
         self.line.returnPressed.connect(self._on_run)
         self.run.clicked.connect(self._on_run)
@@ -188,7 +190,9 @@ class RetrieveWidget(QWidget):
             known = gene is not None and state.knows(gene)
             return f"Shown: {state.label(gene)}" if known and gene is not None else "None is shown."
         row = self._row
-        return "Click a spot." if row is None else f"Spot {state.slide.spots.index[row]}"
+        if row is None:
+            return "Click a spot, or press Alt and an arrow key."
+        return f"Spot {state.slide.spots.index[row]}. {SPOT_KEYS}."
 
     # -- what the controls do -------------------------------------------------------------
 
