@@ -272,3 +272,26 @@ def test_impossible_shapes_are_refused():
     for levels in ((), (3,), (0, -4)):
         with pytest.raises(InputError, match=r"levels.*one or more of 0 to 2"):
             VisiumformerConfig(layers=2, levels=levels)
+
+
+@pytest.mark.parametrize("pooling", ["masked_mean", "published"])
+def test_features_in_bfloat16_point_where_those_in_float32_do(pooling):
+    # Twelve blocks, as the published model has: rounding adds up with depth.
+    torch.manual_seed(0)
+    config = VisiumformerConfig(
+        dim=64, heads=4, feedforward=128, layers=12, n_tokens=130, length=64, pooling=pooling
+    )
+    model = Visiumformer(config).eval()
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.1)
+    tokens = rows([64, 50, 33, 12, 5])
+    with torch.inference_mode():
+        exact = model.encode(tokens)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model.encode(tokens).float()
+    assert not torch.equal(rounded, exact)
+    assert float(F.cosine_similarity(rounded, exact).min()) > 0.999
+    # Spots differ by more than rounding does.
+    others = F.cosine_similarity(exact[:1], exact[1:])
+    assert float(others.max()) < 0.999

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 from zipfile import is_zipfile
 
 from napari_umpire.errors import InputError
+from umpire_training.feeding import make_loader, make_samplers
 from umpire_training.launch import find_launch
 from umpire_training.run_folder import logger
-from umpire_training.sampler import RoundSampler, split_rows, steps_of
+from umpire_training.sampler import split_rows, steps_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,7 +201,7 @@ def fit(
     pl.seed_everything(seed, workers=True, verbose=False)
     with warnings.catch_warnings():
         _ignore_chatter()
-        trainer = pl.Trainer(
+        trainer: Any = pl.Trainer(
             accelerator=options.accelerator,
             devices=launch.devices,
             num_nodes=launch.nodes,
@@ -222,9 +223,9 @@ def fit(
             use_distributed_sampler=False,
             default_root_dir=str(folder),
         )
-        train, held = _samplers(plan, options, seed, trainer, lengths)
+        train, held = make_samplers(plan, options, seed, trainer, lengths)
         trainer.callbacks.insert(0, StopOnNan(folder / "checkpoints", train, data))
-        loaders = [_loader(data, sampler, options, trainer) for sampler in (train, held)]
+        loaders = [make_loader(data, sampler, options, trainer) for sampler in (train, held)]
         try:
             trainer.fit(learner, *loaders, ckpt_path=str(last) if resume else None)
         except SystemExit as stop:
@@ -239,52 +240,6 @@ def fit(
         load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
-
-
-def _samplers(
-    plan: Plan, options: TrainerOptions, seed: int, trainer: Any, lengths: np.ndarray | None
-) -> tuple[RoundSampler, list[np.ndarray] | None]:
-    """Batches of rows to learn from and to watch, of this process."""
-    rank, world = trainer.global_rank, trainer.world_size
-    train = RoundSampler(
-        plan.train,
-        options.batch_size,
-        round_steps=plan.round_steps,
-        total_steps=plan.total_steps,
-        seed=seed,
-        accumulate=options.accumulate,
-        lengths=None if lengths is None else lengths[plan.train],
-        rank=rank,
-        world=world,
-    )
-    if not len(plan.held):
-        return train, None
-    # Equal batches, equally many for every process: the mean over processes is then the mean over
-    # rows. Where there are too few rows each process looks at all of them.
-    size = min(options.batch_size, len(plan.held) // world)
-    if not size:
-        return train, [plan.held]
-    pieces = world * (len(plan.held) // (size * world))
-    held = plan.held[: pieces * size].reshape(pieces, size)
-    return train, list(held[rank::world])
-
-
-def _loader(data: Any, sampler: Any, options: TrainerOptions, trainer: Any) -> Any:
-    from torch.utils.data import DataLoader
-
-    if sampler is None:
-        return None
-    # Processes of the loader read ahead themselves.
-    if not options.workers and hasattr(data, "ahead"):
-        sampler = data.ahead(sampler)
-    # batch_size None: the sampler gives whole batches, the data set takes whole batches.
-    return DataLoader(
-        data,
-        batch_size=None,
-        sampler=sampler,
-        num_workers=options.workers,
-        pin_memory=trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
-    )
 
 
 def _ignore_chatter() -> None:
