@@ -182,3 +182,32 @@ def test_the_shell_refuses_what_a_decoder_cannot(both, alone, slides, tmp_path, 
     assert main([*said, str(both), "--method", "decoder", "--reference", str(both / "reference")])
     assert "looks at no reference" in capsys.readouterr().err
     assert list(sd.read_zarr(store).tables) == ["table"]
+
+
+def test_both_methods_read_the_same_cached_features(both, slides, tmp_path, monkeypatch):
+    from napari_umpire.inference.cache import FeatureCache
+
+    model, cache = load_model(both, "cpu"), FeatureCache(tmp_path / "cache")
+    run(model.predict(slides[0], k=3, cache=cache))
+    fresh = run(model.predict(slides[0], method="decoder"))
+
+    def never(pixels):
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(model.module, "encode_image", never)
+    cached = run(model.predict(slides[0], method="decoder", cache=cache))
+    np.testing.assert_array_equal(cached.values, fresh.values)
+
+
+def test_the_doctor_knows_that_a_decoder_needs_no_reference(both, alone, tmp_path):
+    from napari_umpire.inference.doctor.files import check_model
+
+    def said(folder):
+        return {check.name: (check.status, check.found) for check in check_model(str(folder))}
+
+    assert said(both)["Decoder"] == ("PASS", "12 genes from the image alone")
+    assert said(alone)["Reference"][0] == "PASS"
+    assert "predicts by its decoder" in said(alone)["Reference"][1]
+    folder = tmp_path / "m"
+    shutil.copytree(both, folder, ignore=shutil.ignore_patterns("reference"))
+    assert said(folder)["Reference"][0] == "WARN"
