@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,3 +81,19 @@ def test_what_cannot_be_chosen_is_refused(training, arguments, message):
 def test_no_training_spots_are_refused():
     with pytest.raises(InputError, match="No training spots"):
         choose_genes([], "HEG", 5)
+
+
+def test_choosing_genes_leaves_the_number_of_threads_alone():
+    code = """
+import numpy as np, scipy.sparse as sp, torch
+from napari_umpire.inference.genes.choice import choose_genes
+x = sp.random(60, 80, 0.5, format="csr", random_state=0)
+choose_genes([x], "HVG", 10)
+print("threads", torch.get_num_threads())
+"""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "3"}
+    env["NUMBA_THREADING_LAYER"] = "omp"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert "threads 1" in done.stdout

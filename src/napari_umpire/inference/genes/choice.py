@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import scipy.sparse as sp
 
@@ -94,10 +95,27 @@ def _dispersion(expression: sp.csr_matrix, n: int) -> np.ndarray:
     linear = expression.astype(np.float64)
     np.expm1(linear.data, out=linear.data)
     table = ad.AnnData(linear)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), _same_threads():
         result = sc.pp.highly_variable_genes(
             table, flavor="cell_ranger", n_top_genes=n, inplace=False
         )
     # A bin of one gene, or of equal dispersions, has no spread to measure a gene by.
     score = result["dispersions_norm"].to_numpy(np.float64)
     return np.where(np.isfinite(score), score, -np.inf)
+
+
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """Leave the number of OpenMP threads as it is.
+
+    scanpy starts numba's threads, and they raise it to all cores for torch too, whatever the user
+    or a scheduler set. With other work on the machine, torch is then twenty times slower.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    before = [(lib, lib.num_threads) for lib in ThreadpoolController().lib_controllers]
+    try:
+        yield
+    finally:
+        for lib, n in before:
+            lib.set_num_threads(n)
