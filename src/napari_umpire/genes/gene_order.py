@@ -53,8 +53,10 @@ def vocabulary_of(order: str | Path, means: str | Path | None = None) -> GeneVoc
             f"{order} does not tell the mean of each gene",
             fix="Give the file of means that belongs to the technology",
         )
-    unknown = np.full(len(ids), np.nan)
-    return with_means(GeneVocabulary(ids, symbols, unknown, f"the genes in {order.name}"), means)
+    genes = GeneVocabulary(
+        np.array(ids), np.array(symbols), np.full(len(ids), np.nan), f"the genes in {order.name}"
+    )
+    return with_means(genes, means)
 
 
 def with_means(vocabulary: GeneVocabulary, means: str | Path) -> GeneVocabulary:

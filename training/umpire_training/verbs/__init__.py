@@ -8,7 +8,7 @@ VERBS = {
     "pretrain": "pre-train a gene encoder on a token corpus by masked-token prediction",
     "align": "align an image encoder and a gene encoder on a paired set; writes a model folder",
     "finetune": "train an aligned model further on a paired set, in full or by adapters",
-    "import": "turn a published checkpoint with its vocabulary files into a model folder",
+    "import": "turn a published checkpoint into a model folder, or a gene encoder to align",
     "reference": "build the reference database inside a model folder from measured slides",
     "predict": "predict gene maps of slides with a model and write them into their stores",
     "probe": "test a linear probe of spot labels on frozen features, beside controls",
