@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.scores.agreement import agreement
-from napari_umpire.words import counted
 from napari_umpire.plugin.words.method import FROM_IMAGE
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from napari_umpire.plugin.layers.make import Kind

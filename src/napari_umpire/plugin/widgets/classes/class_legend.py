@@ -84,7 +84,7 @@ class LegendModel(QAbstractTableModel):
             return None
         row, column = index.row(), index.column()
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS[column]
+            return self.labels.categories[row] if column == _NAME else _TIPS[column]
         if role == Qt.ItemDataRole.CheckStateRole and column == _EYE:
             shown = self.shown[row]
             return Qt.CheckState.Checked if shown else Qt.CheckState.Unchecked

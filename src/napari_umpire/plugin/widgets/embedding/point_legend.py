@@ -33,6 +33,8 @@ class PointLegend(QWidget):
         self.groups = QListWidget()
         self.groups.setToolTip("Double click or Enter selects the spots of a group")
         self.groups.setMaximumHeight(92)
+        self.groups.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.groups.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.bar = QLabel()
         self.words = QLabel()
         self.words.setWordWrap(True)
@@ -56,7 +58,9 @@ class PointLegend(QWidget):
         for name, colour, n in zip(groups.names, groups.colours, groups.counts, strict=True):
             swatch = QPixmap(14, 14)
             swatch.fill(QColor(colour))
-            self.groups.addItem(QListWidgetItem(QIcon(swatch), f"{name} ({n:,})"))
+            item = QListWidgetItem(QIcon(swatch), f"{name} ({n:,})")
+            item.setToolTip(f"{name}: {n:,} spots. Double click or Enter selects them")
+            self.groups.addItem(item)
         none = int((groups.codes < 0).sum())
         if none:
             self.say(f"{none:,} spots have no class, and are grey.")

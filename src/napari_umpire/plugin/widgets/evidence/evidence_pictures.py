@@ -39,7 +39,7 @@ class EvidencePictures(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.own, 0, Qt.AlignmentFlag.AlignTop)
-        self.heading = QLabel("Its reference spots, and the weight of each:")
+        self.heading = QLabel("Reference spots with their weight")
         beside = QVBoxLayout()
         beside.setSpacing(2)
         beside.addWidget(self.heading)
