@@ -174,8 +174,8 @@ def test_convergence_is_drawn_from_the_losses(recipe, slide_paths, tmp_path):
     assert mine["val_loss"].notna().sum() == 2
     assert len(list((out / "folds" / "synthetic_5").glob("pretrain*"))) == 1
     text = (out / "figure-s1.md").read_text()
-    assert "| with | train loss |" in text
-    assert "| without | val loss |" in text
+    assert "| with | training loss |" in text
+    assert "| without | held-out loss |" in text
     assert (out / "figure-s1.png").stat().st_size > 5000
 
 

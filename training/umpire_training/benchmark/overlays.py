@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["draw_overlays", "overlay_figures"]
 
 _PICTURE_PX = 600
-_PERCENTILE = 99.0
+_PERCENTILES = (1.0, 99.0)
 _COLUMNS = 4
 
 
-def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> list[str]:
+def draw_overlays(rows: Rows, folder: Path) -> list[str]:
     """Write overlays/<gene>-<slide>-{fixed,variable}.png of the genes asked for.
 
     Returns lines for the report.
@@ -34,18 +34,17 @@ def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> li
     if not genes:
         return []
     from napari_umpire.files import make_folder
+    from napari_umpire.inference.scores.metrics import pcc_per_gene
     from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.leave_out import fold_works, measured_slides
 
     out = folder / "overlays"
     make_folder(out)
     lines = ["## Overlays", ""]
-    by_slide = {result["slide"]: result for result in results}
     measured = measured_slides(rows.plan, rows.options, folder)
     for work in fold_works(rows.plan, rows.options, measured, folder):
         _, scored = work.scored()
         for test in work.test:
-            result = by_slide[test.name]
             for gene in genes:
                 place = scored.shown[gene]
                 maps = {"measured": scored.test[test.name][:, place]}
@@ -53,11 +52,10 @@ def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> li
                     kept = row_folder(work.folder, method.name, method.seeds[0])
                     values = np.load(prediction_file(kept, test.name), allow_pickle=False)
                     maps[method.name] = values[:, place]
-                said = {
-                    name: f"PCC {result['shown_genes'][name][gene]:.2f}"
-                    for name in maps
-                    if name != "measured"
-                }
+                others = {name: m for name, m in maps.items() if name != "measured"}
+                drawn = np.stack(list(others.values()), axis=1)
+                pcc = pcc_per_gene(drawn, np.repeat(maps["measured"][:, None], len(others), 1))
+                said = {name: f"PCC {r:.2f}" for name, r in zip(others, pcc, strict=True)}
                 stem = f"{element_name(gene)}-{element_name(test.name)}"
                 for path in overlay_figures(test.source.slide, gene, maps, said, out / stem):
                     lines.append(f"- [{path.name}]({path.relative_to(folder)})")
@@ -89,14 +87,16 @@ def overlay_figures(
     from napari_umpire.slides.overview_picture import overview_picture
 
     picture = overview_picture(slide, _PICTURE_PX)
-    own = {name: (0.0, _top(values)) for name, values in maps.items()}
-    one = next(iter(own.values()))
+    own = {name: _range(values) for name, values in maps.items()}
+    one = (0.0, next(iter(own.values()))[1])
     written = []
     for kind in ("fixed", "variable"):
         said = (
-            "One range for all maps, that of the measurement, so colours compare."
+            "One range for all maps, from 0 to the 99th percentile of the measurement: colours "
+            "compare."
             if kind == "fixed"
-            else "Each map has a range of its own: patterns compare, colours do not."
+            else "Each map has a range of its own, from the 1st to the 99th percentile: patterns "
+            "compare, colours do not."
         )
         content = FigureContent(
             picture=picture,
@@ -113,7 +113,7 @@ def overlay_figures(
             colours=np.asarray(colormaps["viridis"](np.linspace(0, 1, 256))),
             caption=(
                 f"{gene} over {slide.name}, held out; {slide.n_spots} spots. {said}",
-                "Ranges go from 0 to the 99th percentile. PCC: Pearson correlation over the spots.",
+                "PCC: Pearson correlation over these spots; one training of each row.",
             ),
             shared_range=kind == "fixed",
             columns=_COLUMNS,
@@ -122,7 +122,9 @@ def overlay_figures(
     return written
 
 
-def _top(values: np.ndarray) -> float:
+def _range(values: np.ndarray) -> tuple[float, float]:
     there = values[np.isfinite(values)]
-    high = float(np.percentile(there, _PERCENTILE)) if len(there) else 0.0
-    return high if high > 0 else 1.0
+    if not len(there):
+        return 0.0, 1.0
+    low, high = np.percentile(there, _PERCENTILES)
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

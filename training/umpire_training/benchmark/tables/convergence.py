@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["convergence_lines", "prepare", "read_curves"]
 
-_LOSSES = ("train_loss", "val_loss")
+_WORDS = {"train_loss": "training loss", "val_loss": "held-out loss"}
+_LOSSES = tuple(_WORDS)
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#1a1a1a", "#56b4e9", "#e69f00")
 
 
@@ -102,7 +103,7 @@ def convergence_lines(curves: pd.DataFrame, methods: Sequence[Method]) -> list[s
             at = [curve[curve.index >= share * last].iloc[0] for share in (0.1, 0.5, 1.0)]
             below = curve.index[curve <= goal + 1e-12]
             steps = str(below[0]) if len(below) else f"not in {last}"
-            lines.append([name, loss.replace("_", " "), *(f"{v:.3f}" for v in at), steps])
+            lines.append([name, _WORDS[loss], *(f"{v:.3f}" for v in at), steps])
     head = [
         "row",
         "loss",
@@ -137,7 +138,8 @@ def _draw(curves: pd.DataFrame, methods: Sequence[Method], path: Path) -> None:
                 np.asarray(mean.index), mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0
             )
         axes.set_xlabel("step")
-        axes.set_ylabel(loss.replace("_", " ") + ", mean ± sd over folds and seeds")
+        axes.set_ylabel(_WORDS[loss])
+        axes.set_title("mean ± sd over folds and seeds", fontsize=7)
         axes.legend(fontsize=7, frameon=False)
     figure.tight_layout()
     write_figure(figure, [path], dpi=150)

@@ -124,8 +124,12 @@ def _lines(frame: pd.DataFrame) -> list[str]:
     lines = []
     for (row, space), mine in frame.groupby(["row", "space"], sort=False):
         by_slide = mine.groupby("slide")[columns].mean()
-        spread = by_slide.std(ddof=1).fillna(0.0)
-        cells = [f"{by_slide[c].mean():.3f} ± {spread[c]:.3f}" for c in columns]
+        cells = [_cell(by_slide[c]) for c in columns]
         lines.append([str(row), str(space), *cells])
     head = ["row", "space", "silhouette", "shuffled", "Davies-Bouldin", "shuffled"]
     return [*grid(head, lines), ""]
+
+
+def _cell(values: pd.Series) -> str:
+    spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"

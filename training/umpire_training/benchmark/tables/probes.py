@@ -175,5 +175,9 @@ def probe_lines(frame: pd.DataFrame, n_classes: int) -> list[str]:
 
 def _cells(mine: pd.DataFrame) -> list[str]:
     by_slide = 100 * mine.groupby("slide")[list(_SCORES)].mean()
-    spread = by_slide.std(ddof=1).fillna(0.0)
-    return [f"{by_slide[s].mean():.2f} ± {spread[s]:.2f}" for s in _SCORES]
+    return [_cell(by_slide[s]) for s in _SCORES]
+
+
+def _cell(values: pd.Series) -> str:
+    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread}"

@@ -175,11 +175,11 @@ def _report(
             s: np.array([v for one in mine[f"{s}_shuffled"] for v in one], float)
             for s in ("auc", "f1")
         }
-        cells = [f"{_mean(mine[s])} | {_mean(shuffled[s])}" for s in ("auc", "f1")]
+        cells = [_mean(v) for s in ("auc", "f1") for v in (mine[s], shuffled[s])]
         lines.append([str(name), str(len(mine)), *cells])
     again = sorted({s.name for s in rows.plan.slides} & set(slides))
     counts = ", ".join(f"{n} {c}" for n, c in zip(patients.counts, patients.classes, strict=True))
-    head = ["row", "seeds", "AUC | shuffled labels", "F1 | shuffled labels"]
+    head = ["row", "seeds", "AUC", "AUC, labels shuffled", "F1", "F1, labels shuffled"]
     return [
         "# Figure 5: slide status",
         "",
@@ -187,7 +187,7 @@ def _report(
         "",
         (
             f"{len(patients.names)} patients ({counts}), {len(slides)} slides, "
-            f"{int(frame['tiles'].iloc[0]):,} tiles. {frame['scheme'].iloc[0]} Each row's encoders "
+            f"{int(frame['tiles'].iloc[0]):,} tiles; {frame['scheme'].iloc[0]}. The rows' encoders "
             f"are aligned on {', '.join(s.name for s in rows.plan.slides)}; then gated attention "
             f"(ABMIL) is trained on the {rows.options.status.tiles.source} of the tiles; '{ALONE}' "
             "reads the features before the projection. Scores are of left-out patients, pooled, "
