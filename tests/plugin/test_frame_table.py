@@ -180,3 +180,27 @@ def test_20000_rows_sort_within_100_ms_and_only_what_is_seen_is_made(qtbot, monk
     view.scrollToBottom()
     qtbot.wait(50)
     assert len(asked) < 500
+
+
+def test_the_menu_key_sorts_by_a_column_and_turns_the_order_round(view, frame, qtbot):
+    from qtpy.QtCore import QPoint
+    from qtpy.QtGui import QContextMenuEvent
+    from qtpy.QtWidgets import QApplication
+
+    def choose(text):
+        reason, middle = QContextMenuEvent.Reason.Keyboard, view.rect().center()
+        event = QContextMenuEvent(reason, middle, view.mapToGlobal(QPoint(9, 9)))
+        QApplication.sendEvent(view.viewport(), event)
+        menu = QApplication.activePopupWidget()
+        texts = [action.text() for action in menu.actions()]
+        assert texts == [f"Sort by {name}" for name in frame.columns]
+        for _ in range(texts.index(text) + 1):
+            qtbot.keyClick(menu, Qt.Key.Key_Down)
+        qtbot.keyClick(menu, Qt.Key.Key_Return)
+
+    choose("Sort by n")
+    assert view.table.sorted_frame["n"].is_monotonic_decreasing
+    choose("Sort by n")
+    assert view.table.sorted_frame["n"].is_monotonic_increasing
+    choose("Sort by pcc")
+    assert view.table.sorted_frame["pcc"].dropna().is_monotonic_decreasing

@@ -58,7 +58,8 @@ def read_slides(path: str | Sequence[str]) -> list[Any]:
                     # Napari shows the first words and folds the rest.
                     "Enter the µm per pixel in Predict: the file of "
                     f"{slide.name} does not say it, so the slide is shown in pixels. "
-                    "The widget is in Plugins > Umpire > Predict."
+                    "The widget is in Plugins > Umpire > Predict. Until then napari warns of "
+                    "inconsistent units where slides in µm are open too."
                 )
     # napari's word for "read, and there is nothing to add": without it, a second error follows.
     return layers or [(None,)]

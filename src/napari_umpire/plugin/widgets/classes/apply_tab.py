@@ -34,6 +34,7 @@ from napari_umpire.plugin.runs.embedding import keep, request
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.words.scale import scale_asked
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.probe import LinearProbe
@@ -158,11 +159,17 @@ class ApplyTab(QWidget):
             self._shown = probe
             self.chosen.emit(probe)
         idle = not self.work.running
-        self.apply.setEnabled(probe is not None and state is not None and idle)
+        asked = ""
+        if state is not None and probe is not None and probe.kind == "image":
+            asked = scale_asked([state])
+        self.apply.setEnabled(probe is not None and state is not None and idle and not asked)
+        if asked:
+            self.words.setText(f"{asked}\n\n{self.words.text()}")
         self.apply.setToolTip(
             "Open a slide first"
             if state is None
-            else f"Give each spot of {state.name} its likeliest class, with the probability"
+            else asked
+            or f"Give each spot of {state.name} its likeliest class, with the probability"
         )
         self.keep_box.setEnabled(self._trained is not None and idle)
         self.save.setToolTip("A probe of the same name is never replaced: the new one is called _2")

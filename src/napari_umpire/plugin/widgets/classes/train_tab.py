@@ -24,6 +24,7 @@ from napari_umpire.plugin.runs.embedding import keep, request
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.words.scale import scale_asked
 
 if TYPE_CHECKING:
     from napari_umpire.plugin.session.session import Session
@@ -55,6 +56,7 @@ class TrainTab(QWidget):
         self._build()
         self.labels.currentTextChanged.connect(self._fill_slides)
         self.slides.itemChanged.connect(self._update_button)
+        self.kind.currentIndexChanged.connect(self._update_button)
         self.train.clicked.connect(self._on_train)
         self.work.done.connect(self._on_trained)
         self.work.ended.connect(self._update_button)
@@ -143,10 +145,14 @@ class TrainTab(QWidget):
         ]
 
     def _update_button(self) -> None:
-        ready = bool(self.ticked)
-        self.train.setEnabled(ready and not self.work.running)
+        ready, asked = bool(self.ticked), ""
+        if self.kind.currentData() == "image":
+            slides = self._session.slides
+            asked = scale_asked(slides[name] for name in self.ticked if name in slides)
+        self.train.setEnabled(ready and not self.work.running and not asked)
         self.train.setToolTip(
-            "Tests in folds that hold out whole slides, or parts of one; then learns from all"
+            asked
+            or "Tests in folds that hold out whole slides, or parts of one; then learns from all"
             if ready
             else "Give spots classes first, in the tab Labels"
         )

@@ -10,6 +10,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex,
 from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from napari_umpire.plugin.widgets.parts.sort_menu import add_sort_menu
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -204,6 +206,7 @@ class FrameView(QTableView):
         columns.setHighlightSections(False)
         columns.setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)
+        add_sort_menu(self)
 
     def set_frame(
         self,
