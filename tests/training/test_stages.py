@@ -206,6 +206,26 @@ def test_another_recipe_is_not_resumed(prepared, tmp_path, capsys):
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--trainer.accelerator", "abacus"], "cannot be set up on this computer"),
+        (["--trainer.strategy", "fsdp"], "there is one"),
+        (["--trainer.strategy", "fspd"], "Unknown trainer.strategy"),
+        (["--trainer.precision", "bf16-mixd"], "trainer.precision cannot take this value"),
+        (["--trainer.accumulate", "0"], "trainer.accumulate must be at least 1"),
+    ],
+)
+def test_engines_that_cannot_run_are_refused_before_work(prepared, tmp_path, capsys, more, said):
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    assert main([*argv, *more]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert not out.exists()
+
+
 def test_a_shard_cut_short_is_said_before_training(prepared, tmp_path, capsys):
     corpus = tmp_path / "corpus"
     shutil.copytree(prepared / "corpus", corpus)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
 from napari_umpire.errors import InputError
@@ -16,6 +15,7 @@ from umpire_training.feeding import make_loader, make_samplers
 from umpire_training.launch import find_launch
 from umpire_training.run_folder import logger
 from umpire_training.sampler import split_rows, steps_of
+from umpire_training.trainer import check_trainer, ignore_chatter, make_trainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,8 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
     Raises
     ------
     InputError
-        Unless exactly one of max_steps and epochs is given, or where a number is out of range.
+        Unless exactly one of max_steps and epochs is given, where a number is out of range, or
+        where this computer cannot train as the options ask.
     """
     if (options.max_steps is None) == (options.epochs is None):
         raise InputError(
@@ -102,6 +103,8 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
     train, held = split_rows(n_rows, options.val_fraction, seed)
     if len(train) < 2:
         raise InputError("Too few spots to train on", got=len(train), expected="at least 2")
+    ready_lightning()
+    check_trainer(options)
     pieces = options.accumulate * find_launch(options).world
     if len(train) < pieces:
         raise InputError(
@@ -159,7 +162,7 @@ def fit(
         make_checkpoint,
     )
     from umpire_training.not_a_number import StopOnNan
-    from umpire_training.sharding import load_whole, make_strategy, whole_state
+    from umpire_training.sharding import load_whole, whole_state
     from umpire_training.speed import RoundBar, RoundLines, Speed
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
@@ -191,28 +194,20 @@ def fit(
             got=f"a file of {last.stat().st_size:,} bytes that is cut short",
             fix="Remove it, and --resume begins the training again",
         )
-    launch = find_launch(options)
-    strategy = make_strategy(options.strategy, options.precision, launch)
     # A module whose weights were cut over the processes does not become whole again.
     sharded = options.strategy == "fsdp"
     learner = copy.deepcopy(module) if sharded else module
-    # Lightning's own news (devices, advice) is not about this run.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     with warnings.catch_warnings():
-        _ignore_chatter()
-        trainer: Any = pl.Trainer(
-            accelerator=options.accelerator,
-            devices=launch.devices,
-            num_nodes=launch.nodes,
-            strategy=strategy,
-            precision=cast("Any", options.precision),
+        ignore_chatter()
+        trainer = make_trainer(
+            options,
+            WholeCheckpoints(),
             # The sampler ends with the last step. Without held-out rows a bound on steps would make
             # Lightning take one step too many of the round that a resumed run goes on from.
             max_steps=plan.total_steps if len(plan.held) else -1,
             max_epochs=plan.rounds,
             callbacks=callbacks,
-            plugins=[WholeCheckpoints(), *launch.plugins()],
             logger=pl.loggers.TensorBoardLogger(str(folder), name="", version="tensorboard"),
             log_every_n_steps=options.log_every,
             enable_progress_bar=show_bar,
@@ -240,17 +235,3 @@ def fit(
         load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
-
-
-def _ignore_chatter() -> None:
-    """Advice of Lightning that does not apply: few workers, frozen parts, no validation."""
-    from lightning.fabric.utilities.warnings import PossibleUserWarning
-
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    for text in (
-        ".*Checkpoint directory.*exists and is not empty.*",
-        ".*lr_scheduler.step.*",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*You're resuming from a checkpoint that ended before the epoch.*",
-    ):
-        warnings.filterwarnings("ignore", message=text)

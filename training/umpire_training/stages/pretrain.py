@@ -81,8 +81,8 @@ def pretrain_encoder(
     target = folder / "encoder"
     if resume and target.is_dir():
         return target
-    same_corpus(corpus, folder)
     plan = make_plan(len(corpus.tokens), settings.trainer, seed)
+    same_corpus(corpus, folder)
     torch.manual_seed(seed)
     config = VisiumformerConfig(
         **asdict(settings.encoder),
