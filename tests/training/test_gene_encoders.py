@@ -30,7 +30,7 @@ def align(prepared, out, kind, *more):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_trained_and_predicts(prepared, slide_paths, tmp_path, kind):
+def test_a_kind_is_trained_and_predicts(prepared, slide_paths, tmp_path, capsys, kind):
     from napari_umpire.inference.model import load_model
     from napari_umpire.progress import run
     from napari_umpire.slides.open import open_slide
@@ -50,8 +50,26 @@ def test_a_kind_is_trained_and_predicts(prepared, slide_paths, tmp_path, kind):
     genes = run(model.embed_genes(slide))
     np.testing.assert_allclose(np.linalg.norm(genes, axis=1), 1, atol=1e-5)
     assert genes.std(axis=0).max() > 1e-3
+    assert main(["doctor", "--model", folder]) == 0
+    assert "PASS  Model" in capsys.readouterr().out
+
     reads = "rank tokens" if kind == "visiumformer" else "log expression of 60 genes"
     assert reads in model.describe()
+
+
+def test_fine_tuning_keeps_the_panel_of_a_trans(prepared, tmp_path):
+    from napari_umpire.models.folder import load_model_folder
+
+    out, tuned = tmp_path / "run", tmp_path / "tuned"
+    assert align(prepared, out, "trans", "--trainer.max_steps", "1") == 0
+    argv = ["finetune", "--model", str(out / "model"), "--pairs", str(prepared / "pairs")]
+    argv += ["--output", str(tuned), "--trainer.accelerator", "cpu", "--trainer.epochs", "1"]
+    assert main(argv) == 0
+    before, after = (load_model_folder(folder / "model") for folder in (out, tuned))
+    assert after.config.gene == before.config.gene
+    a, b = (loaded.model.spot_backbone for loaded in (before, after))
+    assert torch.equal(a.mean, b.mean)
+    assert not torch.equal(a.value_embedding, b.value_embedding)
 
 
 def test_what_trains_is_what_a_slide_gives_later(prepared, slide_paths, tmp_path):
