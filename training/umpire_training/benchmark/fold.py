@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from umpire_training.benchmark.sections import Measured
     from umpire_training.benchmark.shared import FoldWork
 
-__all__ = ["row_folder", "run_fold"]
+__all__ = ["measured_file", "row_folder", "run_fold"]
 
 
 def run_fold(
@@ -60,6 +60,7 @@ def run_fold(
         if all(result["trainings"] == rows for result in found):
             return found
     started = time.monotonic()
+    logger.info("fold %s: training on %s", work.split.name, ", ".join(m.name for m in work.train))
     vocabulary, genes = work.scored()
     ran = {
         method.name: [
@@ -73,6 +74,8 @@ def run_fold(
         result = _scores(work, test, vocabulary, genes, ran)
         result |= {"trainings": rows, "seconds": round(time.monotonic() - started, 1)}
         make_folder(files[test.name].parent)
+        with replace_file(measured_file(work.folder, test.name)) as written:
+            np.save(written, genes.test[test.name])
         with replace_file(files[test.name]) as written:
             written.write_text(json.dumps(result, indent=1), encoding="utf-8")
         logger.info("slide %s done: %s", test.name, _brief(result["rows"]))
@@ -115,6 +118,11 @@ def _run(
         wanted=any(not (place(m.name) / "row.json").is_file() for m in after),
         measure=measure,
     )
+
+
+def measured_file(fold: Path, slide: str) -> Path:
+    """Where a fold keeps what was measured of a held-out slide, (n_spots, n_scored) float32."""
+    return fold / f"measured-{element_name(slide)}.npy"
 
 
 def row_folder(fold: Path, name: str, seed: int) -> Path:
@@ -169,6 +177,7 @@ def _scores(
             for name, columns in genes.sets.items()
         },
         "scored": genes.ids,
+        "shown_places": genes.shown,
         "rows": rows,
         "squared_error": {
             name: {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from umpire_training.benchmark.fold import row_folder
+from umpire_training.benchmark.fold import measured_file, row_folder
 from umpire_training.benchmark.row import prediction_file
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _PERCENTILES = (1.0, 99.0)
 _COLUMNS = 4
 
 
-def draw_overlays(rows: Rows, folder: Path) -> list[str]:
+def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> list[str]:
     """Write overlays/<gene>-<slide>-{fixed,variable}.png of the genes asked for.
 
     Returns lines for the report.
@@ -36,29 +36,29 @@ def draw_overlays(rows: Rows, folder: Path) -> list[str]:
     from napari_umpire.files import make_folder
     from napari_umpire.inference.scores.metrics import pcc_per_gene
     from napari_umpire.slides.elements import element_name
-    from umpire_training.benchmark.leave_out import fold_works, measured_slides
+    from umpire_training.benchmark.leave_out import measured_slides
 
     out = folder / "overlays"
     make_folder(out)
     lines = ["## Overlays", ""]
-    measured = measured_slides(rows.plan, rows.options, folder)
-    for work in fold_works(rows.plan, rows.options, measured, folder):
-        _, scored = work.scored()
-        for test in work.test:
-            for gene in genes:
-                place = scored.shown[gene]
-                maps = {"measured": scored.test[test.name][:, place]}
-                for method in rows.methods:
-                    kept = row_folder(work.folder, method.name, method.seeds[0])
-                    values = np.load(prediction_file(kept, test.name), allow_pickle=False)
-                    maps[method.name] = values[:, place]
-                others = {name: m for name, m in maps.items() if name != "measured"}
-                drawn = np.stack(list(others.values()), axis=1)
-                pcc = pcc_per_gene(drawn, np.repeat(maps["measured"][:, None], len(others), 1))
-                said = {name: f"PCC {r:.2f}" for name, r in zip(others, pcc, strict=True)}
-                stem = f"{element_name(gene)}-{element_name(test.name)}"
-                for path in overlay_figures(test.source.slide, gene, maps, said, out / stem):
-                    lines.append(f"- [{path.name}]({path.relative_to(folder)})")
+    slides = {m.name: m.source.slide for m in measured_slides(rows.plan, rows.options, folder)}
+    for result in results:
+        name = result["slide"]
+        fold = folder / "folds" / element_name(result["fold"])
+        truth = np.load(measured_file(fold, name), allow_pickle=False)
+        for gene in genes:
+            place = result["shown_places"][gene]
+            maps = {"measured": truth[:, place]}
+            for method in rows.methods:
+                kept = prediction_file(row_folder(fold, method.name, method.seeds[0]), name)
+                maps[method.name] = np.load(kept, allow_pickle=False)[:, place]
+            others = {title: m for title, m in maps.items() if title != "measured"}
+            drawn = np.stack(list(others.values()), axis=1)
+            pcc = pcc_per_gene(drawn, np.repeat(maps["measured"][:, None], len(others), 1))
+            said = {title: f"PCC {r:.2f}" for title, r in zip(others, pcc, strict=True)}
+            stem = out / f"{element_name(gene)}-{element_name(name)}"
+            for path in overlay_figures(slides[name], gene, maps, said, stem):
+                lines.append(f"- [{path.name}]({path.relative_to(folder)})")
     return [*lines, ""]
 
 

@@ -9,7 +9,6 @@ from umpire_training.benchmark.genes import ScoredGenes, choose
 from umpire_training.benchmark.methods import digest_of, settings_of
 from umpire_training.console import follow
 from umpire_training.options import VocabularyOptions
-from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +66,6 @@ class FoldWork:
         """The fold ``split`` of the slides ``measured``."""
         train = [measured[i] for i in split.train]
         test = [measured[i] for i in split.held]
-        logger.info("fold %s: training on %s", split.name, ", ".join(m.name for m in train))
         return cls(split, train, test, extra, folder, options, cache)
 
     def scored(self) -> tuple[GeneVocabulary, ScoredGenes]:

@@ -56,7 +56,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             "",
             *paper_rows(source),
         ]
-        parts += draw_overlays(rows, folder)
+        parts += draw_overlays(rows, results, folder)
         text = "\n".join(parts)
         (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
         return text
