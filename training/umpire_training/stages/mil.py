@@ -41,14 +41,16 @@ def check_settings(settings: MilSettings) -> None:
     from napari_umpire.errors import InputError
     from napari_umpire.models.status_config import AbmilConfig, TileConfig
     from umpire_training.engine import make_plan
+    from umpire_training.launch import find_launch
 
     trainer, optim, validation = settings.trainer, settings.optim, settings.validation
-    if trainer.devices != 1 or trainer.strategy != "auto" or trainer.accumulate != 1:
+    world = find_launch(trainer).world
+    if world != 1 or trainer.strategy != "auto" or trainer.accumulate != 1:
         raise InputError(
             "A slide-status head is trained on one device",
-            got=f"trainer.devices {trainer.devices}, trainer.strategy {trainer.strategy}, "
+            got=f"{world} processes, trainer.strategy {trainer.strategy}, "
             f"trainer.accumulate {trainer.accumulate}",
-            fix="Leave them out",
+            fix="Leave trainer.devices, strategy and accumulate out, and torchrun and srun",
         )
     make_plan(1000, trainer, 0)  # its checks of numbers
     if not (optim.lr > 0 and optim.weight_decay >= 0):
