@@ -108,7 +108,7 @@ def probe_words(probe: LinearProbe) -> str:
     sort = "the image" if probe.kind == "image" else "the measured genes"
     lines = [
         f"{probe.name}: {classes}; labelled spots on {slides}.",
-        f"Reads embeddings of {sort}; C = {probe.c:g} (smaller: smoother).",
+        f"Reads embeddings of {sort}; C = {probe.c:g} (how closely it may fit).",
     ]
     if probe.scores:
         lines.append(

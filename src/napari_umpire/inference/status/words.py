@@ -83,8 +83,8 @@ def reading_words(status: SlideStatus) -> str:
     share = float(status.attention[status.top(max(1, round(0.1 * status.n_tiles)))].sum())
     return (
         f"{status.n_tiles:,} tiles were read ({input_words(status.config.tiles)}). The tenth of "
-        f"them with the most attention has {share:.0%} of it; it lies on about "
-        f"{status.effective_tiles:,.0f} of them. {_CAUSE}"
+        f"them with the most attention has {share:.0%} of it; in all it is spread "
+        f"over about {status.effective_tiles:,.0f} of them. {_CAUSE}"
     )
 
 
