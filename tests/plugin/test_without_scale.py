@@ -52,6 +52,20 @@ def test_classes_are_not_learned_from_an_image_without_scale(window, slides):
     assert train.train.isEnabled(), "measured genes need no scale"
 
 
+def test_the_question_can_be_read_in_a_dark_window(open_viewer, flat_slide, qtbot):
+    import re
+
+    from qtpy.QtGui import QColor
+
+    viewer = open_viewer(flat_slide.with_scale(PhysicalScale()))
+    widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict")[1]
+    qtbot.wait(100)
+    ground = widget.grab().toImage().pixelColor(3, widget.height() - 3)
+    colours = set(re.findall(r"color:(#[0-9a-f]{6})", widget.card.words.text()))
+    assert len(colours) == 2, "of labels, and of a warning"
+    assert all(abs(QColor(c).lightness() - ground.lightness()) > 90 for c in colours)
+
+
 @pytest.mark.parametrize("name", ["Predict", "Retrieve", "Regions", "Compare"])
 def test_a_run_waits_for_the_answer(window, name):
     widget = window[0](name)

@@ -162,8 +162,8 @@ def choose_view(
     if not views:
         raise InputError(
             f"No image of {_store(sdata)} shares a coordinate system with {region!r}",
-            got=f"{region!r} in {', '.join(sorted(_matrices(sdata.shapes[region])))}",
-            expected=f"one of {', '.join(rgb)} in one of these",
+            got=f"{region!r} in {', '.join(sorted(_matrices(sdata.shapes[region]))) or 'none'}",
+            expected=f"one of {', '.join(rgb)}, and the spots, in one and the same",
             fix="Set the image's transformation to the coordinate system of the spots",
         )
     under = [v for v in views if _share_inside(sdata, v, xy) > 0.5]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -32,6 +32,7 @@ class SlideCardView(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._card: SlideCard | str = ""
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.words = QLabel()
         self.words.setWordWrap(True)
@@ -54,7 +55,6 @@ class SlideCardView(QFrame):
         layout.setSpacing(2)
         layout.addWidget(self.words)
         layout.addWidget(self.switches)
-        self._card: SlideCard | str = ""
 
     def show_card(self, card: SlideCard) -> None:
         """Show what is known of a slide."""
@@ -67,6 +67,13 @@ class SlideCardView(QFrame):
             )
         )
         self.switches.setVisible(not card.asks_scale)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Take colours that suit the window, which the card may come into later."""
+        super().changeEvent(event)
+        changes = (QEvent.Type.StyleChange, QEvent.Type.PaletteChange)
+        if event is not None and event.type() in changes and not isinstance(self._card, str):
+            self.show_card(self._card)
 
     def say(self, text: str) -> None:
         """Show a sentence instead of a slide."""
