@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["THREADS", "MeasuredBlocks", "PredictedBlocks", "block_size", "blocks", "in_threads"]
 
-THREADS = min(4, os.cpu_count() or 1)
-"""Blocks that are computed at once."""
+THREADS = min(2, os.cpu_count() or 1)
+"""Blocks that are computed at once; more of them wait for each other in Python."""
 
 _VALUES = 24_000_000  # float32 of all arrays of one block: some 100 MB
 _LARGEST = 512
