@@ -23,6 +23,13 @@ HOW_TO = """
 - **Results**: a table in the slide's store, figures, and the command that makes the table again.
 - The run record (.yaml beside the store) fills the form again: drop it on Predict or Results.
 
+### Without a mouse
+- A dock opens from *Plugins > Umpire* with the keyboard on its first control; Tab goes on, a ring
+  shows where it is.
+- In **Evidence** and **Retrieve**, Alt and an arrow key ask about the spot beside the last one.
+- In a table the menu key (or the right button) sorts by a column; Enter goes to a row.
+- **Regions** takes the spots of a class too, such as of a table's column read in **Classes**.
+
 ### Settings
 *Preferences > Umpire*: device, batch size, K, folders, range and colours. A widget reads them when
 it is opened.
