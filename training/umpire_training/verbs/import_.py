@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from napari_umpire.models.published import Imported
-    from umpire_training.stages.import_encoder import ImportedEncoder
+from typing import Literal, Protocol
 
 __all__ = ["ContextNames", "Options", "run"]
 
@@ -81,6 +77,15 @@ class Options:
     overwrite: bool = False
 
 
+class _Done(Protocol):
+    # The classes behind it import torch, and what is imported for annotations --help imports too.
+    @property
+    def unused(self) -> tuple[str, ...]: ...
+    @property
+    def left_out(self) -> tuple[str, ...]: ...
+    def report(self) -> str: ...
+
+
 def run(options: Options) -> None:
     """Convert, and list everything that did not fit."""
     from umpire_training.console import say
@@ -119,7 +124,7 @@ def _check(options: Options) -> None:
         )
 
 
-def _model(options: Options) -> Imported:
+def _model(options: Options) -> _Done:
     from napari_umpire.models.published import import_published
     from napari_umpire.models.vision_config import VisionConfig
 
@@ -133,7 +138,7 @@ def _model(options: Options) -> Imported:
     )
 
 
-def _encoder(options: Options) -> ImportedEncoder:
+def _encoder(options: Options) -> _Done:
     from napari_umpire.genes.gene_order import vocabulary_of, with_means
     from napari_umpire.genes.vocabulary import GeneVocabulary
     from napari_umpire.models.nicheformer import context_tokens
