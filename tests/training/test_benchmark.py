@@ -166,3 +166,19 @@ def test_what_cannot_be_run_is_a_sentence_and_leaves_nothing(
     assert main(["benchmark", *words, "--output", str(out)]) == 2
     assert sentence in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("table", ["table-1", "figure-s1", "figure-s5", "table-2", "figure-5"])
+def test_the_rows_of_the_recipe_can_be_trained_and_stand_for_rows_of_the_paper(table):
+    from umpire_training.benchmark.methods import settings_of
+    from umpire_training.benchmark.row import check_method
+    from umpire_training.cli import parse
+
+    options = parse("benchmark", [table, "--config", "benchmark-small", "--output", "run"])
+    source = {"table-1": "Table 1", "figure-s5": "Figure S5"}.get(table, "Table 2")
+    methods = read_methods(settings_of(options), options.methods[table], options.seeds)
+    for method in methods:
+        check_method(method.settings)
+        paper_cell(source, method.paper, "HLT", "")
+    assert len(methods) >= 2
+    assert {"table-s1": "table-1", "figure-s4": "table-2"}.items() <= options.methods.items()
