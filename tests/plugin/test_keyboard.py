@@ -145,6 +145,33 @@ def test_a_ring_stays_with_a_control_that_goes(qtbot):
     assert manners.ring.control is button
 
 
+def test_run_hands_the_keyboard_to_cancel_and_never_to_the_frame_of_the_dock(qtbot):
+    from qtpy.QtWidgets import QPushButton, QVBoxLayout
+
+    outer = QWidget()
+    qtbot.addWidget(outer)
+    box, other = QWidget(), QPushButton("hide the dock")
+    layout = QVBoxLayout(outer)
+    layout.addWidget(box)
+    layout.addWidget(other)
+    run, cancel = QPushButton("Run"), QPushButton("Cancel")
+    for button in (run, cancel):
+        box.setLayout(box.layout() or QVBoxLayout())
+        box.layout().addWidget(button)
+    cancel.setEnabled(False)
+    run.clicked.connect(lambda: (run.setEnabled(False), cancel.setEnabled(True)))
+    cancel.clicked.connect(lambda: (cancel.setEnabled(False), run.setEnabled(True)))
+    Manners(box, run)
+    outer.show()
+    outer.activateWindow()
+    qtbot.waitUntil(outer.isActiveWindow, timeout=5_000)
+    run.setFocus()
+    qtbot.keyClick(run, Qt.Key.Key_Space)
+    qtbot.waitUntil(cancel.hasFocus, timeout=2_000)
+    qtbot.keyClick(cancel, Qt.Key.Key_Space)
+    qtbot.waitUntil(run.hasFocus, timeout=2_000)
+
+
 def test_alt_and_arrows_go_from_spot_to_spot(window, slide, qtbot):
     widget = window("Evidence")
     session = session_of(window.viewer)

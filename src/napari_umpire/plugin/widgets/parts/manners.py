@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QDockWidget,
     QLabel,
@@ -68,6 +70,13 @@ class Manners(QObject):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._arrive)
+        self._left: QWidget | None = None
+        self._return = QTimer(self)
+        self._return.setSingleShot(True)
+        self._return.timeout.connect(self._keep_keys)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._on_focus)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow the dock as it is opened, and opened again."""
@@ -97,6 +106,24 @@ class Manners(QObject):
         ready = (c for c in (self._first, *controls(self._widget)) if _takes_keys(c))
         control = next(ready, None)
         if control is not None:
+            control.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_focus(self, old: QWidget | None, new: QWidget | None) -> None:
+        """A button that works by being pressed, such as Run, hands the keyboard to whatever."""
+        inside = old is not None and isalive(old) and self._widget.isAncestorOf(old)
+        if inside and old is not None and not old.isEnabled():
+            self._left = old
+            self._return.start(0)  # Cancel is not ready yet
+
+    def _keep_keys(self) -> None:
+        left, self._left = self._left, None
+        if left is None or not isalive(left) or not self._widget.isVisible():
+            return
+        line = [c for c in controls(self._widget) if c is left or _takes_keys(c)]
+        place = line.index(left) if left in line else 0
+        after = [c for c in line[place:] + line[:place][::-1] if c is not left]
+        beside = [c for c in after if c.parentWidget() is left.parentWidget()]
+        for control in (*beside, *after)[:1]:
             control.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
