@@ -114,7 +114,7 @@ def test_results_are_not_written_beside_spots_that_are_no_longer_those(store):
 def test_features_read_from_a_store_that_changed_meanwhile_are_not_kept(store, tmp_path):
     from types import SimpleNamespace
 
-    from napari_umpire.inference.embed_slide import image_embeddings
+    from napari_umpire.inference.embed_slide import image_features
     from napari_umpire.slides.patches import PatchSpec
 
     slide = open_slide(store)
@@ -128,7 +128,7 @@ def test_features_read_from_a_store_that_changed_meanwhile_are_not_kept(store, t
         ),
     )
     cache = FeatureCache(tmp_path / "features")
-    steps = image_embeddings(model, slide, 16, cache)
+    steps = image_features(model, slide, 16, cache)
     for _ in range(3):
         next(steps)
     chunks_of(store)[-1].touch()
