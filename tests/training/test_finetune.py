@@ -263,7 +263,7 @@ def test_another_vocabulary_is_refused(prepared, model_folder, tmp_path, capsys)
     ("more", "said"),
     [
         (["--mode", "adapter", "--augment.dihedral"], "the image encoder is frozen"),
-        (["--rec.weight", "1"], "no reconstruction"),
+        (["--rec.weight", "1"], "rec.weight"),
         (["--contrast.kind", "margin", "--target.kind", "soft"], "not soft targets"),
         (["--contrast.chunk", "0"], "must be above 0"),
         (["--input_noise", "1"], "features of a frozen image encoder"),

@@ -42,15 +42,20 @@ def check_method(method: MethodSettings) -> None:
         finetune_checks.check_settings(method.finetune)
     else:
         check_settings(method.align, pretrained_later=method.first_stage)
-    rec = method.finetune.rec if method.start else method.align.rec
-    if method.prediction == "decoder" and rec.weight <= 0:
+    if method.prediction == "decoder" and method.start:
+        raise InputError(
+            "A fine-tuning trains no decoder to predict by",
+            got=f"prediction decoder, start {method.start}",
+            fix="Set prediction to retrieval, or leave start out",
+        )
+    if method.prediction == "decoder" and method.align.rec.weight <= 0:
         raise InputError(
             "There is no decoder to predict by",
             got="prediction decoder, rec.weight 0",
             fix="Set rec.weight above 0, or prediction to retrieval",
         )
-    contrast = method.finetune.contrast if method.start else method.align.contrast
-    if method.prediction == "retrieval" and contrast.weight == 0:
+    alone = not method.start and method.align.contrast.weight == 0
+    if method.prediction == "retrieval" and alone:
         raise InputError(
             "A model that is trained by reconstruction alone cannot retrieve",
             got="prediction retrieval, contrast.weight 0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from umpire_training.options.encoders import AugmentOptions
 from umpire_training.options.objectives import ContrastOptions, RecOptions, TargetOptions
@@ -37,8 +37,6 @@ class FinetuneSettings:
         The contrastive loss.
     target
         Targets of the contrastive loss.
-    rec
-        Reconstruction.
     augment
         full: changes of the patches.
     optim
@@ -57,9 +55,10 @@ class FinetuneSettings:
     input_noise: float = 0.0
     contrast: ContrastOptions = field(default_factory=ContrastOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
-    rec: RecOptions = field(default_factory=RecOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     optim: OptimOptions = field(default_factory=_optim)
     trainer: TrainerOptions = field(default_factory=_trainer)
     head_optim: OptimOptions = field(default_factory=_optim)
     head_trainer: TrainerOptions = field(default_factory=_trainer)
+    # No option: what the objective asks of an alignment, answered for a fine-tuning.
+    rec: ClassVar[RecOptions] = RecOptions(weight=0.0)

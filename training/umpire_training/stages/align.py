@@ -11,8 +11,8 @@ from umpire_training.engine import Plan, make_plan, ready_lightning
 from umpire_training.run_folder import is_main_process, logger
 from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card
-from umpire_training.stages.pair import fit_pair
-from umpire_training.stages.phases import first_phase
+from umpire_training.stages.pair import check_contrast, fit_pair
+from umpire_training.stages.phases import first_phase, sees_slide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,23 +41,7 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
     _check_parts(settings)
     if settings.contrast.weight > 0:
         _check_gene(settings, pretrained_later)
-    contrast = settings.contrast
-    if contrast.kind == "margin" and settings.target.kind == "soft":
-        raise InputError(
-            "A margin knows pairs and others, not soft targets",
-            fix="Set target.kind to one-hot, or contrast.kind to symmetric",
-        )
-    if contrast.margin <= 0 or (contrast.chunk is not None and contrast.chunk < 1):
-        raise InputError(
-            "contrast.margin and contrast.chunk must be above 0",
-            got=f"{contrast.margin:g} and {contrast.chunk}",
-        )
-    if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
-        raise InputError(
-            "The candidates of the contrastive loss are one batch, which trainer.accumulate would "
-            "make small",
-            fix="Raise trainer.batch_size, and set contrast.chunk so that it fits the memory",
-        )
+    check_contrast(settings)
     if settings.input_noise > 0 and settings.vision.train and not _two_phases(settings):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",
@@ -182,8 +166,7 @@ def align_model(
 
 
 def _two_phases(settings: AlignSettings) -> bool:
-    context = settings.context
-    return settings.vision.train and (context.neighbours > 0 or context.standardise)
+    return settings.vision.train and sees_slide(settings.context)
 
 
 def _say(model: Umpire, pairs: PairedSet, plan: Plan, settings: AlignSettings) -> None:

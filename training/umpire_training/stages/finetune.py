@@ -17,7 +17,7 @@ from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card
 from umpire_training.stages.finetune_checks import check_settings, require_pairs, require_trainable
 from umpire_training.stages.pair import fit_pair, trains
-from umpire_training.stages.phases import first_phase, in_context
+from umpire_training.stages.phases import first_phase, sees_slide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,7 @@ def finetune_model(
             statistics=False,
         )
 
-    if in_context(model) and trains(model.visual_backbone):
+    if sees_slide(model.config.context) and trains(model.visual_backbone):
         to = folder / "encoder"
         alone = partial(train, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
         first_phase(model, alone, to, resume=resume, from_own=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from umpire_training.stages.pair import check_contrast
+from umpire_training.stages.phases import sees_slide
 
 if TYPE_CHECKING:
     from napari_umpire.models.folder import LoadedModel
@@ -30,30 +32,9 @@ def check_settings(settings: FinetuneSettings) -> None:
             "The patches are augmented but the image encoder is frozen",
             fix="Set mode to full, or augment.dihedral to false and augment.stain to 0",
         )
-    if settings.rec.weight > 0:
-        raise InputError(
-            "A fine-tuning has no reconstruction",
-            got=f"rec.weight {settings.rec.weight:g}",
-            fix="Set rec.weight to 0, or train with align",
-        )
     if contrast.weight <= 0:
         raise InputError("A fine-tuning needs contrast.weight above 0", got=contrast.weight)
-    if contrast.kind == "margin" and settings.target.kind == "soft":
-        raise InputError(
-            "A margin knows pairs and others, not soft targets",
-            fix="Set target.kind to one-hot, or contrast.kind to symmetric",
-        )
-    if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
-        raise InputError(
-            "The candidates of the contrastive loss are one batch, which trainer.accumulate would "
-            "make small",
-            fix="Raise trainer.batch_size, and set contrast.chunk so that it fits the memory",
-        )
-    if contrast.margin <= 0 or (contrast.chunk is not None and contrast.chunk < 1):
-        raise InputError(
-            "contrast.margin and contrast.chunk must be above 0",
-            got=f"{contrast.margin:g} and {contrast.chunk}",
-        )
+    check_contrast(settings)
 
 
 def require_pairs(loaded: LoadedModel, pairs: PairedSet) -> None:
@@ -117,12 +98,8 @@ def require_trainable(config: UmpireConfig, settings: FinetuneSettings, where: s
             f"The decoder of the model {where} reads features that a full fine-tuning changes",
             fix="Set mode to adapter, or train again with align",
         )
-    if settings.input_noise > 0 and not _in_context(config):
+    if settings.input_noise > 0 and not sees_slide(config.context):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",
             fix="Set input_noise to 0, or mode to adapter",
         )
-
-
-def _in_context(config: UmpireConfig) -> bool:
-    return config.context.neighbours > 0 or config.context.standardise

@@ -19,7 +19,34 @@ if TYPE_CHECKING:
     )
     from umpire_training.stages.align_data import PairRows
 
-__all__ = ["fit_pair", "trains"]
+__all__ = ["check_contrast", "fit_pair", "trains"]
+
+
+def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
+    """Refuse settings of the contrastive loss that contradict each other.
+
+    Raises
+    ------
+    InputError
+        One sentence about the first contradiction.
+    """
+    contrast = settings.contrast
+    if contrast.kind == "margin" and settings.target.kind == "soft":
+        raise InputError(
+            "A margin knows pairs and others, not soft targets",
+            fix="Set target.kind to one-hot, or contrast.kind to symmetric",
+        )
+    if contrast.margin <= 0 or (contrast.chunk is not None and contrast.chunk < 1):
+        raise InputError(
+            "contrast.margin and contrast.chunk must be above 0",
+            got=f"{contrast.margin:g} and {contrast.chunk}",
+        )
+    if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
+        raise InputError(
+            "The candidates of the contrastive loss are one batch, which trainer.accumulate would "
+            "make small",
+            fix="Raise trainer.batch_size, and set contrast.chunk so that it fits the memory",
+        )
 
 
 def fit_pair(

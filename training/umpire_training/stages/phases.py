@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from napari_umpire.models.context import ContextConfig
     from napari_umpire.models.umpire import Umpire
+    from umpire_training.options import ContextOptions
 
-__all__ = ["first_phase", "in_context", "learned_part", "lone_patches", "take_over"]
+__all__ = ["first_phase", "learned_part", "lone_patches", "sees_slide", "take_over"]
 
 
-def in_context(model: Umpire) -> bool:
-    """Whether the image features of ``model`` depend on the slide around the patch."""
-    context = model.config.context
+def sees_slide(context: ContextConfig | ContextOptions) -> bool:
+    """Whether image features in such a context depend on the slide around the patch."""
     return context.neighbours > 0 or context.standardise
 
 
