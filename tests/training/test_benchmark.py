@@ -8,8 +8,9 @@ import pytest
 from napari_umpire.errors import InputError
 from umpire_training.benchmark.methods import read_methods, slug
 from umpire_training.benchmark.paper import paper_cell, paper_table, same_data
-from umpire_training.benchmark.splits import make_splits, read_patient_of, split_words
+from umpire_training.benchmark.splits import make_splits, split_words
 from umpire_training.cli import main
+from umpire_training.corpus.patients import read_patient_of
 from umpire_training.options.evaluation import MethodSettings
 
 NAMES = ["A1", "A2", "B1", "C1"]
@@ -166,6 +167,14 @@ def test_what_cannot_be_run_is_a_sentence_and_leaves_nothing(
     assert main(["benchmark", *words, "--output", str(out)]) == 2
     assert sentence in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_fine_tuned_row_is_not_predicted_by_a_decoder():
+    from umpire_training.benchmark.row import check_method
+
+    check_method(MethodSettings(start="model"))
+    with pytest.raises(InputError, match="trains no decoder"):
+        check_method(MethodSettings(start="model", prediction="decoder"))
 
 
 @pytest.mark.parametrize("table", ["table-1", "figure-s1", "figure-s5", "table-2", "figure-5"])

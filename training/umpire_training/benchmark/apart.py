@@ -9,7 +9,6 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from umpire_training.corpus.content import Content
     from umpire_training.corpus.sources import Source
 
 __all__ = ["require_apart"]
@@ -26,10 +25,11 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> None:
         Two of them share spots, and at least one of the two is a slide.
     """
     from umpire_training.corpus.choice import PART_SHARE
-    from umpire_training.corpus.content import overlaps
+    from umpire_training.corpus.content import content_of, overlaps
 
     sources = [*slides, *extra]
-    found = overlaps([_content(source) for source in sources], PART_SHARE)
+    contents = [content_of(chunk.counts for chunk in source.chunks()) for source in sources]
+    found = overlaps(contents, PART_SHARE)
     shared = [pair for pair in found if pair.first < len(slides)]
     if not shared:
         return
@@ -43,12 +43,3 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> None:
         got=lines + (f", and {len(shared) - 3} more pairs" if shared[3:] else ""),
         fix="Name each section once; counts that are named beside the slides are never held out",
     )
-
-
-def _content(source: Source) -> Content:
-    from umpire_training.corpus.content import ContentCounter
-
-    counter = ContentCounter()
-    for chunk in source.chunks():
-        counter.add(chunk.counts)
-    return counter.result()

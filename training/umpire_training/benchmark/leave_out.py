@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from umpire_training.benchmark.methods import Method
@@ -30,8 +30,8 @@ class Plan:
     ----------
     slides, extra
         The slides, and more counts.
-    patient_of
-        Slide -> patient; None: unknown.
+    splits
+        The folds.
     words
         What the split speaks of.
     """
@@ -39,7 +39,6 @@ class Plan:
     slides: list[SlideSource]
     extra: list[Source]
     splits: list[Split]
-    patient_of: Mapping[str, str] | None
     words: str
 
 
@@ -58,8 +57,9 @@ def check_numbers(options: EvaluationSettings) -> None:
 def plan_folds(options: EvaluationSettings) -> Plan:
     """Open the sources and decide what is held out; nothing is written."""
     from umpire_training.benchmark.apart import require_apart
-    from umpire_training.benchmark.splits import make_splits, read_patient_of, split_words
+    from umpire_training.benchmark.splits import make_splits, split_words
     from umpire_training.corpus.finding import find_sources
+    from umpire_training.corpus.patients import read_patient_of
     from umpire_training.corpus.whole_slides import opened_slides
 
     found, extra = find_sources(options.slides, options.counts, mpp=options.mpp)
@@ -70,13 +70,7 @@ def plan_folds(options: EvaluationSettings) -> Plan:
     if options.patients is not None:
         patient_of = read_patient_of(options.patients, names)
     splits = make_splits(names, options.split, patient_of, options.folds)
-    return Plan(
-        slides=slides,
-        extra=extra,
-        splits=splits,
-        patient_of=patient_of,
-        words=split_words(options.split, names, patient_of),
-    )
+    return Plan(slides, extra, splits, words=split_words(options.split, names, patient_of))
 
 
 def measured_slides(plan: Plan, options: EvaluationSettings, folder: Path) -> list[Measured]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-import pandas as pd
 
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Split", "make_splits", "read_patient_of", "split_words"]
+__all__ = ["Split", "make_splits", "split_words"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ def make_splits(
     Parameters
     ----------
     patient_of
-        Slide -> patient, see `read_patient_of`; None: unknown.
+        Slide -> patient, see `corpus.patients.read_patient_of`; None: unknown.
     only
         Names of the folds that are wanted; empty: all.
 
@@ -111,44 +107,3 @@ def split_words(split: str, names: Sequence[str], patient_of: Mapping[str, str] 
         f"One section is held out at a time ({said}): of {shared} of {len(names)} sections another "
         "one of the same patient is in training, so these numbers say nothing of a new patient."
     )
-
-
-def read_patient_of(path: str | Path, names: Sequence[str]) -> dict[str, str]:
-    """Slide -> patient from a CSV with the columns slide and patient; other rows are ignored.
-
-    Raises
-    ------
-    InputError
-        For a file that is no such table, a slide without a patient, or with two.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no table of patients at {path}", fix="Check --patients")
-    sep = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
-    try:
-        table = pd.read_csv(path, sep=sep, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path} is not a table", got=error, expected="a CSV file") from error
-    table.columns = table.columns.str.strip().str.lower()
-    missing = [c for c in ("slide", "patient") if c not in table.columns]
-    if missing:
-        raise InputError(
-            f"{path} lacks the column {', '.join(missing)}",
-            got=", ".join(table.columns),
-            expected="slide, patient",
-        )
-    rows = table[["slide", "patient"]].apply(lambda column: column.str.strip())
-    rows = rows.replace("", np.nan).dropna().drop_duplicates()
-    twice = sorted(set(rows["slide"][rows["slide"].duplicated()]) & set(names))
-    unknown = sorted(set(names) - set(rows["slide"]))
-    if twice or unknown:
-        said = [f"no patient of {name}" for name in unknown]
-        said += [f"two patients of {name}" for name in twice]
-        raise InputError(
-            f"The patients in {path} do not fit the slides",
-            got="; ".join(said[:4]) + (" and more" if len(said) > 4 else ""),
-            expected="one patient for each slide",
-            fix="Mend the table",
-        )
-    found = dict(zip(rows["slide"], rows["patient"], strict=True))
-    return {name: found[name] for name in names}

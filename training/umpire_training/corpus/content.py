@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import scipy.sparse as sp
 
-__all__ = ["Content", "ContentCounter", "Overlap", "overlaps", "share"]
+__all__ = ["Content", "ContentCounter", "Overlap", "content_of", "overlaps", "share"]
 
 KEY_COUNTS = 32
 KEY_MIN_GENES = 20
@@ -88,6 +88,14 @@ class ContentCounter:
         h.update(np.sort(genes[genes > 0]).astype("<i8").tobytes())
         keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.uint64)
         return Content(h.hexdigest(), np.unique(keys))
+
+
+def content_of(parts: Iterable[sp.csr_matrix]) -> Content:
+    """The content of a section whose counts come in ``parts``; see `ContentCounter.add`."""
+    counter = ContentCounter()
+    for counts in parts:
+        counter.add(counts)
+    return counter.result()
 
 
 def share(a: Content, b: Content) -> float:

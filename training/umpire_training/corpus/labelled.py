@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
-from umpire_training.corpus.content import ContentCounter
+from umpire_training.corpus.content import content_of
 from umpire_training.corpus.qc import passes
 from umpire_training.corpus.sources import SlideSource
 
@@ -130,9 +130,6 @@ def read_labelled(
     chunks = list(source.chunks())
     if not chunks:
         raise InputError(f"{source.path} holds no spots", fix="Leave it out")
-    counter = ContentCounter()
-    for chunk in chunks:
-        counter.add(chunk.counts)
     counts = sp.vstack([chunk.counts for chunk in chunks], format="csr")
     spots = np.concatenate([chunk.spots for chunk in chunks]).astype(object)
     rows = np.concatenate([chunk.rows for chunk in chunks])
@@ -159,7 +156,7 @@ def read_labelled(
         rows=rows[keep],
         labels=names[keep],
         yx_um=None if yx is None else yx[keep],
-        content=counter.result(),
+        content=content_of(chunk.counts for chunk in chunks),
         notes=notes,
     )
 

@@ -12,9 +12,9 @@ import pandas as pd
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["COLUMNS", "Patients", "read_patients"]
+__all__ = ["COLUMNS", "Patients", "read_patient_of", "read_patients"]
 
 COLUMNS = ("slide", "patient", "label")
 
@@ -71,7 +71,10 @@ def read_patients(path: str | Path, slides: Iterable[str]) -> Patients:
         With all problems at once: a missing column or value, a slide that is not there or has no
         row, or two; a patient with two labels; fewer than two classes.
     """
-    table = _read(Path(path))
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no table of labels at {path}", fix="Check --labels")
+    table = _read(path, COLUMNS)
     names = list(slides)
     problems = []
     empty = table[table.isna().any(axis=1)]
@@ -111,9 +114,35 @@ def read_patients(path: str | Path, slides: Iterable[str]) -> Patients:
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_patient_of(path: str | Path, names: Sequence[str]) -> dict[str, str]:
+    """Slide -> patient from a CSV with the columns slide and patient; other rows are ignored.
+
+    Raises
+    ------
+    InputError
+        For a file that is no such table, a slide without a patient, or with two.
+    """
+    path = Path(path)
     if not path.is_file():
-        raise InputError(f"There is no table of labels at {path}", fix="Check --labels")
+        raise InputError(f"There is no table of patients at {path}", fix="Check --patients")
+    rows = _read(path, ("slide", "patient")).dropna().drop_duplicates()
+    twice = sorted(set(rows["slide"][rows["slide"].duplicated()]) & set(names))
+    unknown = sorted(set(names) - set(rows["slide"]))
+    if twice or unknown:
+        said = [f"no patient of {name}" for name in unknown]
+        said += [f"two patients of {name}" for name in twice]
+        raise InputError(
+            f"The patients in {path} do not fit the slides",
+            got="; ".join(said[:4]) + (" and more" if len(said) > 4 else ""),
+            expected="one patient for each slide",
+            fix="Mend the table",
+        )
+    found = dict(zip(rows["slide"], rows["patient"], strict=True))
+    return {name: found[name] for name in names}
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The named columns as text; NaN where a cell is empty."""
     sep = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
     try:
         # utf-8-sig: spreadsheets put a mark before the first column's name.
@@ -121,14 +150,14 @@ def _read(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path} is not a table", got=error, expected="a CSV file") from error
     table.columns = table.columns.str.strip().str.lower()
-    missing = [c for c in COLUMNS if c not in table.columns]
+    missing = [c for c in columns if c not in table.columns]
     if missing:
         raise InputError(
             f"{path} lacks the column {', '.join(missing)}",
             got=", ".join(table.columns),
-            expected=", ".join(COLUMNS),
+            expected=", ".join(columns),
         )
-    kept = table[list(COLUMNS)].apply(lambda column: column.str.strip())
+    kept = table[list(columns)].apply(lambda column: column.str.strip())
     return kept.replace("", np.nan)
 
 

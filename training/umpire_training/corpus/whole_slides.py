@@ -16,7 +16,33 @@ if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
     from umpire_training.corpus.sources import Source
 
-__all__ = ["opened_slides"]
+__all__ = ["opened_slides", "slides_by_name"]
+
+
+def slides_by_name(paths: Iterable[str], mpp: float | None) -> dict[str, Slide]:
+    """Open slides of which the image alone is wanted, measured or not, and find them by name.
+
+    Parameters
+    ----------
+    mpp
+        um per full-resolution px of all, where the files do not say.
+
+    Raises
+    ------
+    InputError
+        For a name that occurs twice.
+    """
+    from napari_umpire.slides.open import open_slides
+
+    found: dict[str, Slide] = {}
+    for path in paths:
+        for slide in open_slides(path, mpp=mpp):
+            if slide.name in found:
+                raise InputError(
+                    "Slides must have different names", got=f"more than one {slide.name}"
+                )
+            found[slide.name] = slide
+    return found
 
 
 def opened_slides(sources: Iterable[Source]) -> list[SlideSource]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.tokens import FIRST_GENE_ID
 from umpire_training.stages.pretrain import write_encoder
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def import_encoder(
         raise InputError(
             f"The gene order ({vocabulary.source}) is not that of {weights}",
             got=f"{vocabulary.n_genes:,} genes",
-            expected=f"{config.n_tokens - 30:,} genes",
+            expected=f"{config.n_tokens - FIRST_GENE_ID:,} genes",
             fix="Give the gene order file that was published with the weights",
         )
     if out.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -117,8 +117,6 @@ def gather_sections(
         Fewer than two classes with enough spots; a name in ``leave_out`` that no spot has; folds
         that cannot be made.
     """
-    from dataclasses import replace
-
     names = np.concatenate([s.labels for s in sections]).astype(str)
     unique, counts = np.unique(names, return_counts=True)
     found = [str(name) for name in unique]

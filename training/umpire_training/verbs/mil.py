@@ -73,6 +73,7 @@ def run(options: Options) -> None:
     from umpire_training.benchmark.status_table import write_status
     from umpire_training.console import follow
     from umpire_training.corpus.patients import read_patients
+    from umpire_training.corpus.whole_slides import slides_by_name
     from umpire_training.engine import need_lightning
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.mil import (
@@ -88,7 +89,9 @@ def run(options: Options) -> None:
 
     need_lightning()
     check_settings(options)
-    slides = _open(options)
+    if not options.slides:
+        raise InputError("No slides were given", fix="Name them after the verb")
+    slides = slides_by_name(options.slides, options.mpp)
     patients = read_patients(options.labels, slides)
     folds = check_folds(patients.codes, patients.classes, options.validation.folds)
     model = load_model(options.model, device=options.device)
@@ -139,24 +142,6 @@ def run(options: Options) -> None:
         text = write_status(folder.path, config, patients, probability, fold, command=command)
         logger.info("%s", text)
         folder.finish(head=str(target))
-
-
-def _open(options: Options) -> dict[str, Slide]:
-    """All slides by name; a name that occurs twice is an `InputError`."""
-    from napari_umpire.errors import InputError
-    from napari_umpire.slides.open import open_slides
-
-    if not options.slides:
-        raise InputError("No slides were given", fix="Name them after the verb")
-    found: dict[str, Slide] = {}
-    for path in options.slides:
-        for slide in open_slides(path, mpp=options.mpp):
-            if slide.name in found:
-                raise InputError(
-                    "Slides must have different names", got=f"more than one {slide.name}"
-                )
-            found[slide.name] = slide
-    return found
 
 
 def _all(patients: Patients) -> np.ndarray:

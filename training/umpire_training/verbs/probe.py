@@ -125,7 +125,7 @@ def _path(text: str) -> Path:
 
 def _groups(options: Options, labelled: Sequence[Source], more: Sequence[Source]) -> dict[str, str]:
     """Slide or patient of each section by name."""
-    from umpire_training.benchmark.splits import read_patient_of
+    from umpire_training.corpus.patients import read_patient_of
     from umpire_training.stages.probe_checks import patients_by_name
 
     names = list(dict.fromkeys(source.name for source in [*labelled, *more]))
@@ -144,7 +144,7 @@ def _features(
     group_of: Mapping[str, str],
     folder: Path,
 ) -> FixedFeatures | FoldEncoders:
-    from umpire_training.corpus.content import ContentCounter
+    from umpire_training.corpus.content import content_of
     from umpire_training.corpus.memory import keep
     from umpire_training.stages.probe_encoders import Encoder, not_seen
     from umpire_training.stages.probe_features import (
@@ -166,12 +166,7 @@ def _features(
         encoder = Encoder.of_run(options.encoder, options.levels)
         return FixedFeatures(data, options, encoder, None, options.seed)
     kept = [keep(source) for source in more]
-    contents = {}
-    for source in kept:
-        counter = ContentCounter()
-        for chunk in source.kept:
-            counter.add(chunk.counts)
-        contents[source.name] = counter.result()
+    contents = {s.name: content_of(chunk.counts for chunk in s.kept) for s in kept}
     found = FoldEncoders(data, options, kept, contents, group_of, folder / "encoders", options.seed)
     found.check()
     return found

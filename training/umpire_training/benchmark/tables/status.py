@@ -33,6 +33,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     """See `PaperTable`."""
     from umpire_training.benchmark.tables.rows import prepare_rows
     from umpire_training.corpus.patients import read_patients
+    from umpire_training.corpus.whole_slides import slides_by_name
     from umpire_training.stages.mil import check_settings
     from umpire_training.stages.mil_folds import check_folds
 
@@ -44,7 +45,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             fix="Give them with --status_slides and --status_labels",
         )
     rows = prepare_rows(options, methods)
-    slides = _open(options)
+    slides = slides_by_name(options.status_slides, options.mpp)
     patients = read_patients(options.status_labels, slides)
     folds = check_folds(patients.codes, patients.classes, options.status.validation.folds)
 
@@ -58,20 +59,6 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         return text
 
     return work
-
-
-def _open(options: Options) -> dict[str, Slide]:
-    from napari_umpire.slides.open import open_slides
-
-    found: dict[str, Slide] = {}
-    for path in options.status_slides:
-        for slide in open_slides(path, mpp=options.mpp):
-            if slide.name in found:
-                raise InputError(
-                    "Slides must have different names", got=f"more than one {slide.name}"
-                )
-            found[slide.name] = slide
-    return found
 
 
 def _all_rows(
