@@ -11,9 +11,9 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["WRAPPED", "ClassAndMean", "ConchVisual", "conch_image_size"]
+__all__ = ["SWIGLU_VIT", "WRAPPED", "ClassAndMean", "ConchVisual", "conch_image_size"]
 
-_SWIGLU_VIT = "vit_giant_patch14_reg4_dinov2"
+SWIGLU_VIT = "vit_giant_patch14_reg4_dinov2"
 """timm's ViT with packed SwiGLU and registers, whose other sizes are arguments."""
 _CONCH_CAPTIONS = ("attn_pool_caption.", "ln_caption.", "proj_contrast")
 
@@ -86,7 +86,7 @@ class ClassAndMean(nn.Module):
 
     def __init__(self, **vit: Any) -> None:
         super().__init__()
-        self.trunk = _timm(_SWIGLU_VIT, global_pool="", **vit)
+        self.trunk = _timm(SWIGLU_VIT, global_pool="", **vit)
         self.num_features = 2 * self.trunk.num_features
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.pathology_vision import SWIGLU_VIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,6 @@ _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _OPTIMUS_MEAN, _OPTIMUS_STD = (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)
 _GATED = "gated: ask for access on its page, then log in with `hf auth login`"
-# timm's ViT-g/14 has the packed SwiGLU and the registers that these encoders share.
-_SWIGLU_VIT = "vit_giant_patch14_reg4_dinov2"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ NAMED: Mapping[str, NamedEncoder] = {
     ),
     "uni2-h": NamedEncoder(
         "UNI2-h",
-        _SWIGLU_VIT,
+        SWIGLU_VIT,
         "MahmoodLab/UNI2-h",
         _GATED,
         {"img_size": 224, "depth": 24, "reg_tokens": 8, "dynamic_img_size": True},
@@ -88,7 +87,7 @@ NAMED: Mapping[str, NamedEncoder] = {
     ),
     "h-optimus-0": NamedEncoder(
         "H-optimus-0",
-        _SWIGLU_VIT,
+        SWIGLU_VIT,
         "bioptimus/H-optimus-0",
         _GATED,
         {"img_size": 224},
@@ -97,7 +96,7 @@ NAMED: Mapping[str, NamedEncoder] = {
     ),
     "h-optimus-1": NamedEncoder(
         "H-optimus-1",
-        _SWIGLU_VIT,
+        SWIGLU_VIT,
         "bioptimus/H-optimus-1",
         _GATED,
         {"img_size": 224},
