@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -317,6 +318,50 @@ def test_patience_keeps_the_best_layer():
     patient = fit_linear(x, codes, 2, "adam", FitOptions(lr=0.05, epochs=200, patience=3), 0)
     greedy = fit_linear(x, codes, 2, "adam", FitOptions(lr=0.05, epochs=200, patience=None), 0)
     assert np.abs(patient.weight).sum() < 0.5 * np.abs(greedy.weight).sum()
+
+
+@pytest.mark.parametrize("kind", ["mlp", "trans"])
+def test_an_untrained_encoder_of_a_panel_keeps_its_statistics_alone(kind):
+    import torch
+
+    from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
+    from napari_umpire.models.value_transformer import ValueTransformer, ValueTransformerConfig
+    from umpire_training.stages.probe_encoders import Encoder
+
+    shape = {"n_genes": 5, "dim": 8, "panel": tuple("ABCDE")}
+    module = (
+        GeneMLP(GeneMLPConfig(hidden=(6,), **shape))
+        if kind == "mlp"
+        else ValueTransformer(ValueTransformerConfig(heads=2, feedforward=8, layers=1, **shape))
+    )
+    module.set_statistics(torch.arange(5.0), torch.arange(1.0, 6.0))
+    fresh = Encoder(module, None, np.arange(5), 48, "none").untrained(seed=3).module
+    for name, buffer in module.named_buffers():
+        assert torch.equal(buffer, fresh.get_buffer(name)), name
+    x = torch.rand(2, 5)
+    assert not torch.allclose(module.eval().encode(x), fresh.encode(x))
+
+
+def test_a_gene_that_a_section_did_not_measure_is_at_its_training_mean():
+    import scipy.sparse as sp
+    import torch
+
+    from napari_umpire.genes import GeneVocabulary
+    from napari_umpire.models.gene_mlp import GeneMLP, GeneMLPConfig
+    from umpire_training.stages.probe_encoders import Encoder
+
+    counts = sp.csr_matrix(np.array([[1, 2, 3, 4], [4, 0, 2, 2]], np.float32))
+    genes = pd.DataFrame({"id": "", "symbol": list("WXYZ")}, index=list("WXYZ"))
+    vocabulary = GeneVocabulary.from_counts([(counts, genes)], min_spots=1)
+    module = GeneMLP(GeneMLPConfig(n_genes=3, hidden=(), dim=2))
+    module.set_statistics(torch.tensor([7.0, 8.0, 9.0]), torch.ones(3))
+    encoder = Encoder(module, vocabulary, vocabulary.map(genes).index[[3, 0, 1]], 48, "none")
+    section = SimpleNamespace(name="S", counts=counts[:, :3], genes=genes.iloc[:3])
+    seen = counts[:, :3].toarray()
+    wanted = np.log1p(seen / seen.sum(axis=1, keepdims=True) * 1e4)
+    np.testing.assert_allclose(
+        encoder._inputs(section), np.column_stack([[7, 7], wanted[:, 0], wanted[:, 1]]), rtol=1e-5
+    )
 
 
 def test_random_folds_deal_each_class_out():

@@ -31,6 +31,11 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
     ----------
     pretrained_later
         The gene encoder will be pre-trained before the alignment, as an evaluation does.
+
+    Raises
+    ------
+    InputError
+        One sentence about the first contradiction.
     """
     aug = settings.augment
     if (aug.dihedral or aug.stain > 0) and not settings.vision.train:

@@ -91,7 +91,7 @@ class Encoder:
         torch.manual_seed(seed)
         fresh = type(self.module)(self.module.config)
         if self.panel is not None:
-            fresh.set_statistics(self.module.mean, self.module.std)
+            fresh.load_state_dict({**fresh.state_dict(), **dict(self.module.named_buffers())})
         return replace(self, module=fresh.eval())
 
     def features(self, section: LabelledSection) -> np.ndarray:
@@ -118,8 +118,12 @@ class Encoder:
         mapping = self.vocabulary.map(section.genes)
         require_mapped(mapping, where=f"Section {section.name}", other="the encoder")
         if self.panel is not None:
-            expression = vocabulary_expression(section.counts, mapping)
-            return expression[:, self.panel].toarray().astype(np.float32)
+            expression = vocabulary_expression(section.counts, mapping)[:, self.panel]
+            found = expression.toarray().astype(np.float32)
+            # The training mean says nothing, where 0 would say that the gene is off.
+            absent = ~np.isin(self.panel, mapping.index)
+            found[:, absent] = self.module.mean.numpy(force=True)[absent]
+            return found
         return rank_tokens(
             mapping.apply(section.counts),
             self.vocabulary.means,
