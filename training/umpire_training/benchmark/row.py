@@ -145,14 +145,14 @@ def train_row(
         "description": f"One fold of an evaluation; {held} was held out.",
     }
     if start is not None:
-        return finetune_model(start, work.pairs(method.tokens), method.finetune, **common)
+        return finetune_model(start, work.pairs(method), method.finetune, **common)
     align = method.align
     gene = align.gene
     reads_genes = align.contrast.weight > 0
     if reads_genes and gene.kind == "visiumformer" and not gene.pretrained and method.first_stage:
         encoder = work.encoder(method, seed)
         align = replace(align, gene=replace(gene, pretrained=str(encoder)))
-    return align_model(work.pairs(method.tokens), align, **common)
+    return align_model(work.pairs(method), align, **common)
 
 
 def _predict(

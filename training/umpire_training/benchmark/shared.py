@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from umpire_training.benchmark.genes import ScoredGenes, choose
-from umpire_training.benchmark.methods import digest_of, settings_of
+from umpire_training.benchmark.methods import digest_of
 from umpire_training.console import follow
 from umpire_training.options import VocabularyOptions
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from umpire_training.benchmark.splits import Split
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.corpus.sources import Source
-    from umpire_training.options import TokenOptions
     from umpire_training.options.evaluation import EvaluationSettings, MethodSettings
 
 __all__ = ["FoldWork"]
@@ -51,7 +50,7 @@ class FoldWork:
     folder: Path
     options: EvaluationSettings
     cache: FeatureCache
-    _vocabulary: GeneVocabulary | None = field(default=None, repr=False)
+    _vocabularies: dict[str, GeneVocabulary] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -80,28 +79,29 @@ class FoldWork:
         )  # fmt: skip
         return vocabulary, genes
 
-    def vocabulary(self) -> GeneVocabulary:
+    def vocabulary(self, options: VocabularyOptions) -> GeneVocabulary:
         """The genes that become tokens."""
         from umpire_training.corpus.vocabulary import make_vocabulary
 
-        if self._vocabulary is None:
+        key = digest_of(options)
+        if key not in self._vocabularies:
             sources = [*(m.source for m in self.train), *self.extra]
-            self._vocabulary = make_vocabulary(sources, self.options.vocabulary, self.options.qc)
-        return self._vocabulary
+            self._vocabularies[key] = make_vocabulary(sources, options, self.options.qc)
+        return self._vocabularies[key]
 
-    def pairs(self, tokens: TokenOptions) -> PairedSet:
-        """The training slides as a paired set with such tokens."""
+    def pairs(self, method: MethodSettings) -> PairedSet:
+        """The training slides as a paired set with the vocabulary and tokens of ``method``."""
         from umpire_training.corpus.paired import PairedSet, build_paired
 
-        path = self._place("pairs", tokens == self.options.tokens, tokens)
+        path = self._place("pairs", self._counts_of(method))
         if not path.is_dir():
             follow(
                 build_paired(
                     [m.source for m in self.train],
-                    self.vocabulary(),
+                    self.vocabulary(method.vocabulary),
                     path,
                     patches=self.options.patches,
-                    tokens=tokens,
+                    tokens=method.tokens,
                     qc=self.options.qc,
                     patches_from={m.name: m.patches for m in self.train},
                 )
@@ -113,23 +113,28 @@ class FoldWork:
         from umpire_training.corpus.tokens import TokenCorpus, build_corpus
         from umpire_training.stages.pretrain import pretrain_encoder
 
-        base = settings_of(self.options)
-        tokens = method.tokens
-        corpus = self._place("corpus", tokens == base.tokens, tokens)
+        corpus = self._place("corpus", self._counts_of(method))
         if not corpus.is_dir():
             sources = [*(m.source for m in self.train), *self.extra]
+            vocabulary = self.vocabulary(method.vocabulary)
             follow(
-                build_corpus(sources, self.vocabulary(), corpus, tokens=tokens, qc=self.options.qc)
+                build_corpus(sources, vocabulary, corpus, tokens=method.tokens, qc=self.options.qc)
             )
-        same = (tokens, method.pretrain, seed) == (base.tokens, base.pretrain, self.options.seed)
+        said = {**self._counts_of(method), "pretrain": method.pretrain, "seed": seed}
         return pretrain_encoder(
             TokenCorpus.open(corpus),
             method.pretrain,
-            folder=self._place("pretrain", same, tokens, method.pretrain, seed),
+            folder=self._place("pretrain", said),
             seed=seed,
             resume=True,
         )
 
-    def _place(self, kind: str, plain: bool, *settings: object) -> Path:
+    @staticmethod
+    def _counts_of(method: MethodSettings) -> dict[str, Any]:
+        return {"vocabulary": method.vocabulary, "tokens": method.tokens}
+
+    def _place(self, kind: str, said: dict[str, Any]) -> Path:
         """A folder of the fold; the settings that most rows share have the plain name."""
-        return self.folder / (kind if plain else f"{kind}-{digest_of(*settings)}")
+        if all(value == getattr(self.options, name) for name, value in said.items()):
+            return self.folder / kind
+        return self.folder / f"{kind}-{digest_of(*said.values())}"

@@ -18,6 +18,9 @@ class MethodSettings:
 
     Parameters
     ----------
+    vocabulary
+        Gene vocabulary of each fold, built from its training counts unless a path is given: the
+        genes that become tokens, and those that a decoder can write.
     tokens
         Tokens.
     first_stage
@@ -41,6 +44,7 @@ class MethodSettings:
         How they are weighted.
     """
 
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     tokens: TokenOptions = field(default_factory=TokenOptions)
     first_stage: bool = True
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
@@ -72,8 +76,6 @@ class EvaluationSettings(MethodSettings):
         Names of the slides, or patients, to hold out; empty: all.
     registration
         Folder of tables with coordinates that all slides share, for the position row.
-    vocabulary
-        Gene vocabulary of each fold, built from its training counts unless a path is given.
     qc
         Quality control of spots, in training and scoring.
     patches
@@ -101,7 +103,6 @@ class EvaluationSettings(MethodSettings):
     patients: str | None = None
     folds: list[str] = field(default_factory=list)
     registration: str | None = None
-    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     qc: QcOptions = field(default_factory=QcOptions)
     patches: PatchOptions = field(default_factory=PatchOptions)
     n_genes: list[int] = field(default_factory=lambda: [50])

@@ -93,7 +93,7 @@ def _panels(work: FoldWork) -> dict[str, np.ndarray]:
     """Log expression of the 500 genes that vary most over the training slides, by slide."""
     from napari_umpire.inference.genes.choice import choose_genes
 
-    vocabulary = work.vocabulary()
+    vocabulary = work.vocabulary(work.options.vocabulary)
     parts = {m.name: m.expression(vocabulary)[0] for m in (*work.train, *work.test)}
     n = min(500, vocabulary.n_genes)
     genes = choose_genes([parts[m.name] for m in work.train], "VAR", n, min_detected=0.0)
