@@ -236,7 +236,9 @@ def test_genes_of_one_side_only_are_listed_with_the_reason(
     dock, slide, prediction, measured, qtbot
 ):
     """The prediction lacks a gene that was measured, and the measurement one that was predicted."""
-    from dataclasses import replace
+    from dataclasses import fields, replace
+
+    from napari_umpire.inference.predictions.prediction import Prediction
 
     kept = measured.genes.index[3:]
     cut = replace(measured, expression=measured.expression[:, 3:].tocsc(), genes=measured.genes[3:])
@@ -244,21 +246,13 @@ def test_genes_of_one_side_only_are_listed_with_the_reason(
     session.set_measured(slide.name, cut)
     genes = prediction.genes.drop(index=list(kept[:2]))
 
-    class Fewer:
-        slide_name, spots, has_evidence = prediction.slide_name, prediction.spots, True
-        n_spots, record = prediction.n_spots, prediction.record
-        mean_similarity, indices = prediction.mean_similarity, prediction.indices
+    class Fewer(Prediction):
+        @property
+        def genes(self):
+            return genes
 
-        def __init__(self):
-            self.genes = genes
-
-        def gene_map(self, key):
-            return prediction.gene_map(key)
-
-        def spread(self, key):
-            return prediction.spread(key)
-
-    session.set_prediction(slide.name, Fewer())
+    fewer = Fewer(**{field.name: getattr(prediction, field.name) for field in fields(prediction)})
+    session.set_prediction(slide.name, fewer)
     qtbot.waitUntil(lambda: "Mean PCC" in widget.words.text(), timeout=20_000)
     why = widget.table.table.frame["why no PCC"]
     assert (why == "not in the reference").sum() == 2

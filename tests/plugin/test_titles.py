@@ -48,7 +48,7 @@ def test_titles_lie_within_their_panes(make_napari_viewer, slides, qtbot):
     layer = session.display.layer("measured")
 
     def right_end():
-        overlays = [o for o in gc.get_objects() if isinstance(o, VispyLayerNameOverlay)]
+        overlays = [o for o in gc.get_objects() if type(o) is VispyLayerNameOverlay]
         (shown,) = [o for o in overlays if o.layer is layer and o.overlay.visible]
         return shown.x_size
 
