@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from napari_umpire.files import replace_file
 from umpire_training.benchmark.controls import CONTROLS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["by_section", "details", "notes", "scores_of", "write_tables"]
+__all__ = ["by_section", "details", "notes", "scores_of", "write_scores", "write_tables"]
 
 
 def write_tables(
@@ -39,8 +40,7 @@ def write_tables(
     from napari_umpire.inference.scores.metrics import markdown_table
 
     scores = scores_of(results, min_genes, split)
-    frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
-    frame.to_csv(folder / "scores.csv", index=False)
+    write_scores(scores, folder / "scores.csv")
     parts = [
         "# Evaluation",
         "",
@@ -59,6 +59,13 @@ def write_tables(
     text = "\n".join(parts) + "\n"
     (folder / "evaluation.md").write_text(text, encoding="utf-8")
     return text
+
+
+def write_scores(scores: list[Any], path: Path) -> None:
+    """Write a CSV with a row per method, gene set and slide."""
+    frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
+    with replace_file(path) as written:
+        frame.to_csv(written, index=False)
 
 
 def details(results: list[dict[str, Any]], scores: list[Any]) -> list[str]:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             seeds_table,
             times,
         )
-        from umpire_training.benchmark.table import details, scores_of
+        from umpire_training.benchmark.table import details, scores_of, write_scores
         from umpire_training.benchmark.tables.probes import probe_frame, probe_lines, probe_spaces
 
         probes, measure = [], None
@@ -51,9 +50,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             frame.to_csv(folder / f"{options.table}-probes.csv", index=False)
             probes = ["## Linear probes", "", *probe_lines(frame, len(labels.classes))]
         scores = scores_of(results, options.qc.min_genes, options.split)
-        pd.concat([s.to_frame() for s in scores], ignore_index=True).to_csv(
-            folder / f"{options.table}.csv", index=False
-        )
+        write_scores(scores, folder / f"{options.table}.csv")
         title = "Figure S5: ablation of the objective"
         parts = [
             *heading(title, command, results, options, rows.plan.words),

@@ -35,16 +35,14 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             seeds_table,
             times,
         )
-        from umpire_training.benchmark.table import details, scores_of
+        from umpire_training.benchmark.table import details, scores_of, write_scores
 
         results = rows.train(folder)
         curves = read_curves(folder, results, methods)
         curves.to_csv(folder / f"{options.table}.csv", index=False)
         _draw(curves, methods, folder / f"{options.table}.png")
         scores = scores_of(results, options.qc.min_genes, options.split)
-        pd.concat([s.to_frame() for s in scores], ignore_index=True).to_csv(
-            folder / "scores.csv", index=False
-        )
+        write_scores(scores, folder / "scores.csv")
         title = "Figure S1: convergence of the alignment, with and without stage 1"
         parts = [
             *heading(title, command, results, options, rows.plan.words),

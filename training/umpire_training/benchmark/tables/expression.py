@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -38,13 +36,11 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             seeds_table,
             times,
         )
-        from umpire_training.benchmark.table import details, scores_of
+        from umpire_training.benchmark.table import details, scores_of, write_scores
 
         results = rows.train(folder)
         scores = scores_of(results, options.qc.min_genes, options.split)
-        pd.concat([s.to_frame() for s in scores], ignore_index=True).to_csv(
-            folder / f"{options.table}.csv", index=False
-        )
+        write_scores(scores, folder / f"{options.table}.csv")
         title = f"{source}: expression of held-out sections (the paper's sets have {size} genes)"
         parts = [
             *heading(title, command, results, options, rows.plan.words),
