@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 from napari_umpire.errors import InputError
 from umpire_training.feeding import make_loader, make_samplers
@@ -188,12 +188,10 @@ def fit(
         )
     last = folder / "checkpoints" / "last.ckpt"
     resume = resume and last.is_file()
-    if resume and not is_zipfile(last):
-        raise InputError(
-            f"The checkpoint {last} is damaged",
-            got=f"a file of {last.stat().st_size:,} bytes that is cut short",
-            fix="Remove it, and --resume begins the training again",
-        )
+    if resume:
+        _require_whole(last)
+        if options.patience is not None:
+            _require_whole(last.with_name("best.ckpt"))
     # A module whose weights were cut over the processes does not become whole again.
     sharded = options.strategy == "fsdp"
     learner = copy.deepcopy(module) if sharded else module
@@ -235,3 +233,28 @@ def fit(
         load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
+
+
+def _require_whole(checkpoint: Path) -> None:
+    """Refuse a checkpoint that is missing, cut short or changed: torch's words are no help.
+
+    Raises
+    ------
+    InputError
+        Saying which file.
+    """
+    fix = f"Remove {checkpoint.parent}, and --resume begins the training again"
+    if not checkpoint.is_file():
+        raise InputError(f"The checkpoint {checkpoint} is missing", fix=fix)
+    try:
+        with ZipFile(checkpoint) as file:
+            damaged = file.testzip() is not None
+    except (BadZipFile, NotImplementedError, EOFError):
+        damaged = True
+    if damaged:
+        size = checkpoint.stat().st_size
+        raise InputError(
+            f"The checkpoint {checkpoint} is damaged",
+            got=f"a file of {size:,} bytes that is cut short or was changed",
+            fix=fix,
+        )

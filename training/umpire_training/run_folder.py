@@ -19,11 +19,11 @@ from umpire_training.keys import flatten
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["RunFolder", "is_main_process", "logger"]
+__all__ = ["START", "RunFolder", "is_main_process", "logger"]
 
 logger = logging.getLogger("umpire_training")
 
-CONFIG, LOG, DONE = "config.yaml", "run.log", "done.yaml"
+CONFIG, LOG, DONE, START = "config.yaml", "run.log", "done.yaml", "start.json"
 
 
 def is_main_process() -> bool:
@@ -60,6 +60,8 @@ class RunFolder:
         Continue the run that is there.
     may_change
         Options that the continued run may give anew.
+    makes
+        Names in the folder of what the run is for: without them it is not finished.
 
     Raises
     ------
@@ -76,9 +78,10 @@ class RunFolder:
         options: Any,
         resume: bool = False,
         may_change: tuple[str, ...] = (),
+        makes: tuple[str, ...] = (),
     ) -> None:
         self.path = Path(path)
-        self.verb = verb
+        self.verb, self.makes = verb, makes
         self.settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "resume"}
         self.resumed = False
         self._existed = self.path.is_dir()
@@ -105,8 +108,8 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run in this folder came to its end."""
-        return (self.path / DONE).is_file()
+        """Whether the run in this folder came to its end, and what it made is there."""
+        return (self.path / DONE).is_file() and not self._missing()
 
     def finish(self, **facts: Any) -> None:
         """Mark the run as done, with what is worth knowing at a glance."""
@@ -130,6 +133,8 @@ class RunFolder:
         self._show = warnings.showwarning
         warnings.showwarning = self._log_warning
         logger.info("%s in %s%s", self.verb, self.path, " (continued)" if self.resumed else "")
+        if (self.path / DONE).is_file() and self._missing():
+            logger.info("what it made is no longer there: %s; again", ", ".join(self._missing()))
         return self
 
     def __exit__(
@@ -151,6 +156,9 @@ class RunFolder:
                 handler.close()
         if error is not None and not self.resumed:
             self._remove_if_nothing_was_made()
+
+    def _missing(self) -> list[str]:
+        return [name for name in self.makes if not (self.path / name).exists()]
 
     def _open_log(self) -> logging.Handler:
         """The log file, in a folder that no other process works in."""
@@ -198,8 +206,16 @@ class RunFolder:
                 f"{self.path} already holds a run",
                 fix="Continue it with --resume, or choose another --output",
             )
-        text = (self.path / CONFIG).read_text(encoding="utf-8")
-        before = _flat(yaml.safe_load(text) or {})
+        try:
+            saved = yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            saved = None
+        if not isinstance(saved, dict):
+            raise InputError(
+                f"{self.path / CONFIG} is damaged: nothing says which options the run began with",
+                fix="Choose another --output",
+            )
+        before = _flat(saved)
         now = _flat(self.settings)
         absent = object()
         keys = sorted(k for k in before | now if before.get(k, absent) != now.get(k, absent))
@@ -222,9 +238,10 @@ class RunFolder:
             self.path.rmdir()
 
     def _made(self) -> list[str]:
-        """What is in the folder beside a config and a log, whole or cut short by a kill."""
+        """What is in the folder beside the notes of its start, whole or cut short by a kill."""
         names = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
-        return [n for n in names if n != LOG and n != CONFIG and not n.endswith(f".{CONFIG}")]
+        notes = (LOG, CONFIG, START)
+        return [n for n in names if n not in notes and not n.endswith((f".{CONFIG}", f".{START}"))]
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:

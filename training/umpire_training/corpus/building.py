@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
-from napari_umpire.files import make_folder, scratch_beside
+from napari_umpire.files import make_folder, replace_file, scratch_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +38,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:
-    """Indented JSON."""
-    path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+    """Indented JSON, whole or not at all."""
+    with replace_file(path) as written:
+        written.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, what: str, kind: str) -> dict[str, Any]:
+def read_json(path: Path, what: str, kind: str, made_by: str = "prepare") -> dict[str, Any]:
     """Read a folder's JSON and check that it is of ``kind``.
 
     Parameters
@@ -51,17 +52,23 @@ def read_json(path: Path, what: str, kind: str) -> dict[str, Any]:
         Name of the folder's kind in messages, such as "token corpus".
     kind
         The value that the key "kind" must have.
+    made_by
+        The verb that makes such a folder.
     """
     if not path.is_file():
         raise InputError(
             f"{path.parent} is not a {what}",
             got=f"no {path.name} in it" if path.parent.is_dir() else "no such folder",
-            fix="Make one with: umpire-train prepare",
+            fix=f"Make one with: umpire-train {made_by}",
         )
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged", got=error, fix="Prepare the folder again") from error
+        raise InputError(
+            f"{path} is damaged",
+            got=error,
+            fix=f"Make the folder again with: umpire-train {made_by}",
+        ) from error
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         raise InputError(f"{path.parent} is not a {what}", got=f"{path.name} of another kind")
     return tree

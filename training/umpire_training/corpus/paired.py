@@ -7,6 +7,8 @@ vocabulary, log1p CP10k over all measured genes), spots.csv and slide.json (pitc
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,13 @@ class PairedSet:
     def n_spots(self) -> int:
         """Spots in all slides."""
         return sum(s["n_spots"] for s in self.facts["slides"])
+
+    @property
+    def digest(self) -> str:
+        """Of the spots and how they were prepared; a copy at another place has the same."""
+        facts = [self.facts[name] for name in ("vocabulary", "patches", "tokens", "qc")]
+        spots = [(s["name"], s["digest"], s["n_spots"]) for s in self.facts["slides"]]
+        return hashlib.sha256(json.dumps([facts, spots]).encode()).hexdigest()
 
 
 def build_paired(

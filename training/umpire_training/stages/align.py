@@ -13,6 +13,8 @@ from umpire_training.stages.build import build_model, choose_panel, choose_targe
 from umpire_training.stages.card import make_card
 from umpire_training.stages.pair import check_contrast, fit_pair
 from umpire_training.stages.phases import first_phase, sees_slide
+from umpire_training.stages.pretrain import GeneEncoder
+from umpire_training.stages.same_start import same_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +133,11 @@ def align_model(
     choose_targets(data, expression, plan, settings)
     torch.manual_seed(seed)
     model = build_model(pairs, data, settings)
+    start = {"pairs": (pairs.digest, f"paired set {pairs.path}")}
+    if model.config.aligned and settings.gene.pretrained is not None:
+        encoder = GeneEncoder.open(settings.gene.pretrained)
+        start["gene"] = (encoder.digest, f"gene encoder {settings.gene.pretrained}")
+    same_start(folder, "align", start)
     _say(model, pairs, plan, settings)
 
     def train(

@@ -29,7 +29,9 @@ def choose_panel(
     """Choose the genes that a gene encoder of a panel reads on the training rows."""
     gene = settings.gene
     if gene.kind != "visiumformer" and settings.contrast.weight > 0:
-        data.panel = _variable(data, expression, plan, gene.panel_genes, gene.panel_choice)
+        data.panel = _variable(
+            data, expression, plan, gene.panel_genes, "gene.panel_genes", gene.panel_choice
+        )
 
 
 def choose_targets(
@@ -42,7 +44,7 @@ def choose_targets(
     target = settings.target
     soft = target.kind == "soft" and settings.contrast.weight > 0
     if soft and target.space == "expression":
-        data.space = _variable(data, expression, plan, target.genes)
+        data.space = _variable(data, expression, plan, target.genes, "target.genes")
         if target.components is not None:
             data.components = _components(data, plan, target)
     if settings.rec.weight > 0:
@@ -53,20 +55,35 @@ def _rec_genes(data: PairRows, expression: list[Any], plan: Plan, n: int | None)
     from umpire_training.stages.align_data import Columns
 
     if n is not None:
-        return _variable(data, expression, plan, n)
+        return _variable(data, expression, plan, n, "rec.genes")
     return Columns.of(expression, np.arange(expression[0].shape[1]), data.by_slide(plan.train))
 
 
 def _variable(
-    data: PairRows, expression: list[Any], plan: Plan, n: int, choice: GeneChoice = "VAR"
+    data: PairRows,
+    expression: list[Any],
+    plan: Plan,
+    n: int,
+    option: str,
+    choice: GeneChoice = "VAR",
 ) -> Columns:
-    """The ``n`` most variable genes over the training rows."""
+    """The ``n`` most variable genes over the training rows, as many as ``option`` asks for."""
     from napari_umpire.inference.genes.choice import choose_genes
     from umpire_training.stages.align_data import Columns
 
     train = data.by_slide(plan.train)
     parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
-    genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
+    if n < 1:
+        raise InputError(f"{option} must be at least 1", got=n)
+    try:
+        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            got=error.got,
+            expected=error.expected,
+            fix=f"Lower {option}, or add spots",
+        ) from error
     return Columns.of(expression, genes, train)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.errors import InputError
-from umpire_training.corpus.building import read_json, write_json
 from umpire_training.engine import Plan, make_plan, ready_lightning
 from umpire_training.run_folder import is_main_process, logger
 from umpire_training.stages.build import choose_targets
@@ -18,6 +15,7 @@ from umpire_training.stages.card import finetune_card
 from umpire_training.stages.finetune_checks import check_settings, require_pairs, require_trainable
 from umpire_training.stages.pair import fit_pair, trains
 from umpire_training.stages.phases import first_phase, sees_slide
+from umpire_training.stages.same_start import same_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +74,11 @@ def finetune_model(
     expression = [slide.expression() for slide in pairs.slides]
     _read_panel(data, expression, plan, loaded)
     choose_targets(data, expression, plan, settings)
-    _same_start(loaded, pairs, folder)
+    start = {
+        "model": (loaded.digest, f"model {loaded.path}"),
+        "pairs": (pairs.digest, f"paired set {pairs.path}"),
+    }
+    same_start(folder, "finetune", start)
     torch.manual_seed(seed)
     model = _prepared(loaded.model, settings)
     _say(model, loaded, pairs, plan, settings)
@@ -147,27 +149,6 @@ def _read_panel(
     place = {gene: i for i, gene in enumerate(loaded.vocabulary.ids)}
     genes = np.array([place[gene] for gene in of_panel.panel])
     data.panel = Columns.of(expression, genes, data.by_slide(plan.train))
-
-
-def _same_start(loaded: LoadedModel, pairs: PairedSet, folder: Path) -> None:
-    """Note in ``folder`` what a run starts from, or refuse to go on with something else."""
-    spots = hashlib.sha256("".join(s["digest"] for s in pairs.facts["slides"]).encode())
-    now = {"model": loaded.digest, "pairs": spots.hexdigest()}
-    path = folder / "start.json"
-    if not path.is_file():
-        if is_main_process():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"kind": "fine-tuning", **now})
-        return
-    before = read_json(path, "fine-tuning run", "fine-tuning")
-    for name, what in (("model", f"model {loaded.path}"), ("pairs", f"paired set {pairs.path}")):
-        if before[name] != now[name]:
-            raise InputError(
-                f"The {what} is not the one that the run in {folder} began with",
-                got=f"digest {now[name][:16]}",
-                expected=f"digest {before[name][:16]}",
-                fix="Give that one, or a new --output",
-            )
 
 
 def _say(

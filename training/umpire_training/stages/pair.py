@@ -41,6 +41,13 @@ def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
             "contrast.margin and contrast.chunk must be above 0",
             got=f"{contrast.margin:g} and {contrast.chunk}",
         )
+    for name, trainer in (("trainer", settings.trainer), ("head_trainer", settings.head_trainer)):
+        if contrast.weight > 0 and trainer.batch_size == 1 and not contrast.across_ranks:
+            raise InputError(
+                "A spot can be told from the others of its batch only, and a batch of 1 has none",
+                got=f"{name}.batch_size 1",
+                expected="at least 2",
+            )
     if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
         raise InputError(
             "The candidates of the contrastive loss are one batch, which trainer.accumulate would "

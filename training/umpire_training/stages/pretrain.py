@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,11 +26,20 @@ __all__ = ["GeneEncoder", "pretrain_encoder", "same_corpus", "write_encoder"]
 
 @dataclass(frozen=True)
 class GeneEncoder:
-    """A pre-trained gene encoder: encoder.json, encoder.safetensors, genes.csv."""
+    """A pre-trained gene encoder: encoder.json, encoder.safetensors, genes.csv.
+
+    Attributes
+    ----------
+    tokens
+        Length and rounding of its input.
+    digest
+        SHA-256 of the file of its weights.
+    """
 
     module: Visiumformer
     vocabulary: GeneVocabulary
     tokens: dict[str, Any]
+    digest: str
 
     @classmethod
     def open(cls, path: str | Path) -> GeneEncoder:
@@ -44,7 +54,9 @@ class GeneEncoder:
         path = Path(path)
         if (path / "encoder").is_dir():
             path = path / "encoder"
-        facts = read_json(path / "encoder.json", "pre-trained gene encoder", "gene encoder")
+        facts = read_json(
+            path / "encoder.json", "pre-trained gene encoder", "gene encoder", made_by="pretrain"
+        )
         module = Visiumformer(
             from_data(VisiumformerConfig, facts["config"], f"{path}/encoder.json")
         )
@@ -55,7 +67,8 @@ class GeneEncoder:
         vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
         if vocabulary.digest != facts["vocabulary"]:
             raise InputError(f"The vocabulary of the gene encoder {path} was changed")
-        return cls(module, vocabulary, facts["tokens"])
+        weights = (path / "encoder.safetensors").read_bytes()
+        return cls(module, vocabulary, facts["tokens"], hashlib.sha256(weights).hexdigest())
 
 
 def pretrain_encoder(
@@ -131,7 +144,7 @@ def same_corpus(corpus: TokenCorpus, folder: Path) -> None:
             note = {"vocabulary": corpus.vocabulary.digest, "tokens": corpus.digest}
             write_json(path, {"kind": "pre-training corpus", **note})
         return
-    before = read_json(path, "pre-training run", "pre-training corpus")
+    before = read_json(path, "pre-training run", "pre-training corpus", made_by="pretrain")
     corpus.require_vocabulary(before["vocabulary"], f"the checkpoints in {folder}")
     if before["tokens"] != corpus.digest:
         raise InputError(

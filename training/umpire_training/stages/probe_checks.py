@@ -118,7 +118,7 @@ def same_data(data: ProbeData, folder: Path) -> None:
     if not path.is_file():
         write_json(path, {"kind": "probe", "spots": now})
         return
-    if read_json(path, "probe run", "probe")["spots"] != now:
+    if read_json(path, "probe run", "probe", made_by="probe")["spots"] != now:
         raise InputError(
             f"The run in {folder} was started with other counts or labels",
             fix="Give those, or choose another --output",

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_umpire.errors import InputError
 from umpire_training.console import follow
-from umpire_training.corpus.building import read_json
 from umpire_training.corpus.choice import PART_SHARE
 from umpire_training.corpus.content import Content, share
+from umpire_training.corpus.seen import seen_sections
 from umpire_training.run_folder import logger
 from umpire_training.stages.pretrain import GeneEncoder, pretrain_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import torch
 
@@ -148,22 +148,17 @@ def not_seen(encoder: str | Path, sections: Sequence[LabelledSection]) -> None:
     InputError
         It was, or its folder does not say by content what it was trained on.
     """
-    path = Path(encoder)
-    path = path / "encoder" if (path / "encoder").is_dir() else path
-    facts = read_json(path / "encoder.json", "pre-trained gene encoder", "gene encoder")
-    contents = facts.get("trained_on_content") or [""]
-    names = facts.get("trained_on") or [""]
-    if not all(contents):
+    seen = seen_sections(encoder)
+    if seen is None:
         raise InputError(
-            f"The gene encoder {path} does not say by content what it was pre-trained on",
+            f"The gene encoder {encoder} does not say by content what it was pre-trained on",
             expected="an encoder of a corpus that prepare made",
             fix="Pre-train it again, or say --allow_seen, which the table then says too",
         )
-    seen = dict(zip(contents, names, strict=False))
     found = [(s.name, seen[s.content.digest]) for s in sections if s.content.digest in seen]
     if found:
         raise InputError(
-            f"The gene encoder {path} was pre-trained on what is to be held out",
+            f"The gene encoder {encoder} was pre-trained on what is to be held out",
             got=", ".join(f"{name} (there called {there})" for name, there in found[:4]),
             expected="counts of other sections alone",
             fix="Prepare the corpus with --exclude, or give --pretrain_counts instead of "

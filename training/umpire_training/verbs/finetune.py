@@ -48,7 +48,9 @@ def run(options: Options) -> None:
     need_lightning()
     check_settings(options)
     pairs = PairedSet.open(options.pairs)
-    folder = RunFolder(options.output, verb="finetune", options=options, resume=options.resume)
+    folder = RunFolder(
+        options.output, verb="finetune", options=options, resume=options.resume, makes=("model",)
+    )
     with folder:
         if folder.finished:
             logger.info("this run is finished already")

@@ -42,7 +42,13 @@ def run(options: Options) -> None:
 
     need_lightning()
     corpus = TokenCorpus.open(options.corpus)
-    folder = RunFolder(options.output, verb="pretrain", options=options, resume=options.resume)
+    folder = RunFolder(
+        options.output,
+        verb="pretrain",
+        options=options,
+        resume=options.resume,
+        makes=("encoder",),
+    )
     with folder:
         if folder.finished:
             logger.info("this run is finished already")

@@ -95,7 +95,13 @@ def run(options: Options) -> None:
     slides, single = find_sources(options.slides, options.counts, mpp=options.mpp)
     more = find_sources((), options.pretrain_counts)[1] if options.pretrain_counts else []
     group_of = _groups(options, [*slides, *single], more)
-    folder = RunFolder(options.output, verb="probe", options=options, resume=options.resume)
+    folder = RunFolder(
+        options.output,
+        verb="probe",
+        options=options,
+        resume=options.resume,
+        makes=("probe.md", "folds.csv", "predictions.csv"),
+    )
     with folder:
         if folder.finished:
             logger.info("this run is finished already")
