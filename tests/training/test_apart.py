@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
-from napari_umpire.errors import InputError
-from umpire_training.benchmark.apart import require_apart
+from napari_umpire.errors import InputError, UmpireWarning
+from umpire_training.benchmark.apart import require_apart, require_unseen
 from umpire_training.cli import main
 from umpire_training.corpus.finding import find_sources
 
@@ -53,3 +55,44 @@ def test_an_evaluation_asks_before_any_work(slide_paths, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "held out and learned from at once" in said
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def seen_encoder(slide_paths, tmp_path_factory):
+    """A gene encoder folder that was pre-trained on the first slide, under another name."""
+    folder = tmp_path_factory.mktemp("seen")
+    twin = folder / "someone_elses"
+    shutil.copytree(slide_paths[0], twin)
+    prepare = ["prepare", "--make", "tokens", "--counts", str(twin), "--output", str(folder / "c")]
+    assert main([*prepare, "--tokens.length", "16", "--vocabulary.max_genes", "60"]) == 0
+    shape = ["--encoder.dim", "16", "--encoder.heads", "2", "--encoder.layers", "1"]
+    run = ["pretrain", "--corpus", str(folder / "c" / "corpus"), "--output", str(folder / "p")]
+    steps = ["--trainer.max_steps", "1", "--encoder.feedforward", "16", "--trainer.batch_size", "8"]
+    assert main([*run, *shape, *steps]) == 0
+    return folder / "p"
+
+
+def test_an_encoder_that_has_seen_a_slide_is_refused(seen_encoder, slide_paths):
+    slides = find_sources([], slide_paths[:2])[1]
+    contents = require_apart(slides, [])
+    with pytest.raises(InputError, match=rf"{slides[0].name} \(there called someone_elses\)"):
+        require_unseen(str(seen_encoder), slides, contents)
+    require_unseen(str(seen_encoder), slides[1:], contents[1:])
+
+
+def test_an_evaluation_refuses_it_and_writes_nothing(seen_encoder, slide_paths, tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["evaluate", "--output", str(out), "--slides", *slide_paths[:2]]
+    assert main([*words, "--align.gene.pretrained", str(seen_encoder)]) == 2
+    assert "pre-trained on what is to be held out" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_one_that_does_not_say_what_it_has_seen_is_a_warning(seen_encoder, tmp_path):
+    import json
+
+    copy = shutil.copytree(seen_encoder / "encoder", tmp_path / "encoder")
+    about = json.loads((copy / "encoder.json").read_text())
+    (copy / "encoder.json").write_text(json.dumps({**about, "trained_on_content": []}))
+    with pytest.warns(UmpireWarning, match="does not say what it was pre-trained on"):
+        require_unseen(str(copy), [], [])

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
+from umpire_training.corpus.seen import seen_sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from umpire_training.corpus.content import Content
     from umpire_training.corpus.sources import Source
 
-__all__ = ["require_apart"]
+__all__ = ["require_apart", "require_unseen"]
 
 
-def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> None:
+def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> list[Content]:
     """Compare the counts of the slides with each other and with the further counts.
 
     Names and files do not matter: see `corpus.content`.
+
+    Returns
+    -------
+    The contents of the slides.
 
     Raises
     ------
@@ -32,7 +39,7 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> None:
     found = overlaps(contents, PART_SHARE)
     shared = [pair for pair in found if pair.first < len(slides)]
     if not shared:
-        return
+        return contents[: len(slides)]
     lines = "; ".join(
         f"{sources[a].name} ({sources[a].path}) and {sources[b].name} ({sources[b].path}) "
         f"share {part:.0%} of their spots"
@@ -43,3 +50,44 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> None:
         got=lines + (f", and {len(shared) - 3} more pairs" if shared[3:] else ""),
         fix="Name each section once; counts that are named beside the slides are never held out",
     )
+
+
+def require_unseen(encoder: str, slides: Sequence[Source], contents: Sequence[Content]) -> None:
+    """Refuse a pre-trained gene encoder that has seen a slide: each is held out once.
+
+    One that does not say what it has seen, as published weights do not, is a warning.
+
+    Parameters
+    ----------
+    encoder
+        The folder that align.gene.pretrained names.
+    contents
+        Of the slides, as `require_apart` gives them.
+
+    Raises
+    ------
+    InputError
+        It was pre-trained on the counts of a slide, whatever that was called there.
+    """
+    seen = seen_sections(encoder)
+    if seen is None:
+        warnings.warn(
+            f"The gene encoder {encoder} does not say what it was pre-trained on; if these slides "
+            "were among it, the scores are too good",
+            UmpireWarning,
+            stacklevel=2,
+        )
+        return
+    found = [
+        f"{slide.name} (there called {seen[content.digest]})"
+        for slide, content in zip(slides, contents, strict=True)
+        if content.digest in seen
+    ]
+    if found:
+        raise InputError(
+            f"The gene encoder {encoder} was pre-trained on what is to be held out",
+            got=", ".join(found[:4]),
+            expected="counts of other sections alone",
+            fix="Prepare its corpus with --exclude, or leave align.gene.pretrained out: each fold "
+            "then pre-trains its own",
+        )

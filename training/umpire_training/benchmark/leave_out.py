@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from umpire_training.benchmark.methods import Method
@@ -54,9 +54,15 @@ def check_numbers(options: EvaluationSettings) -> None:
         )
 
 
-def plan_folds(options: EvaluationSettings) -> Plan:
-    """Open the sources and decide what is held out; nothing is written."""
-    from umpire_training.benchmark.apart import require_apart
+def plan_folds(options: EvaluationSettings, methods: Sequence[Method] = ()) -> Plan:
+    """Open the sources and decide what is held out; nothing is written.
+
+    Raises
+    ------
+    InputError
+        Where a slide is there twice, or a gene encoder that a method names has seen one.
+    """
+    from umpire_training.benchmark.apart import require_apart, require_unseen
     from umpire_training.benchmark.splits import make_splits, split_words
     from umpire_training.corpus.finding import find_sources
     from umpire_training.corpus.patients import read_patient_of
@@ -64,7 +70,10 @@ def plan_folds(options: EvaluationSettings) -> Plan:
 
     found, extra = find_sources(options.slides, options.counts, mpp=options.mpp)
     slides = opened_slides(found)
-    require_apart(slides, extra)
+    contents = require_apart(slides, extra)
+    named = {m.settings.align.gene.pretrained for m in methods if not m.settings.start}
+    for encoder in sorted(encoder for encoder in named if encoder):
+        require_unseen(encoder, slides, contents)
     names = [source.name for source in slides]
     patient_of = None
     if options.patients is not None:

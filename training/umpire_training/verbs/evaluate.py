@@ -48,7 +48,7 @@ def run(options: Options) -> None:
         check_method(methods[0].settings)
         if decoder_row:
             check_method(replace(settings, prediction="decoder"))
-    plan = plan_folds(options)
+    plan = plan_folds(options, methods)
     folder = RunFolder(options.output, verb="evaluate", options=options, resume=options.resume)
     with folder:
         results = run_folds(plan, options, methods, folder.path, alone=True)

@@ -70,4 +70,4 @@ def prepare_rows(options: Options, methods: list[Method]) -> Rows:
             check_method(method.settings)
         except InputError as error:
             raise InputError(f"Row {method.name!r} cannot be trained", got=error) from error
-    return Rows(options, methods, plan_folds(options))
+    return Rows(options, methods, plan_folds(options, methods))
