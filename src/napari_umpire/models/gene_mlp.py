@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from napari_umpire.errors import InputError
+from napari_umpire.models.panel import check_panel, check_values
 
 __all__ = ["GeneMLP", "GeneMLPConfig"]
 
@@ -44,12 +44,7 @@ class GeneMLPConfig:
     panel: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.panel and len(self.panel) != self.n_genes:
-            raise InputError(
-                "The gene panel and its stated size differ",
-                got=f"{len(self.panel)} gene ids",
-                expected=f"{self.n_genes}",
-            )
+        check_panel(self.panel, self.n_genes)
 
 
 class GeneMLP(nn.Module):
@@ -88,12 +83,7 @@ class GeneMLP(nn.Module):
 
     def encode(self, expression: Tensor) -> Tensor:
         """(B, n_genes) float, log1p CP10k -> (B, dim)."""
-        if expression.ndim != 2 or expression.shape[1] != self.config.n_genes:
-            raise InputError(
-                "The expression does not fit the gene encoder's panel",
-                got=f"an array of shape {tuple(expression.shape)}",
-                expected=f"(spots, {self.config.n_genes})",
-            )
+        check_values(expression, self.config.n_genes)
         varies = self.std > 0
         z = (expression.to(self.mean.dtype) - self.mean) / torch.where(varies, self.std, 1.0)
         z = torch.where(varies, z, 0.0).clamp(-_LARGEST_Z, _LARGEST_Z)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from napari_umpire.errors import InputError
 from napari_umpire.models.encoder_block import Encoder, start_as_published
+from napari_umpire.models.panel import check_panel, check_values
 
 __all__ = ["ValueTransformer", "ValueTransformerConfig"]
 
@@ -41,12 +42,7 @@ class ValueTransformerConfig:
                 "The width of a transformer must divide evenly among its heads",
                 got=f"dim {self.dim}, heads {self.heads}",
             )
-        if self.panel and len(self.panel) != self.n_genes:
-            raise InputError(
-                "The gene panel and its stated size differ",
-                got=f"{len(self.panel)} gene ids",
-                expected=f"{self.n_genes}",
-            )
+        check_panel(self.panel, self.n_genes)
 
 
 class ValueTransformer(nn.Module):
@@ -89,12 +85,7 @@ class ValueTransformer(nn.Module):
 
     def encode(self, expression: Tensor) -> Tensor:
         """(B, n_genes) float, log1p CP10k -> (B, dim)."""
-        if expression.ndim != 2 or expression.shape[1] != self.config.n_genes:
-            raise InputError(
-                "The expression does not fit the gene encoder's panel",
-                got=f"an array of shape {tuple(expression.shape)}",
-                expected=f"(spots, {self.config.n_genes})",
-            )
+        check_values(expression, self.config.n_genes)
         x = expression.to(self.gene_embedding.dtype)[:, :, None]
         x = self.dropout(self.gene_embedding + x * self.value_embedding)
         for block in self.encoder.layers:

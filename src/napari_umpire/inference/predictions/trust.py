@@ -107,7 +107,6 @@ class OutOfReference:
     mask: np.ndarray
     bound: float
     quantile: float
-    calibration: Calibration
 
     def describe(self) -> str:
         """How many, and below what."""
@@ -130,11 +129,16 @@ def out_of_reference(
         (n_spots,) mean similarity of the K nearest references, of the same K.
     quantile
         Between 0 and 1.
+
+    Raises
+    ------
+    InputError
+        For another quantile.
     """
     if not 0.0 < quantile < 1.0:
         raise InputError("The quantile must lie between 0 and 1", got=quantile)
     bound = calibration.bound(quantile)
-    return OutOfReference(np.asarray(similarity) < bound, bound, quantile, calibration)
+    return OutOfReference(np.asarray(similarity) < bound, bound, quantile)
 
 
 def calibrate(
