@@ -414,3 +414,23 @@ def test_images_and_genes_of_a_model_and_the_probe_that_the_window_opens(
     slide = open_slide(slide_paths[0])
     found = kept.apply(finish(loaded.embed_images(slide)), "image", loaded.digest)
     assert set(found.categories) == {"left", "right"}
+
+
+def test_a_panel_is_as_wide_in_each_fold_where_one_lacks_genes():
+    import scipy.sparse as sp
+
+    from napari_umpire.inference.classes.folds import random_folds
+    from umpire_training.stages.probe_data import ProbeData
+
+    codes = np.arange(20) % 2
+    x = np.random.default_rng(0).random((20, 6)).astype(np.float32)
+    folds = random_folds(codes, 2, seed=0)
+    first = next(iter(folds))
+    x[first.train, 4:] = 0  # two genes are found in the other fold's training spots only
+    zeros = np.zeros(20, np.int64)
+    data = ProbeData((), ("a", "b"), codes, zeros, zeros, ("s",), folds, ())
+    data.__dict__["expression"] = sp.csr_matrix(x)
+    for fold in folds:
+        variance = x[fold.train].var(axis=0)
+        expected = x[:, np.sort(np.argsort(-variance)[:4])]
+        np.testing.assert_array_equal(data.panel(fold.train, 500), expected)

@@ -85,12 +85,20 @@ class ProbeData:
         return sp.vstack(parts, format="csr")
 
     def panel(self, rows: np.ndarray, n: int) -> np.ndarray:
-        """(n_spots, n) float32 expression of the genes of the highest variance over ``rows``."""
+        """(n_spots, n) float32 expression of the genes of the highest variance over ``rows``.
+
+        Fewer than ``n``, and in all folds as many, where the training spots of a fold have fewer.
+        """
         from napari_umpire.inference.genes.choice import choose_genes
 
-        n = min(n, self.expression.shape[1])
+        n = min(n, self._found_in_every_fold)
         genes = np.sort(choose_genes([self.expression[rows]], "VAR", n, min_detected=0.0))
         return self.expression[:, genes].toarray().astype(np.float32)
+
+    @cached_property
+    def _found_in_every_fold(self) -> int:
+        parts = [self.expression[fold.train] for fold in self.folds]
+        return min(len(np.unique(part.indices[part.data != 0])) for part in parts)
 
     def held(self, rows: np.ndarray) -> list[LabelledSection]:
         """The sections of the held-out ``rows``."""

@@ -77,7 +77,7 @@ def choose_genes(
             f"Too few genes to choose the {kind}{n} from",
             got=f"{len(candidates)} genes found in at least {min_detected:.0%} of {spots} spots",
             expected=f"at least {n}",
-            fix="Choose fewer genes or lower min_detected",
+            fix="Choose fewer genes, or add spots",
         )
     if kind == "HEG":
         rank_by = mean[candidates]
