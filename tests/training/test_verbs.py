@@ -262,3 +262,22 @@ def test_evaluate_refuses_a_single_slide_and_unknown_folds(slide_paths, tmp_path
     assert main([*argv, slide_paths[1], "--folds", "C9"]) == 2
     assert "No slide is called C9" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_more_neighbours_than_references_are_said(with_reference, slide_paths, tmp_path, capsys):
+    argv = ["predict", slide_paths[2], "--model", str(with_reference), "--device", "cpu"]
+    argv += ["--genes", "ERBB2", "--output", str(tmp_path)]
+    assert main([*argv, "--k", "5000"]) == 0
+    assert "k is 5,000, and the reference has 119 spots" in capsys.readouterr().err
+
+
+def test_evaluate_refuses_trainings_without_end_before_work(slide_paths, tmp_path, capsys):
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text(RECIPE.replace("max_steps: 4, ", ""))
+    argv = ["evaluate", "--config", str(recipe), "--output", str(out), *slide_paths]
+    assert main(argv) == 2
+    assert "pretrain.trainer.max_steps None" in capsys.readouterr().err
+    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 0"))
+    assert main(argv) == 2
+    assert "align.trainer.epochs must be at least 1" in capsys.readouterr().err
+    assert not out.exists()

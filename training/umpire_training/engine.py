@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from umpire_training.options import TrainerOptions
 
-__all__ = ["Plan", "fit", "make_plan", "need_lightning", "ready_lightning"]
+__all__ = ["Plan", "check_numbers", "fit", "make_plan", "need_lightning", "ready_lightning"]
 
 
 def need_lightning() -> None:
@@ -70,6 +70,36 @@ class Plan:
         return -(-self.total_steps // self.round_steps)
 
 
+def check_numbers(options: TrainerOptions, group: str = "trainer") -> None:
+    """Refuse numbers that no data could make right.
+
+    Parameters
+    ----------
+    group
+        Where the options are, as they are given on the command line.
+
+    Raises
+    ------
+    InputError
+        Unless exactly one of max_steps and epochs is given, or where a number is out of range.
+    """
+    if (options.max_steps is None) == (options.epochs is None):
+        raise InputError(
+            "How long to train is not clear",
+            got=f"{group}.max_steps {options.max_steps}, {group}.epochs {options.epochs}",
+            expected="exactly one of the two",
+        )
+    numbers = ("max_steps", "epochs", "round_steps", "patience", "batch_size", "accumulate")
+    for name in numbers:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"{group}.{name} must be at least 1", got=value)
+    if not 0 <= options.val_fraction < 1:
+        raise InputError(
+            f"{group}.val_fraction is out of range", got=options.val_fraction, expected="0 to 1"
+        )
+
+
 def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
     """Split the rows and count the steps.
 
@@ -79,21 +109,7 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
         Unless exactly one of max_steps and epochs is given, where a number is out of range, or
         where this computer cannot train as the options ask.
     """
-    if (options.max_steps is None) == (options.epochs is None):
-        raise InputError(
-            "How long to train is not clear",
-            got=f"trainer.max_steps {options.max_steps}, trainer.epochs {options.epochs}",
-            expected="exactly one of the two",
-        )
-    numbers = ("max_steps", "epochs", "round_steps", "patience", "batch_size", "accumulate")
-    for name in numbers:
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"trainer.{name} must be at least 1", got=value)
-    if not 0 <= options.val_fraction < 1:
-        raise InputError(
-            "trainer.val_fraction is out of range", got=options.val_fraction, expected="0 to 1"
-        )
+    check_numbers(options)
     if options.patience is not None and round(n_rows * options.val_fraction) < 1:
         raise InputError(
             "Early stopping needs held-out spots",

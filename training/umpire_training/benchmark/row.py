@@ -35,13 +35,18 @@ __all__ = ["check_method", "prediction_file", "run_row", "train_row"]
 def check_method(method: MethodSettings) -> None:
     """Refuse settings that contradict each other, before any work."""
     from napari_umpire.errors import InputError
+    from umpire_training.engine import check_numbers
     from umpire_training.stages import finetune_checks
     from umpire_training.stages.align import check_settings
 
     if method.start:
         finetune_checks.check_settings(method.finetune)
+        check_numbers(method.finetune.trainer, "finetune.trainer")
     else:
         check_settings(method.align, pretrained_later=method.first_stage)
+        check_numbers(method.align.trainer, "align.trainer")
+        if _pretrains(method):
+            check_numbers(method.pretrain.trainer, "pretrain.trainer")
     if method.prediction == "decoder" and method.start:
         raise InputError(
             "A fine-tuning trains no decoder to predict by",
@@ -61,6 +66,13 @@ def check_method(method: MethodSettings) -> None:
             got="prediction retrieval, contrast.weight 0",
             fix="Set prediction to decoder, or contrast.weight above 0",
         )
+
+
+def _pretrains(method: MethodSettings) -> bool:
+    """Whether each fold has a gene encoder of its own to pre-train."""
+    gene = method.align.gene
+    own = gene.kind == "visiumformer" and not gene.pretrained and method.first_stage
+    return own and method.align.contrast.weight > 0
 
 
 def run_row(
@@ -147,11 +159,9 @@ def train_row(
     if start is not None:
         return finetune_model(start, work.pairs(method), method.finetune, **common)
     align = method.align
-    gene = align.gene
-    reads_genes = align.contrast.weight > 0
-    if reads_genes and gene.kind == "visiumformer" and not gene.pretrained and method.first_stage:
+    if _pretrains(method):
         encoder = work.encoder(method, seed)
-        align = replace(align, gene=replace(gene, pretrained=str(encoder)))
+        align = replace(align, gene=replace(align.gene, pretrained=str(encoder)))
     return align_model(work.pairs(method), align, **common)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -236,12 +237,20 @@ def _predict(
     from dataclasses import replace
     from pathlib import Path
 
+    from napari_umpire.errors import UmpireWarning
     from napari_umpire.files import make_folder
     from napari_umpire.inference.predictions.saving import save_steps
     from napari_umpire.slides.elements import element_name
     from umpire_training.console import follow
 
     _check_provenance(options, slide_digest=slide.digest)
+    if reference is not None and options.k > reference.info.n:
+        warnings.warn(
+            f"k is {options.k:,}, and the reference has {reference.info.n:,} spots: each "
+            "prediction is made of all of them.",
+            UmpireWarning,
+            stacklevel=2,
+        )
     prediction = follow(
         model.predict(
             slide,
