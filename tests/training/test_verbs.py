@@ -264,6 +264,7 @@ def test_evaluate_refuses_a_single_slide_and_unknown_folds(slide_paths, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.filterwarnings("always:k is 5,000")
 def test_more_neighbours_than_references_are_said(with_reference, slide_paths, tmp_path, capsys):
     argv = ["predict", slide_paths[2], "--model", str(with_reference), "--device", "cpu"]
     argv += ["--genes", "ERBB2", "--output", str(tmp_path)]
