@@ -90,7 +90,8 @@ def test_what_trains_is_what_a_slide_gives_later(prepared, slide_paths, tmp_path
     genes = np.sort(choose_genes(expression, "HVG", 60))
     assert list(panel) == [pairs.vocabulary.ids[i] for i in genes]
     data = PairRows(pairs)
-    data.panel = Columns.of(expression, genes, data.by_slide(np.arange(len(data))))
+    rows = data.by_slide(np.arange(len(data)))
+    data.panel = Columns.of(expression, genes, rows, data.measured)
     torch.testing.assert_close(
         loaded.model.spot_backbone.mean, torch.from_numpy(data.panel.mean), rtol=1e-5, atol=1e-6
     )

@@ -2,7 +2,8 @@
 
 pairs.json, genes.csv (the vocabulary) and, per slide, a folder with patches.npy (n, px, px, 3)
 uint8, tokens.npy (n, length) uint16, expression_{data,indices,indptr}.npy (CSR over the
-vocabulary, log1p CP10k over all measured genes), spots.csv and slide.json (pitch, for neighbours).
+vocabulary, log1p CP10k over all measured genes), measured.npy (which genes of the vocabulary the
+slide has at all), spots.csv and slide.json (pitch, for neighbours).
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class PairedSlide:
             for part in ("data", "indices", "indptr")
         )
         return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, self.facts()["n_genes"]))
+
+    def measured(self) -> np.ndarray:
+        """(n_genes of the vocabulary,) bool: which genes the slide measured, found or not."""
+        return open_npy(self.path / "measured.npy", memory_map=False)
 
     def spots(self) -> pd.DataFrame:
         """Index = spot id; columns y, x in full-resolution px."""

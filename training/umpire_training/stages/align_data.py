@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,19 +42,28 @@ class Columns:
         Per slide, (n_spots, n) CSR float32.
     mean, std
         (n,) over the training rows; std 1 where a gene never varied there.
+    absent
+        Per slide, (n,) bool: genes that it did not measure.
+    fill
+        (n,) what stands in for those: a mean says nothing, where 0 would say that the gene is off.
     """
 
     genes: np.ndarray
     parts: list[sp.csr_matrix]
     mean: np.ndarray
     std: np.ndarray
+    absent: list[np.ndarray]
+    fill: np.ndarray
 
     def rows(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Dense (b, n) float32 of the given rows."""
         out = np.empty((len(row), len(self.genes)), np.float32)
         for number in np.unique(slide):
             here = slide == number
-            out[here] = self.parts[number][row[here]].toarray()
+            found = self.parts[number][row[here]].toarray()
+            absent = self.absent[number]
+            found[:, absent] = self.fill[absent]
+            out[here] = found
         return out
 
     def standardised(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -63,9 +72,24 @@ class Columns:
 
     @classmethod
     def of(
-        cls, expression: list[sp.csr_matrix], genes: np.ndarray, train: list[np.ndarray]
+        cls,
+        expression: list[sp.csr_matrix],
+        genes: np.ndarray,
+        train: list[np.ndarray],
+        measured: list[np.ndarray],
+        fill: np.ndarray | None = None,
     ) -> Columns:
-        """Cut the columns ``genes`` out of each slide; ``train`` has each slide's training rows."""
+        """Cut the columns ``genes`` out of each slide.
+
+        Parameters
+        ----------
+        train
+            Each slide's training rows.
+        measured
+            Each slide's `PairedSlide.measured`.
+        fill
+            None: the mean over the training rows.
+        """
         parts = [part[:, genes].tocsr().astype(np.float32) for part in expression]
         n, total, squares = 0, np.zeros(len(genes)), np.zeros(len(genes))
         for part, rows in zip(parts, train, strict=True):
@@ -76,7 +100,12 @@ class Columns:
         mean = total / n
         std = np.sqrt(np.maximum(squares / n - mean**2, 0))
         std = np.where(std > 1e-6, std, 1.0)
-        return cls(np.asarray(genes), parts, mean.astype(np.float32), std.astype(np.float32))
+        centre = mean.astype(np.float32)
+        absent = [~found[genes] for found in measured]
+        return cls(
+            np.asarray(genes), parts, centre, std.astype(np.float32), absent,
+            centre if fill is None else fill,
+        )  # fmt: skip
 
 
 @dataclass
@@ -119,6 +148,16 @@ class PairRows(Dataset):
 
     def __len__(self) -> int:
         return int(self._ends[-1])
+
+    @cached_property
+    def measured(self) -> list[np.ndarray]:
+        """Each slide's `PairedSlide.measured`."""
+        return [slide.measured() for slide in self.pairs.slides]
+
+    @property
+    def measured_everywhere(self) -> np.ndarray:
+        """Vocabulary indices of the genes that all slides measured, ascending."""
+        return np.flatnonzero(np.all(self.measured, axis=0))
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slide number and row in the slide of global ``rows``."""

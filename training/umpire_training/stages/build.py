@@ -56,7 +56,8 @@ def _rec_genes(data: PairRows, expression: list[Any], plan: Plan, n: int | None)
 
     if n is not None:
         return _variable(data, expression, plan, n, "rec.genes")
-    return Columns.of(expression, np.arange(expression[0].shape[1]), data.by_slide(plan.train))
+    genes = data.measured_everywhere
+    return Columns.of(expression, genes, data.by_slide(plan.train), data.measured)
 
 
 def _variable(
@@ -67,16 +68,20 @@ def _variable(
     option: str,
     choice: GeneChoice = "VAR",
 ) -> Columns:
-    """The ``n`` most variable genes over the training rows, as many as ``option`` asks for."""
+    """The ``n`` most variable genes over the training rows, as many as ``option`` asks for.
+
+    Of those that all slides measured: elsewhere a gene would vary by who looked for it.
+    """
     from napari_umpire.inference.genes.choice import choose_genes
     from umpire_training.stages.align_data import Columns
 
     train = data.by_slide(plan.train)
-    parts = [part[rows] for part, rows in zip(expression, train, strict=True)]
+    common = data.measured_everywhere
+    parts = [part[rows][:, common] for part, rows in zip(expression, train, strict=True)]
     if n < 1:
         raise InputError(f"{option} must be at least 1", got=n)
     try:
-        genes = np.sort(choose_genes((p for p in parts if p.shape[0]), choice, n))
+        chosen = choose_genes((p for p in parts if p.shape[0]), choice, n)
     except InputError as error:
         raise InputError(
             error.problem,
@@ -84,7 +89,7 @@ def _variable(
             expected=error.expected,
             fix=f"Lower {option}, or add spots",
         ) from error
-    return Columns.of(expression, genes, train)
+    return Columns.of(expression, common[np.sort(chosen)], train, data.measured)
 
 
 def _components(data: PairRows, plan: Plan, target: TargetOptions) -> np.ndarray:

@@ -148,7 +148,8 @@ def _read_panel(
         return
     place = {gene: i for i, gene in enumerate(loaded.vocabulary.ids)}
     genes = np.array([place[gene] for gene in of_panel.panel])
-    data.panel = Columns.of(expression, genes, data.by_slide(plan.train))
+    mean = loaded.model.spot_backbone.state_dict()["mean"].float().cpu().numpy()
+    data.panel = Columns.of(expression, genes, data.by_slide(plan.train), data.measured, mean)
 
 
 def _say(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import make_folder, scratch_beside
 from napari_umpire.genes.tokens import FIRST_GENE_ID
 from umpire_training.stages.pretrain import write_encoder
 
@@ -87,18 +88,24 @@ def import_encoder(
             expected=f"{config.n_tokens - FIRST_GENE_ID:,} genes",
             fix="Give the gene order file that was published with the weights",
         )
-    if out.exists():
-        shutil.rmtree(out)
-    write_encoder(
-        out,
-        read.module,
-        vocabulary,
-        {"length": config.n_ranks, "rounding": "published"},
-        {
-            "imported_from": Path(weights).name,
-            "trained_on": [],
-            "trained_on_content": [],
-            "left_out": list(read.left_out),
-        },
-    )
+    facts = {
+        "imported_from": Path(weights).name,
+        "trained_on": [],
+        "trained_on_content": [],
+        "left_out": list(read.left_out),
+    }
+    tokens = {"length": config.n_ranks, "rounding": "published"}
+    make_folder(out.parent)
+    with scratch_beside(out) as scratch:
+        new, old = scratch / "new", scratch / "old"
+        write_encoder(new, read.module, vocabulary, tokens, facts)
+        # The one that is there goes when the new one is whole.
+        if out.exists():
+            os.replace(out, old)
+        try:
+            os.replace(new, out)
+        except OSError:
+            if old.exists():
+                os.replace(old, out)
+            raise
     return ImportedEncoder(out, context, read.unused, read.left_out)
