@@ -355,7 +355,7 @@ def test_collections_together_by_two_processes(tmp_path):
     why = {e["name"]: e["why"] for e in facts["left_out"]}
     assert why == {"M1": "other species", "S2": "duplicate"}
     names = [p.relative_to(out["1"]) for p in (out["1"] / "pairs").rglob("*") if p.is_file()]
-    assert len(names) == 2 + 2 * 7, names
+    assert len(names) == 2 + 2 * 8, names
     for name in names:
         assert (out["1"] / name).read_bytes() == (out["2"] / name).read_bytes(), name
 

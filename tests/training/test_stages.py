@@ -306,7 +306,7 @@ def test_the_panel_and_its_statistics_come_from_the_training_spots(prepared):
     data = PairRows(pairs)
     train = np.arange(0, len(data), 3)
     expression = [slide.expression() for slide in pairs.slides]
-    columns = Columns.of(expression, np.array([3, 50, 7]), data.by_slide(train))
+    columns = Columns.of(expression, np.array([3, 50, 7]), data.by_slide(train), data.measured)
     whole = np.vstack([e.toarray() for e in expression])[:, [3, 50, 7]]
     np.testing.assert_allclose(columns.mean, whole[train].mean(0), rtol=1e-5)
     np.testing.assert_allclose(columns.std, whole[train].std(0), rtol=1e-4)
