@@ -282,3 +282,17 @@ def test_evaluate_refuses_trainings_without_end_before_work(slide_paths, tmp_pat
     assert main(argv) == 2
     assert "align.trainer.epochs must be at least 1" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["prepare", "--tokens.length", "0"], "tokens.length must be at least 1"),
+        (["prepare", "--patches.size_px", "0"], "patches.size_px must be at least 1"),
+        (["align", "--pairs", "none", "--temperature", "0"], "temperature must be above 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(tmp_path, capsys, argv, said):
+    assert main([*argv, "--output", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -46,6 +46,8 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             fix="Set vision.train to true, or augment.dihedral to false and augment.stain to 0",
         )
     _check_parts(settings)
+    if settings.temperature <= 0:
+        raise InputError("temperature must be above 0", got=settings.temperature)
     if settings.contrast.weight > 0:
         _check_gene(settings, pretrained_later)
     check_contrast(settings)

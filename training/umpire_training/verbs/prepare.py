@@ -148,9 +148,15 @@ def _check(options: Options) -> None:
         raise InputError(
             "prepare needs --output", fix="Name a new folder, or only look with --dry_run"
         )
-    for name in ("workers", "shard_spots"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} must be at least 1", got=getattr(options, name))
+    numbers = {
+        "workers": options.workers,
+        "shard_spots": options.shard_spots,
+        "tokens.length": options.tokens.length,
+        "patches.size_px": options.patches.size_px,
+    }
+    for name, value in numbers.items():
+        if value < 1:
+            raise InputError(f"--{name} must be at least 1", got=value)
 
 
 def _prepare(
