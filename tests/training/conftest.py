@@ -20,6 +20,14 @@ QUICK = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _torchvision_that_lightning_can_import():
+    """Tests import objectives at their own time, in any order; the program makes ready first."""
+    from napari_umpire.models.torchvision_guard import heal
+
+    heal()
+
+
 @pytest.fixture(scope="session")
 def slide_paths(tmp_path_factory) -> list[str]:
     from napari_umpire.slides.synthetic import make_slides

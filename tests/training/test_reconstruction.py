@@ -210,6 +210,7 @@ def test_an_evaluation_refuses_a_row_that_cannot_be(
     slide_paths, tmp_path, capsys, options, message
 ):
     argv = ["evaluate", "--output", str(tmp_path / "run"), "--slides", *slide_paths]
-    assert main([*argv, *options]) == 2
+    steps = ["--align.trainer.max_steps", "1", "--pretrain.trainer.max_steps", "1"]
+    assert main([*argv, *steps, *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
