@@ -90,13 +90,17 @@ def probe_spaces(labels: Labels, model: Model, work: FoldWork, folder: Path) -> 
 
 
 def _panels(work: FoldWork) -> dict[str, np.ndarray]:
-    """Log expression of the 500 genes that vary most over the training slides, by slide."""
+    """Log expression of the 500 genes that vary most over the training slides, by slide.
+
+    Of all that are found there, where those are fewer.
+    """
     from napari_umpire.inference.genes.choice import choose_genes
 
     vocabulary = work.vocabulary(work.options.vocabulary)
     parts = {m.name: m.expression(vocabulary)[0] for m in (*work.train, *work.test)}
-    n = min(500, vocabulary.n_genes)
-    genes = choose_genes([parts[m.name] for m in work.train], "VAR", n, min_detected=0.0)
+    train = [parts[m.name] for m in work.train]
+    found = len(np.unique(np.concatenate([part.indices[part.data != 0] for part in train])))
+    genes = choose_genes(train, "VAR", min(500, found), min_detected=0.0)
     return {name: part[:, genes].toarray() for name, part in parts.items()}
 
 
