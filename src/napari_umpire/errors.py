@@ -47,7 +47,7 @@ def _said(error: BaseException) -> str:
     """What an exception says, without line breaks, never empty, never a page long."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which the problem names
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).removeprefix("Got: ")
     if isinstance(error, KeyError) or not text:
         text = f"{type(error).__name__} {text}".strip()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

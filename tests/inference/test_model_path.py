@@ -48,8 +48,9 @@ def test_a_mistyped_path_is_not_asked_for(tmp_path, monkeypatch, asked):
 
 def test_without_network_the_hub_name_is_explained(tmp_path, monkeypatch, asked):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="give its path"):
+    with pytest.raises(InputError, match="no folder org/name here.*give its path") as caught:
         model_folder("org/name")
+    assert "Got: Got:" not in str(caught.value)
     assert asked == ["org/name"]
 
 

@@ -14,6 +14,8 @@ from umpire_training.corpus.finding import find_sources
 
 from . import layouts
 
+STEPS = ["--align.trainer.max_steps", "1", "--pretrain.trainer.max_steps", "1"]
+
 
 def sources(tmp_path, **counts):
     paths = [layouts.write_h5ad(tmp_path / f"{name}.h5ad", c) for name, c in counts.items()]
@@ -50,7 +52,7 @@ def test_further_counts_may_repeat_each_other(tmp_path):
 
 def test_an_evaluation_asks_before_any_work(slide_paths, tmp_path, capsys):
     out = tmp_path / "run"
-    words = ["evaluate", "--output", str(out), "--slides", *slide_paths[:2]]
+    words = ["evaluate", "--output", str(out), *STEPS, "--slides", *slide_paths[:2]]
     assert main([*words, "--counts", slide_paths[0]]) == 2
     said = capsys.readouterr().err
     assert "held out and learned from at once" in said
@@ -82,7 +84,7 @@ def test_an_encoder_that_has_seen_a_slide_is_refused(seen_encoder, slide_paths):
 
 def test_an_evaluation_refuses_it_and_writes_nothing(seen_encoder, slide_paths, tmp_path, capsys):
     out = tmp_path / "run"
-    words = ["evaluate", "--output", str(out), "--slides", *slide_paths[:2]]
+    words = ["evaluate", "--output", str(out), *STEPS, "--slides", *slide_paths[:2]]
     assert main([*words, "--align.gene.pretrained", str(seen_encoder)]) == 2
     assert "pre-trained on what is to be held out" in capsys.readouterr().err
     assert not out.exists()

@@ -164,7 +164,8 @@ def test_what_cannot_be_run_is_a_sentence_and_leaves_nothing(
 ):
     out = tmp_path / "run"
     words = [w for a in argv for w in (["--slides", *slide_paths] if a == "SLIDES" else [a])]
-    assert main(["benchmark", *words, "--output", str(out)]) == 2
+    steps = ["--align.trainer.max_steps", "1", "--pretrain.trainer.max_steps", "1"]
+    assert main(["benchmark", *words, *steps, "--output", str(out)]) == 2
     assert sentence in capsys.readouterr().err
     assert not out.exists()
 

@@ -37,7 +37,15 @@ def model_folder(name: str | Path) -> Path:
         )
     from napari_umpire.models.hub import download_folder
 
-    return download_folder(str(name), _FILES)
+    try:
+        return download_folder(str(name), _FILES)
+    except InputError as error:
+        raise InputError(
+            f"There is no folder {path} here. {error.problem}",
+            got=error.got,
+            expected=error.expected,
+            fix=error.fix,
+        ) from error
 
 
 def is_hub_name(name: str | Path) -> bool:

@@ -85,8 +85,10 @@ def display_range(
 def range_words(values: np.ndarray, choice: RangeChoice) -> str:
     """What must be said of the range of these values, "" where it is what one expects."""
     finite = values[np.isfinite(values)]
-    if choice.is_fixed or not len(finite):
+    if not len(finite):
         return ""
+    if choice.is_fixed:
+        return _beyond(finite, *choice.absolute)
     ends = _AUTO if choice.mode == "auto" else choice.percentiles
     low, high = np.percentile(finite, ends)
     if low < high:
@@ -97,3 +99,10 @@ def range_words(values: np.ndarray, choice: RangeChoice) -> str:
         f"Seen in few spots: percentiles {ends[0]:g} and {ends[1]:g} are both {low:.2f}, so the "
         "range is smallest to largest."
     )
+
+
+def _beyond(values: np.ndarray, low: float, high: float) -> str:
+    """How many spots a fixed range shows alike, where these are many."""
+    sides = {"above": np.mean(values > high), "below": np.mean(values < low)}
+    many = [f"{share:.0%} of the spots lie {side}" for side, share in sides.items() if share > 0.1]
+    return f"{' and '.join(many)} this range, and look alike." if many else ""

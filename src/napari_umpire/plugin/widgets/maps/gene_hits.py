@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, Qt
 
+from napari_umpire.genes.names import is_ensembl_id
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,6 +48,12 @@ class GeneHits(QAbstractListModel):
         self._starred = keys
         if self.rowCount():
             self.dataChanged.emit(self.index(0), self.index(self.rowCount() - 1))
+
+    def lacks_ids(self, text: str) -> bool:
+        """Whether an Ensembl id was typed where no gene has one."""
+        if self.table is None or not is_ensembl_id(text.strip()):
+            return False
+        return not self.table.frame["id"].astype(bool).any()
 
     def search(self, text: str) -> None:
         """List the genes that fit ``text``; all where it is empty."""

@@ -199,7 +199,8 @@ class GeneMapsWidget(QWidget):
         if state is not None and session.gene is not None and kind is not None:
             values = state.gene_maps(session.gene).get(kind)
         said = "" if values is None else range_words(values, session.range)
-        self.range.words.setText("" if state is None else said or self.scale.words)
+        told = " ".join(part for part in (self.scale.words, said) if part)
+        self.range.words.setText("" if state is None else told)
 
     def _read_counts(self) -> None:
         """Start reading the counts of the current slide, once, in the thread."""

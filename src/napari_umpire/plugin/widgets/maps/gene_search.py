@@ -195,7 +195,10 @@ class GeneSearch(QWidget):
             self._quiet = False
         n = self.hits.rowCount()
         more = " or more" if text.strip() and n == LIMIT else ""
-        self.count.setText(f"{n:,}{more} gene{'' if n == 1 else 's'}" + (" found" if text else ""))
+        said = f"{n:,}{more} gene{'' if n == 1 else 's'}" + (" found" if text else "")
+        if not n and self.hits.lacks_ids(text):
+            said = "no Ensembl ids here"
+        self.count.setText(said)
 
     def _on_edited(self, text: str) -> None:
         self._search(text)

@@ -356,7 +356,9 @@ class PredictWidget(QWidget):
         prediction = done.prediction
         resumed = f" ({self.progress.resumed})" if self.progress.resumed else ""
         self._session.set_prediction(state.name, prediction)
-        self.progress.say(f"Done: {slide.n_spots:,} spots{resumed}, {result_words(state)}")
+        self.progress.say(
+            f"Done: {state.name}, {slide.n_spots:,} spots{resumed}, {result_words(state)}"
+        )
         self._session.set_current(state.name)
         if self._session.gene is None or not state.knows(self._session.gene):
             self._session.set_gene(state.genes.key_of_predicted(done.opening_gene))

@@ -220,6 +220,8 @@ class RegionsWidget(QWidget):
                 words = table_words(compared.result)
                 self.table.set_frame(frame, _formats(list(frame.columns)), words)
                 self.table.show_key(self._session.gene)
+                # The largest differences first, wherever the gene that is shown stands.
+                self.table.scrollToTop()
         stale = result is not None and not (_same(result.a, a) and _same(result.b, b))
         told = "" if compared is None else compared.result.describe()
         self.words.say((_STALE if stale else "") + told)
