@@ -103,7 +103,7 @@ def show(slide: Path, model: Path, gene: str, screenshot: Path | None) -> None:
         genes, prediction = session.current.genes, session.current.prediction
         session.set_gene(genes.key_of_predicted(prediction.find(gene)))
         session.set_view(beside=True)
-        viewer.scale_bar.visible = True
+        viewer.canvas.overlays.scale_bar.visible = True
         if screenshot is not None:
             QTimer.singleShot(2500, lambda: _photograph(viewer, screenshot))
 
