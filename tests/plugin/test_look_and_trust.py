@@ -11,7 +11,7 @@ from napari_umpire.inference.genes.fixed_range import fixed_range
 from napari_umpire.inference.genes.signature import Signature
 from napari_umpire.plugin.layers.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.layers.make import KEY
-from napari_umpire.plugin.layers.ranges import RangeChoice, range_words
+from napari_umpire.plugin.layers.ranges import RangeChoice
 from napari_umpire.plugin.layers.trust_maps import OUT, SIMILARITY
 from napari_umpire.plugin.session.gene_shelf import GeneShelf, shelf_file
 from napari_umpire.progress import run
@@ -221,25 +221,6 @@ def test_a_locked_range_stays_for_the_genes_that_follow(maps_dock, slide, qtbot,
     assert widget.range.held.text() == "0.25 to 3.50"
     widget.range.mode.setCurrentText("auto")
     assert shown_layer(viewer).contrast_limits != pytest.approx([0.25, 3.5])
-
-
-def test_a_gene_seen_in_few_spots_says_why_its_range_is_wide():
-    values = np.zeros(500)
-    values[3] = 2.0
-    assert "Seen in few spots" in range_words(values, RangeChoice())
-    assert range_words(np.arange(9.0), RangeChoice()) == ""
-    assert "same value" in range_words(np.zeros(5), RangeChoice())
-    assert range_words(values, RangeChoice("absolute")) == ""
-
-
-def test_a_fixed_range_says_how_many_spots_it_shows_alike():
-    values = np.r_[np.arange(10.0), np.nan]
-    fixed = RangeChoice("absolute", absolute=(0.0, 4.5))
-    assert range_words(values, fixed) == "50% of the spots lie above this range, and look alike."
-    low = RangeChoice("locked", absolute=(2.5, 7.5))
-    assert "20% of the spots lie above and 30% of the spots lie below" in range_words(values, low)
-    assert range_words(values, RangeChoice("absolute", absolute=(0.0, 8.5))) == ""
-    assert range_words(np.full(4, np.nan), RangeChoice()) == ""
 
 
 # -- looks --------------------------------------------------------------------------------
