@@ -33,7 +33,7 @@ from umpire_training.corpus.npy import NpyWriter
 from umpire_training.corpus.read_ahead import ReadAhead
 from umpire_training.corpus.shards import TokenShards
 from umpire_training.corpus.tokens import SHARD_SPOTS, TokenCorpus
-from umpire_training.sampler import RoundSampler
+from umpire_training.engine.sampler import RoundSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def _write_corpus(folder: Path, spots: int) -> None:
 
 
 def _speed(corpus: TokenCorpus, path: Path) -> None:
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
     from umpire_training.objectives.mlm import TokenRows

@@ -71,8 +71,8 @@ def _generator() -> torch.Generator:
 
 def _like_lengths(model: Visiumformer) -> None:
     """The sampler's batches with and without lengths, on depths of min(1500, lognormal)."""
-    from umpire_training.flops import training_flops
-    from umpire_training.sampler import RoundSampler
+    from umpire_training.engine.flops import training_flops
+    from umpire_training.engine.sampler import RoundSampler
 
     rng = np.random.default_rng(0)
     lengths = np.minimum(1500, rng.lognormal(np.log(1400), 0.7, 100_000)).astype(np.int64)

@@ -158,7 +158,7 @@ CONTEXT = [
 def test_a_model_with_context_is_tuned_in_two_phases_and_resumes(
     prepared, context_model, tmp_path, monkeypatch
 ):
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
     from umpire_training.objectives.alignment import Alignment

@@ -53,7 +53,7 @@ def test_what_the_first_phase_learned_is_taken_over(model):
 def test_only_the_part_that_is_learned_from_is_augmented(model):
     import torch
 
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
     from umpire_training.objectives.alignment import Alignment

@@ -10,7 +10,7 @@ from napari_umpire.progress import run
 from umpire_training.corpus.finding import find_sources
 from umpire_training.corpus.paired import build_paired
 from umpire_training.corpus.vocabulary import make_vocabulary
-from umpire_training.engine import make_plan
+from umpire_training.engine.plan import make_plan
 from umpire_training.options import (
     AlignSettings,
     PatchOptions,

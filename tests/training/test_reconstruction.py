@@ -59,7 +59,7 @@ def test_a_reconstruction_alone_learns_and_leaves_a_decoder(alone, prepared, sli
 
 def test_mean_and_sd_are_those_of_the_training_spots(alone, prepared):
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.engine import make_plan
+    from umpire_training.engine.plan import make_plan
     from umpire_training.options import TrainerOptions
 
     pairs = PairedSet.open(prepared / "pairs")
@@ -76,7 +76,7 @@ def test_mean_and_sd_are_those_of_the_training_spots(alone, prepared):
 
 @pytest.mark.parametrize("error", ["mse", "l1"])
 def test_the_loss_against_numpy(error):
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
     from napari_umpire.models import DecoderConfig, ExpressionDecoder

@@ -89,7 +89,7 @@ def test_a_checkpoint_cut_short_is_refused_in_words(prepared, tmp_path, capsys):
 
 
 def test_a_checkpoint_is_written_beside_its_place_and_renamed(tmp_path, monkeypatch):
-    from umpire_training.callbacks import WholeCheckpoints
+    from umpire_training.engine.callbacks import WholeCheckpoints
 
     path = tmp_path / "checkpoints" / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"step": 1}, path)
@@ -110,8 +110,8 @@ def test_nan_stops_with_a_sentence_and_keeps_the_last_checkpoint(
     prepared, tmp_path, monkeypatch, capsys
 ):
     from umpire_training.corpus.tokens import TokenCorpus
+    from umpire_training.engine.sampler import split_rows
     from umpire_training.objectives.mlm import MaskedTokens
-    from umpire_training.sampler import split_rows
 
     step = MaskedTokens.training_step
 

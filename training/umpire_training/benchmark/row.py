@@ -35,7 +35,7 @@ __all__ = ["check_method", "prediction_file", "run_row", "train_row"]
 def check_method(method: MethodSettings) -> None:
     """Refuse settings that contradict each other, before any work."""
     from napari_umpire.errors import InputError
-    from umpire_training.engine import check_numbers
+    from umpire_training.engine.plan import check_numbers
     from umpire_training.stages import finetune_checks
     from umpire_training.stages.align import check_settings
 

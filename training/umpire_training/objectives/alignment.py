@@ -1,6 +1,6 @@
 """Alignment of two encoders, as a Lightning module.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umpire_training.engine.sharding import shard
 from umpire_training.objectives.augment import augment
 from umpire_training.objectives.chunks import in_chunks
 from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
 from umpire_training.objectives.schedule import make_optimizer
-from umpire_training.sharding import shard
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig

@@ -1,6 +1,6 @@
 """Classification of bags: the Lightning module and its data set.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations

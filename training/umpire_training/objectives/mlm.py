@@ -1,6 +1,6 @@
 """Masked-token pre-training of a Visiumformer, as a Lightning module and its data set.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 
 from napari_umpire.genes.tokens import PAD_ID
 from umpire_training.corpus.read_ahead import ReadAhead
-from umpire_training.flops import training_flops
+from umpire_training.engine.flops import training_flops
+from umpire_training.engine.sharding import shard
 from umpire_training.objectives.schedule import make_optimizer
-from umpire_training.sharding import shard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from umpire_training.engine import Plan, make_plan, ready_lightning
+from umpire_training.engine.installed import ready_lightning
+from umpire_training.engine.plan import Plan, make_plan
 from umpire_training.run_folder import is_main_process, logger
 from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card

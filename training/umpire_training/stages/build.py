@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_umpire.models.decoder import DecoderConfig
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.engine import Plan
+    from umpire_training.engine.plan import Plan
     from umpire_training.options import AlignSettings, FinetuneSettings, TargetOptions
     from umpire_training.stages.align_data import Columns, PairRows
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from umpire_training.engine import Plan, make_plan, ready_lightning
+from umpire_training.engine.installed import ready_lightning
+from umpire_training.engine.plan import Plan, make_plan
 from umpire_training.run_folder import is_main_process, logger
 from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card

@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_umpire.files import replace_file
 from umpire_training.benchmark.status_scores import auc, auc_interval, majority_f1, weighted_f1
-from umpire_training.engine import fit, ready_lightning
+from umpire_training.engine.fit import fit
+from umpire_training.engine.installed import ready_lightning
 from umpire_training.run_folder import logger
 from umpire_training.stages.mil_folds import bag_plan, deal_folds, scheme_words
 
@@ -40,8 +41,8 @@ def check_settings(settings: MilSettings) -> None:
     """
     from napari_umpire.errors import InputError
     from napari_umpire.models.status_config import AbmilConfig, TileConfig
-    from umpire_training.engine import make_plan
-    from umpire_training.launch import find_launch
+    from umpire_training.engine.launch import find_launch
+    from umpire_training.engine.plan import make_plan
 
     trainer, optim, validation = settings.trainer, settings.optim, settings.validation
     world = find_launch(trainer).world

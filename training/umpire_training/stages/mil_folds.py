@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from umpire_training.engine import Plan
-from umpire_training.sampler import steps_of
+from umpire_training.engine.plan import Plan
+from umpire_training.engine.sampler import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

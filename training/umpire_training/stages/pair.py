@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
-from umpire_training.engine import Plan, fit
+from umpire_training.engine.fit import fit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_umpire.models.umpire import Umpire
+    from umpire_training.engine.plan import Plan
     from umpire_training.options import (
         AlignSettings,
         FinetuneSettings,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
 from umpire_training.corpus.building import new_folder, read_json, write_json
-from umpire_training.engine import fit, make_plan, ready_lightning
+from umpire_training.engine.fit import fit
+from umpire_training.engine.installed import ready_lightning
+from umpire_training.engine.plan import make_plan
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:

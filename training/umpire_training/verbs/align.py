@@ -37,7 +37,7 @@ class Options(AlignSettings):
 def run(options: Options) -> None:
     """Align in a run folder."""
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.align import align_model, check_settings
 

@@ -81,7 +81,7 @@ def run(options: Options) -> None:
     """Make one table in a run folder."""
     from umpire_training.benchmark.methods import read_methods, settings_of
     from umpire_training.benchmark.tables import open_table
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
 
     need_lightning()

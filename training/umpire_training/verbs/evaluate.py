@@ -34,7 +34,7 @@ def run(options: Options) -> None:
     from umpire_training.benchmark.methods import Method, check_starts, settings_of
     from umpire_training.benchmark.row import check_method
     from umpire_training.benchmark.table import write_tables
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
 
     check_numbers(options)

@@ -40,7 +40,7 @@ class Options(FinetuneSettings):
 def run(options: Options) -> None:
     """Fine-tune in a run folder."""
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.finetune import finetune_model
     from umpire_training.stages.finetune_checks import check_settings

@@ -74,7 +74,7 @@ def run(options: Options) -> None:
     from umpire_training.console import follow
     from umpire_training.corpus.patients import read_patients
     from umpire_training.corpus.whole_slides import slides_by_name
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.mil import (
         abmil_config,

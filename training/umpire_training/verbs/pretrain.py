@@ -36,7 +36,7 @@ def run(options: Options) -> None:
     from pathlib import Path
 
     from umpire_training.corpus.tokens import TokenCorpus
-    from umpire_training.engine import need_lightning
+    from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.pretrain import pretrain_encoder
 

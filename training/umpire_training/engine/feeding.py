@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from umpire_training.sampler import RoundSampler
+from umpire_training.engine.sampler import RoundSampler
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from umpire_training.engine import Plan
+    from umpire_training.engine.plan import Plan
     from umpire_training.options import TrainerOptions
 
 __all__ = ["make_loader", "make_samplers"]

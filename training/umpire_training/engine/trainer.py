@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
-from umpire_training.launch import find_launch
+from umpire_training.engine.launch import find_launch
 
 if TYPE_CHECKING:
     from umpire_training.options import TrainerOptions
@@ -31,7 +31,7 @@ def make_trainer(options: TrainerOptions, *plugins: Any, **settings: Any) -> Any
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from umpire_training.sharding import make_strategy
+    from umpire_training.engine.sharding import make_strategy
 
     launch = find_launch(options)
     strategy = make_strategy(options.strategy, options.precision, launch)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from napari_umpire.errors import InputError
-from umpire_training.launch import Launch, find_launch
+from umpire_training.engine.launch import Launch, find_launch
 from umpire_training.options import TrainerOptions
 from umpire_training.run_folder import is_main_process
 
@@ -99,10 +99,10 @@ def test_one_process_of_all_writes(setenv, environment, main):
     ],
 )
 def test_strategies_that_cannot_run_are_refused(name, precision, launch, said):
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
-    from umpire_training.sharding import make_strategy
+    from umpire_training.engine.sharding import make_strategy
 
     with pytest.raises(InputError, match=said):
         make_strategy(name, precision, launch)

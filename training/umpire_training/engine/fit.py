@@ -5,132 +5,25 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from napari_umpire.errors import InputError
-from umpire_training.feeding import make_loader, make_samplers
-from umpire_training.launch import find_launch
+from umpire_training.engine.feeding import make_loader, make_samplers
+from umpire_training.engine.installed import ready_lightning
+from umpire_training.engine.trainer import ignore_chatter, make_trainer
 from umpire_training.run_folder import logger
-from umpire_training.sampler import split_rows, steps_of
-from umpire_training.trainer import check_trainer, ignore_chatter, make_trainer
 
 if TYPE_CHECKING:
     import numpy as np
     from lightning.pytorch import LightningModule
     from torch.utils.data import Dataset
 
+    from umpire_training.engine.plan import Plan
     from umpire_training.options import TrainerOptions
 
-__all__ = ["Plan", "check_numbers", "fit", "make_plan", "need_lightning", "ready_lightning"]
-
-
-def need_lightning() -> None:
-    """Raise a sentence where the training packages are missing; imports nothing."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("lightning", "tensorboard") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"Training needs {' and '.join(missing)}",
-            fix="Install them with: pip install 'napari-umpire[train]'",
-        )
-
-
-def ready_lightning() -> None:
-    """`need_lightning`, and a torchvision that lets lightning be imported."""
-    need_lightning()
-    from napari_umpire.models.torchvision_guard import heal
-
-    heal()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a training is, in steps, and on which rows.
-
-    Attributes
-    ----------
-    train, held
-        Rows to learn from and rows to watch, (n,) int64.
-    total_steps, round_steps
-        Optimiser steps in all, and between two checkpoints.
-    """
-
-    train: np.ndarray
-    held: np.ndarray
-    total_steps: int
-    round_steps: int
-
-    @property
-    def rounds(self) -> int:
-        """Number of rounds; the last may be short."""
-        return -(-self.total_steps // self.round_steps)
-
-
-def check_numbers(options: TrainerOptions, group: str = "trainer") -> None:
-    """Refuse numbers that no data could make right.
-
-    Parameters
-    ----------
-    group
-        Where the options are, as they are given on the command line.
-
-    Raises
-    ------
-    InputError
-        Unless exactly one of max_steps and epochs is given, or where a number is out of range.
-    """
-    if (options.max_steps is None) == (options.epochs is None):
-        raise InputError(
-            "How long to train is not clear",
-            got=f"{group}.max_steps {options.max_steps}, {group}.epochs {options.epochs}",
-            expected="exactly one of the two",
-        )
-    numbers = ("max_steps", "epochs", "round_steps", "patience", "batch_size", "accumulate")
-    for name in numbers:
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"{group}.{name} must be at least 1", got=value)
-    if not 0 <= options.val_fraction < 1:
-        raise InputError(
-            f"{group}.val_fraction is out of range", got=options.val_fraction, expected="0 to 1"
-        )
-
-
-def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
-    """Split the rows and count the steps.
-
-    Raises
-    ------
-    InputError
-        Unless exactly one of max_steps and epochs is given, where a number is out of range, or
-        where this computer cannot train as the options ask.
-    """
-    check_numbers(options)
-    if options.patience is not None and round(n_rows * options.val_fraction) < 1:
-        raise InputError(
-            "Early stopping needs held-out spots",
-            got=f"trainer.val_fraction {options.val_fraction} of {n_rows} spots",
-            fix="Raise trainer.val_fraction, or set trainer.patience to null",
-        )
-    train, held = split_rows(n_rows, options.val_fraction, seed)
-    if len(train) < 2:
-        raise InputError("Too few spots to train on", got=len(train), expected="at least 2")
-    ready_lightning()
-    check_trainer(options)
-    pieces = options.accumulate * find_launch(options).world
-    if len(train) < pieces:
-        raise InputError(
-            "A step has more batches than there are spots to train on",
-            got=f"{pieces} batches of all processes, {len(train)} spots",
-            fix="Lower trainer.accumulate",
-        )
-    per_pass = steps_of(len(train), options.batch_size, pieces)
-    total = options.max_steps or (options.epochs or 0) * per_pass
-    return Plan(train, held, total, min(options.round_steps or per_pass, total))
+__all__ = ["fit"]
 
 
 def fit(
@@ -171,15 +64,15 @@ def fit(
     import lightning.pytorch as pl
     import torch
 
-    from umpire_training.callbacks import (
+    from umpire_training.engine.callbacks import (
         MetricsFile,
         SeedEachStep,
         WholeCheckpoints,
         make_checkpoint,
     )
-    from umpire_training.not_a_number import StopOnNan
-    from umpire_training.sharding import load_whole, whole_state
-    from umpire_training.speed import RoundBar, RoundLines, Speed
+    from umpire_training.engine.not_a_number import StopOnNan
+    from umpire_training.engine.sharding import load_whole, whole_state
+    from umpire_training.engine.speed import RoundBar, RoundLines, Speed
 
     checkpoint = make_checkpoint(folder / "checkpoints", watch=len(plan.held) > 0)
     show_bar = options.progress_bar and os.isatty(2)

@@ -1,6 +1,6 @@
 """Weights, gradients and optimiser state cut over the processes (FSDP), on GPUs or on a CPU.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
 
-    from umpire_training.launch import Launch
+    from umpire_training.engine.launch import Launch
 
 __all__ = ["load_whole", "make_strategy", "shard", "whole_state"]
 

@@ -1,6 +1,6 @@
 """How fast a training goes: spots per second, the share of the device's peak, what is left.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.utilities.throughput import Throughput
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
-from umpire_training.flops import measure_peak
+from umpire_training.engine.flops import measure_peak
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:

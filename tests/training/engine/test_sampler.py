@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umpire_training.sampler import RoundSampler, split_rows
+from umpire_training.engine.sampler import RoundSampler, split_rows
 
 
 def batches(sampler: RoundSampler, rounds: int) -> list[list[int]]:

@@ -1,6 +1,6 @@
 """What happens beside the training step: seeds, a metrics file, checkpoints.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations

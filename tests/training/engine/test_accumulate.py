@@ -22,7 +22,7 @@ SMALL = ["--trainer.batch_size", "6", "--trainer.accumulate", "4"]
 @pytest.fixture
 def _sgd(monkeypatch):
     """AdamW would divide rounding errors by their own size."""
-    from umpire_training.engine import ready_lightning
+    from umpire_training.engine.installed import ready_lightning
 
     ready_lightning()
     from umpire_training.objectives import mlm

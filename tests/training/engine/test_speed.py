@@ -9,8 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_umpire.models.visiumformer import Visiumformer, VisiumformerConfig
-from umpire_training.engine import ready_lightning
-from umpire_training.flops import measure_peak, training_flops
+from umpire_training.engine.flops import measure_peak, training_flops
+from umpire_training.engine.installed import ready_lightning
 
 TINY = VisiumformerConfig(dim=32, heads=4, feedforward=48, layers=2, n_tokens=130, length=64)
 
@@ -64,7 +64,7 @@ def test_speed_stands_in_the_metrics_and_in_the_log(pretrained):
 @pytest.fixture
 def clock(monkeypatch):
     ready_lightning()
-    from umpire_training import speed
+    from umpire_training.engine import speed
 
     now = SimpleNamespace(t=0.0)
     fake = SimpleNamespace(perf_counter=lambda: now.t, monotonic=lambda: now.t)
@@ -74,7 +74,7 @@ def clock(monkeypatch):
 
 
 def test_rates_leave_out_the_first_step_and_pauses(clock):
-    from umpire_training.speed import Speed
+    from umpire_training.engine.speed import Speed
 
     logged = {}
     module = SimpleNamespace(
@@ -103,7 +103,7 @@ def test_rates_leave_out_the_first_step_and_pauses(clock):
 
 
 def test_batches_of_bags_have_no_spots(clock):
-    from umpire_training.speed import Speed
+    from umpire_training.engine.speed import Speed
 
     speed = Speed(every=1)
     speed.on_train_batch_end(None, None, None, (torch.zeros(2, 3), torch.zeros(2)), 0)
@@ -111,7 +111,7 @@ def test_batches_of_bags_have_no_spots(clock):
 
 
 def test_short_rounds_share_a_line(clock, caplog):
-    from umpire_training.speed import RoundLines, Speed
+    from umpire_training.engine.speed import RoundLines, Speed
 
     lines = RoundLines(Speed(1), 100, 100, console=True)
     trainer = SimpleNamespace(
@@ -133,7 +133,7 @@ def test_short_rounds_share_a_line(clock, caplog):
 def test_the_bar_names_rounds_and_speed(clock, monkeypatch):
     from lightning.pytorch.callbacks import TQDMProgressBar
 
-    from umpire_training.speed import RoundBar, Speed
+    from umpire_training.engine.speed import RoundBar, Speed
 
     monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"v_num": 0, "train_loss": 1.5})
     speed = Speed(1)

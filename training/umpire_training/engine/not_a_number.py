@@ -1,6 +1,6 @@
 """A training that has broken down stops, names the batch, and keeps the last good checkpoint.
 
-Importing this module imports lightning: call `engine.ready_lightning` first.
+Importing this module imports lightning: call `installed.ready_lightning` first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from lightning.pytorch import LightningModule, Trainer
 
-    from umpire_training.sampler import RoundSampler
+    from umpire_training.engine.sampler import RoundSampler
 
 __all__ = ["StopOnNan"]
 

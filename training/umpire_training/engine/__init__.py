@@ -1,0 +1,1 @@
+"""A training in rounds of steps that resumes exactly, on Lightning and torch.distributed."""
