@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from umpire_training.engine.installed import ready_lightning
 from umpire_training.engine.plan import Plan, make_plan
-from umpire_training.run_folder import is_main_process, logger
+from umpire_training.run_folder import logger
 from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card
-from umpire_training.stages.pair import check_contrast, fit_pair
-from umpire_training.stages.phases import first_phase, sees_slide
+from umpire_training.stages.pair import check_contrast, keep_model
+from umpire_training.stages.phases import sees_slide, train_pair
 from umpire_training.stages.pretrain import GeneEncoder
 from umpire_training.stages.same_start import same_start
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.options import AlignSettings, OptimOptions, TrainerOptions
+    from umpire_training.options import AlignSettings
 
 __all__ = ["align_model", "check_settings"]
 
@@ -112,10 +110,8 @@ def align_model(
 ) -> Path:
     """Align an image encoder and a gene encoder on ``pairs`` and write a model folder.
 
-    With a trained image encoder and slide context there are two phases: the features of a spot in
-    context depend on its whole slide, which is not in the batch while the encoder changes. Both
-    have the same losses; `phases` says what each leaves behind. With contrast.weight 0 there is no
-    alignment, only a reconstruction (UMPIRE-REC).
+    With a trained image encoder and slide context there are two phases: see `phases`. With
+    contrast.weight 0 there is no alignment, only a reconstruction (UMPIRE-REC).
 
     Returns
     -------
@@ -143,40 +139,21 @@ def align_model(
     same_start(folder, "align", start)
     _say(model, pairs, plan, settings)
 
-    def train(
-        part: Umpire, plan: Plan, optim: OptimOptions, trainer: TrainerOptions, to: Path
-    ) -> None:
-        with torch.no_grad():
-            if part.config.aligned:
-                part.logit_scale.fill_(math.log(settings.temperature))
-        fit_pair(
-            part,
-            data,
-            plan,
-            settings=settings,
-            optim=optim,
-            trainer=trainer,
-            folder=to,
-            seed=seed,
-            resume=resume,
-            statistics=settings.gene.standardise,
-        )
-
-    if _two_phases(settings):
-        to = folder / "encoder"
-        alone = partial(train, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
-        first_phase(model, alone, to, resume=resume)
-        model.visual_backbone.requires_grad_(False)
-        plan = make_plan(pairs.n_spots, settings.head_trainer, seed)
-        train(model, plan, settings.head_optim, settings.head_trainer, folder)
-    else:
-        train(model, plan, settings.optim, settings.trainer, folder)
-    if is_main_process():
-        from napari_umpire.models.folder import save_model
-
-        card = make_card(pairs, settings, seed, description)
-        save_model(model_folder, model.eval(), pairs.vocabulary, card)
-        logger.info("wrote the model %s", model_folder)
+    train_pair(
+        model,
+        data,
+        plan,
+        settings,
+        folder=folder,
+        seed=seed,
+        resume=resume,
+        freeze=lambda pair: pair.visual_backbone.requires_grad_(False),
+        from_own=False,
+        temperature=settings.temperature,
+        statistics=settings.gene.standardise,
+    )
+    card = make_card(pairs, settings, seed, description)
+    keep_model(model_folder, model, pairs.vocabulary, card)
     return model_folder
 
 

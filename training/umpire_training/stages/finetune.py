@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from umpire_training.engine.installed import ready_lightning
 from umpire_training.engine.plan import Plan, make_plan
-from umpire_training.run_folder import is_main_process, logger
+from umpire_training.run_folder import logger
 from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card
 from umpire_training.stages.finetune_checks import check_settings, require_pairs, require_trainable
-from umpire_training.stages.pair import fit_pair, trains
-from umpire_training.stages.phases import first_phase, sees_slide
+from umpire_training.stages.pair import keep_model
+from umpire_training.stages.phases import train_pair
 from umpire_training.stages.same_start import same_start
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from napari_umpire.models.folder import LoadedModel
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.options import FinetuneSettings, OptimOptions, TrainerOptions
+    from umpire_training.options import FinetuneSettings
     from umpire_training.stages.align_data import PairRows
 
 __all__ = ["finetune_model"]
@@ -61,7 +60,7 @@ def finetune_model(
     ready_lightning()
     import torch
 
-    from napari_umpire.models.folder import load_model_folder, save_model
+    from napari_umpire.models.folder import load_model_folder
     from umpire_training.stages.align_data import PairRows
 
     check_settings(settings)
@@ -84,37 +83,25 @@ def finetune_model(
     model = _prepared(loaded.model, settings)
     _say(model, loaded, pairs, plan, settings)
 
-    def train(
-        part: Umpire, plan: Plan, optim: OptimOptions, trainer: TrainerOptions, to: Path
-    ) -> None:
-        fit_pair(
-            part,
-            data,
-            plan,
-            settings=settings,
-            optim=optim,
-            trainer=trainer,
-            folder=to,
-            seed=seed,
-            resume=resume,
-            statistics=False,
-        )
-
-    if sees_slide(model.config.context) and trains(model.visual_backbone):
-        to = folder / "encoder"
-        alone = partial(train, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
-        first_phase(model, alone, to, resume=resume, from_own=True)
-        model.set_trainable("heads")
-        model.logit_scale.requires_grad_(True)
-        plan = make_plan(pairs.n_spots, settings.head_trainer, seed)
-        train(model, plan, settings.head_optim, settings.head_trainer, folder)
-    else:
-        train(model, plan, settings.optim, settings.trainer, folder)
-    if is_main_process():
-        card = finetune_card(loaded, pairs, settings, seed, description)
-        save_model(model_folder, model.eval(), loaded.vocabulary, card)
-        logger.info("wrote the model %s", model_folder)
+    train_pair(
+        model,
+        data,
+        plan,
+        settings,
+        folder=folder,
+        seed=seed,
+        resume=resume,
+        freeze=_heads_only,
+        from_own=True,
+    )
+    card = finetune_card(loaded, pairs, settings, seed, description)
+    keep_model(model_folder, model, loaded.vocabulary, card)
     return model_folder
+
+
+def _heads_only(model: Umpire) -> None:
+    model.set_trainable("heads")
+    model.logit_scale.requires_grad_(True)
 
 
 def _prepared(model: Umpire, settings: FinetuneSettings) -> Umpire:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
 from umpire_training.engine.fit import fit
+from umpire_training.run_folder import is_main_process, logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_umpire.genes import GeneVocabulary
     from napari_umpire.models.umpire import Umpire
     from umpire_training.engine.plan import Plan
     from umpire_training.options import (
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     )
     from umpire_training.stages.align_data import PairRows
 
-__all__ = ["check_contrast", "fit_pair", "trains"]
+__all__ = ["check_contrast", "fit_pair", "keep_model", "trains"]
 
 
 def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
@@ -68,12 +71,15 @@ def fit_pair(
     folder: Path,
     seed: int,
     resume: bool,
-    statistics: bool,
+    temperature: float | None = None,
+    statistics: bool = False,
 ) -> None:
     """Compute the features of frozen encoders once, then train the rest of ``model``.
 
     Parameters
     ----------
+    temperature
+        Of the contrastive loss at the start; None: the model's own.
     statistics
         Z-score the gene features by the training spots of ``plan``; False leaves the model's own
         statistics alone. For a model that standardises the features of a frozen gene encoder.
@@ -84,6 +90,9 @@ def fit_pair(
     from umpire_training.objectives.alignment import Alignment
     from umpire_training.stages.align_data import gene_features, image_features
 
+    if temperature is not None and model.config.aligned:
+        with torch.no_grad():
+            model.logit_scale.fill_(math.log(temperature))
     data.image = data.gene = None
     if settings.contrast.chunk is not None:
         _check_chunks(model)
@@ -109,6 +118,17 @@ def fit_pair(
         seed=seed,
         resume=resume,
     )
+
+
+def keep_model(
+    folder: Path, model: Umpire, vocabulary: GeneVocabulary, card: dict[str, Any]
+) -> None:
+    """Write the trained model, where this process writes."""
+    if is_main_process():
+        from napari_umpire.models.folder import save_model
+
+        save_model(folder, model.eval(), vocabulary, card)
+        logger.info("wrote the model %s", folder)
 
 
 def trains(part: Any) -> bool:

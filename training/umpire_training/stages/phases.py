@@ -1,4 +1,4 @@
-"""An image encoder trained without the context of its slide, and what goes back into the pair.
+"""The training of an aligned pair: in one phase, or the image encoder before the projection.
 
 The features of a spot in context depend on its whole slide, which is not in the batch while the
 encoder changes. So the encoder is trained on lone patches first, and the projection afterwards.
@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from umpire_training.engine.plan import make_plan
 from umpire_training.run_folder import is_main_process
+from umpire_training.stages.pair import fit_pair, trains
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +25,17 @@ if TYPE_CHECKING:
 
     from napari_umpire.models.context import ContextConfig
     from napari_umpire.models.umpire import Umpire
-    from umpire_training.options import ContextOptions
+    from umpire_training.engine.plan import Plan
+    from umpire_training.options import (
+        AlignSettings,
+        ContextOptions,
+        FinetuneSettings,
+        OptimOptions,
+        TrainerOptions,
+    )
+    from umpire_training.stages.align_data import PairRows
 
-__all__ = ["first_phase", "learned_part", "lone_patches", "sees_slide", "take_over"]
+__all__ = ["learned_part", "lone_patches", "sees_slide", "take_over", "train_pair"]
 
 
 def sees_slide(context: ContextConfig | ContextOptions) -> bool:
@@ -32,23 +43,69 @@ def sees_slide(context: ContextConfig | ContextOptions) -> bool:
     return context.neighbours > 0 or context.standardise
 
 
-def first_phase(
+def train_pair(
     model: Umpire,
-    train: Callable[[Umpire], None],
-    folder: Path,
+    data: PairRows,
+    plan: Plan,
+    settings: AlignSettings | FinetuneSettings,
     *,
+    folder: Path,
+    seed: int,
     resume: bool,
-    from_own: bool = False,
+    freeze: Callable[[Umpire], object],
+    from_own: bool,
+    temperature: float | None = None,
+    statistics: bool = False,
+) -> None:
+    """Train ``model`` in the phases that it needs; both have the same losses.
+
+    Parameters
+    ----------
+    plan
+        Of the only or the first phase; the second has ``settings.head_trainer``.
+    freeze
+        Leaves trainable what the second phase trains.
+    from_own
+        The first phase begins with the model's own image projection: see `lone_patches`.
+    temperature, statistics
+        Set at the start of each phase: see `fit_pair`.
+    """
+
+    def phase(
+        part: Umpire, plan: Plan, optim: OptimOptions, trainer: TrainerOptions, to: Path
+    ) -> None:
+        fit_pair(
+            part,
+            data,
+            plan,
+            settings=settings,
+            optim=optim,
+            trainer=trainer,
+            folder=to,
+            seed=seed,
+            resume=resume,
+            temperature=temperature,
+            statistics=statistics,
+        )
+
+    if not (sees_slide(model.config.context) and trains(model.visual_backbone)):
+        phase(model, plan, settings.optim, settings.trainer, folder)
+        return
+    to = folder / "encoder"
+    alone = partial(phase, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
+    _first_phase(model, alone, to, resume=resume, from_own=from_own)
+    freeze(model)
+    plan = make_plan(data.pairs.n_spots, settings.head_trainer, seed)
+    phase(model, plan, settings.head_optim, settings.head_trainer, folder)
+
+
+def _first_phase(
+    model: Umpire, train: Callable[[Umpire], None], folder: Path, *, resume: bool, from_own: bool
 ) -> None:
     """Train the encoders of ``model`` on lone patches, and keep the result in ``folder``.
 
     A run that goes on in the second phase does not touch the first again: with early stopping,
     going on from its last checkpoint would take another round.
-
-    Parameters
-    ----------
-    from_own
-        Begin with the model's own image projection: see `lone_patches`.
     """
     from safetensors.torch import load_file
 

@@ -36,28 +36,21 @@ class Options(AlignSettings):
 
 def run(options: Options) -> None:
     """Align in a run folder."""
+    from functools import partial
+    from pathlib import Path
+
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine.installed import need_lightning
-    from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.align import align_model, check_settings
+    from umpire_training.verbs.train_once import train_once
 
     need_lightning()
     check_settings(options)
-    pairs = PairedSet.open(options.pairs)
-    folder = RunFolder(
-        options.output, verb="align", options=options, resume=options.resume, makes=("model",)
+    train = partial(
+        align_model,
+        PairedSet.open(options.pairs),
+        options,
+        model_folder=Path(options.output) / "model",
+        description=options.description,
     )
-    with folder:
-        if folder.finished:
-            logger.info("this run is finished already")
-            return
-        model = align_model(
-            pairs,
-            options,
-            folder=folder.path,
-            model_folder=folder.path / "model",
-            seed=options.seed,
-            resume=folder.resumed,
-            description=options.description,
-        )
-        folder.finish(model=str(model))
+    train_once(options, "align", "model", train)

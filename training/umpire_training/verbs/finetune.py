@@ -39,30 +39,23 @@ class Options(FinetuneSettings):
 
 def run(options: Options) -> None:
     """Fine-tune in a run folder."""
+    from functools import partial
+    from pathlib import Path
+
     from umpire_training.corpus.paired import PairedSet
     from umpire_training.engine.installed import need_lightning
-    from umpire_training.run_folder import RunFolder, logger
     from umpire_training.stages.finetune import finetune_model
     from umpire_training.stages.finetune_checks import check_settings
+    from umpire_training.verbs.train_once import train_once
 
     need_lightning()
     check_settings(options)
-    pairs = PairedSet.open(options.pairs)
-    folder = RunFolder(
-        options.output, verb="finetune", options=options, resume=options.resume, makes=("model",)
+    train = partial(
+        finetune_model,
+        options.model,
+        PairedSet.open(options.pairs),
+        options,
+        model_folder=Path(options.output) / "model",
+        description=options.description,
     )
-    with folder:
-        if folder.finished:
-            logger.info("this run is finished already")
-            return
-        model = finetune_model(
-            options.model,
-            pairs,
-            options,
-            folder=folder.path,
-            model_folder=folder.path / "model",
-            seed=options.seed,
-            resume=folder.resumed,
-            description=options.description,
-        )
-        folder.finish(model=str(model))
+    train_once(options, "finetune", "model", train)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from umpire_training.options import PretrainSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Options", "run"]
 
@@ -33,28 +37,18 @@ class Options(PretrainSettings):
 
 def run(options: Options) -> None:
     """Pre-train in a run folder."""
-    from pathlib import Path
-
     from umpire_training.corpus.tokens import TokenCorpus
     from umpire_training.engine.installed import need_lightning
-    from umpire_training.run_folder import RunFolder, logger
+    from umpire_training.run_folder import logger
     from umpire_training.stages.pretrain import pretrain_encoder
+    from umpire_training.verbs.train_once import train_once
 
     need_lightning()
     corpus = TokenCorpus.open(options.corpus)
-    folder = RunFolder(
-        options.output,
-        verb="pretrain",
-        options=options,
-        resume=options.resume,
-        makes=("encoder",),
-    )
-    with folder:
-        if folder.finished:
-            logger.info("this run is finished already")
-            return
-        encoder = pretrain_encoder(
-            corpus, options, folder=Path(options.output), seed=options.seed, resume=folder.resumed
-        )
-        folder.finish(encoder=str(encoder))
+
+    def train(folder: Path, seed: int, resume: bool) -> Path:
+        encoder = pretrain_encoder(corpus, options, folder=folder, seed=seed, resume=resume)
         logger.info("wrote the gene encoder %s", encoder)
+        return encoder
+
+    train_once(options, "pretrain", "encoder", train)
