@@ -147,6 +147,7 @@ def align_model(
         folder=folder,
         seed=seed,
         resume=resume,
+        two_phases=_two_phases(settings),
         freeze=lambda pair: pair.visual_backbone.requires_grad_(False),
         from_own=False,
         temperature=settings.temperature,

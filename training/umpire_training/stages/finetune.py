@@ -13,8 +13,8 @@ from umpire_training.run_folder import logger
 from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card
 from umpire_training.stages.finetune_checks import check_settings, require_pairs, require_trainable
-from umpire_training.stages.pair import keep_model
-from umpire_training.stages.phases import train_pair
+from umpire_training.stages.pair import keep_model, trains
+from umpire_training.stages.phases import sees_slide, train_pair
 from umpire_training.stages.same_start import same_start
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def finetune_model(
         folder=folder,
         seed=seed,
         resume=resume,
+        two_phases=sees_slide(model.config.context) and trains(model.visual_backbone),
         freeze=_heads_only,
         from_own=True,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from umpire_training.engine.plan import make_plan
 from umpire_training.run_folder import is_main_process
-from umpire_training.stages.pair import fit_pair, trains
+from umpire_training.stages.pair import fit_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +52,13 @@ def train_pair(
     folder: Path,
     seed: int,
     resume: bool,
+    two_phases: bool,
     freeze: Callable[[Umpire], object],
     from_own: bool,
     temperature: float | None = None,
     statistics: bool = False,
 ) -> None:
-    """Train ``model`` in the phases that it needs; both have the same losses.
+    """Train ``model`` in one phase or in two, which have the same losses.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def train_pair(
             statistics=statistics,
         )
 
-    if not (sees_slide(model.config.context) and trains(model.visual_backbone)):
+    if not two_phases:
         phase(model, plan, settings.optim, settings.trainer, folder)
         return
     to = folder / "encoder"
