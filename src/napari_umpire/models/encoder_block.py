@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_umpire.models.attention_by_head import attend_by_head, is_faster_by_head
+
 __all__ = ["Encoder", "EncoderBlock", "SelfAttention", "start_as_published"]
 
 
@@ -15,7 +17,7 @@ class SelfAttention(nn.Module):
     softmax(Q K^T / sqrt(dim / heads)) V, then a linear output map. The parameter names and the
     stacking of q, k, v in one matrix are those of `torch.nn.MultiheadAttention`, so that published
     weights load; the computation is `scaled_dot_product_attention`, which never holds the
-    (L, L) matrix where a fused kernel exists.
+    (L, L) matrix where a fused kernel exists, or `attend_by_head` where that is faster.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
@@ -40,9 +42,11 @@ class SelfAttention(nn.Module):
         batch, length, dim = x.shape
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=attend, dropout_p=self.dropout if self.training else 0.0
-        )
+        dropout = self.dropout if self.training else 0.0
+        if not dropout and is_faster_by_head(q):
+            out = attend_by_head(q, k, v, attend)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).reshape(batch, length, dim))
 
 
