@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["gene_embeddings", "image_embeddings", "image_features", "in_context", "in_parts"]
+__all__ = [
+    "gene_embeddings",
+    "gene_features",
+    "image_embeddings",
+    "image_features",
+    "in_context",
+    "in_parts",
+]
 
 _PROJECT_ROWS = 65_536
 
@@ -123,7 +130,7 @@ def image_embeddings(
     return in_parts(model, model.module.project_image, in_context(model, slide, features))
 
 
-def gene_embeddings(
+def gene_features(
     model: Model,
     slide: Slide,
     measured: MeasuredGenes,
@@ -131,15 +138,17 @@ def gene_embeddings(
     cache: FeatureCache | None,
     rows: np.ndarray | None = None,
 ) -> Steps[np.ndarray]:
-    """See `Model.embed_genes`.
+    """What the gene encoder says of the measured genes, before the projection.
 
     Parameters
     ----------
     rows
         Only these spots, (m,) int64 ascending; None: all.
-    """
-    import torch
 
+    Returns
+    -------
+    (m, gene_dim) float32, in the order of ``rows``.
+    """
     check_aligned(model)
     rows = np.arange(slide.n_spots) if rows is None else rows
     panel_means = model.module.spot_backbone.state_dict().get("mean")  # a Visiumformer has none
@@ -163,18 +172,34 @@ def gene_embeddings(
             part = order[a : a + batch_size]
             yield part, inputs.rows(rows[part])
 
-    features = yield from compute_features(
-        len(rows),
-        model.module.gene_dim,
-        batches,
-        model.module.encode_gene,
-        device=model.device,
-        bf16=model.bf16,
-        batch_size=batch_size,
-        entry=entry,
-        stage=f"Genes of {slide.name}",
-        name=lambda row: f"spot {slide.spots.index[rows[row]]} of {slide.name}",
+    return (
+        yield from compute_features(
+            len(rows),
+            model.module.gene_dim,
+            batches,
+            model.module.encode_gene,
+            device=model.device,
+            bf16=model.bf16,
+            batch_size=batch_size,
+            entry=entry,
+            stage=f"Genes of {slide.name}",
+            name=lambda row: f"spot {slide.spots.index[rows[row]]} of {slide.name}",
+        )
     )
+
+
+def gene_embeddings(
+    model: Model,
+    slide: Slide,
+    measured: MeasuredGenes,
+    batch_size: int,
+    cache: FeatureCache | None,
+    rows: np.ndarray | None = None,
+) -> Steps[np.ndarray]:
+    """See `Model.embed_genes`; ``rows`` as of `gene_features`."""
+    import torch
+
+    features = yield from gene_features(model, slide, measured, batch_size, cache, rows)
     return in_parts(model, model.module.project_gene, torch.from_numpy(features))
 
 

@@ -10,14 +10,14 @@ import pandas as pd
 from umpire_training.baselines.ridge import colour_ridge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from umpire_training.baselines.fold import Fold
 
 __all__ = ["permuted_ridge", "permuted_rows"]
 
 
-def permuted_rows(slides: np.ndarray, *, n: int, seed: int) -> Iterator[np.ndarray]:
+def permuted_rows(slides: np.ndarray, *, n: int, seed: int | Sequence[int]) -> Iterator[np.ndarray]:
     """Yield ``n`` orders of the rows, (n_rows,) int64, each permuted within its slide.
 
     What differs between slides is kept, so that only the pairing of image and counts is lost.

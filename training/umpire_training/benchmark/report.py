@@ -12,16 +12,33 @@ from umpire_training.benchmark.table import notes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from umpire_training.benchmark.methods import Method
     from umpire_training.verbs.benchmark import Options
 
-__all__ = ["changes_table", "grid", "heading", "main_table", "paper_rows", "seeds_table", "times"]
+__all__ = [
+    "changes_table",
+    "grid",
+    "heading",
+    "main_table",
+    "mean_sd",
+    "paper_rows",
+    "seeds_table",
+    "times",
+]
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def mean_sd(values: pd.Series | np.ndarray, digits: int) -> str:
+    """Mean and, of several, the standard deviation of a sample."""
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
 
 
 def heading(
@@ -100,7 +117,7 @@ def seeds_table(results: list[dict[str, Any]], methods: Sequence[Method]) -> lis
         }
         for i, seed in enumerate(method.seeds):
             lines.append([method.name, str(seed), *(f"{values[s][i]:.3f}" for s in sets)])
-        spread = [f"{values[s].mean():.3f} ± {values[s].std(ddof=1):.3f}" for s in sets]
+        spread = [mean_sd(values[s], 3) for s in sets]
         lines.append([method.name, "mean ± sd over seeds", *spread])
     return ["## By seed", "", *grid(["row", "seed", *sets], lines), ""]
 

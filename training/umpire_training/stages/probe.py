@@ -12,6 +12,7 @@ import numpy as np
 from napari_umpire.files import replace_file
 from napari_umpire.inference.classes.probe import fit
 from napari_umpire.inference.classes.probe_check import position_inputs
+from umpire_training.baselines.permuted import permuted_rows
 from umpire_training.run_folder import logger
 from umpire_training.stages.probe_fit import fit_linear, fit_mlp
 
@@ -116,23 +117,11 @@ def _fold(
         said[POSITION] = fit(x[train], codes, k, balanced=options.balanced).predict(x[test])
         said[POSITION] = said[POSITION].tolist()
     if controls.permutations:
-        rng = np.random.default_rng([seed, 0x5AFE])
         first = next(iter(features.values()))
-        said[SHUFFLED] = [
-            layer(first, _shuffled(codes, data.section[train], rng), options.kinds[0])
-            for _ in range(controls.permutations)
-        ]
+        orders = permuted_rows(data.section[train], n=controls.permutations, seed=[seed, 0x5AFE])
+        said[SHUFFLED] = [layer(first, codes[order], options.kinds[0]) for order in orders]
     said[LARGEST] = np.full(len(test), np.bincount(codes).argmax()).tolist()
     return said
-
-
-def _shuffled(codes: np.ndarray, section: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Labels exchanged among the spots of each section."""
-    out = codes.copy()
-    for number in np.unique(section):
-        rows = np.flatnonzero(section == number)
-        out[rows] = codes[rng.permutation(rows)]
-    return out
 
 
 def _write(place: Path, fold: Fold, said: dict[str, Any]) -> None:

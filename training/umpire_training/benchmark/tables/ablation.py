@@ -20,7 +20,7 @@ __all__ = ["prepare"]
 def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
     """See `PaperTable`."""
     from umpire_training.benchmark.tables.rows import prepare_rows
-    from umpire_training.benchmark.tables.spaces import Labels
+    from umpire_training.benchmark.tables.spaces import Labels, by_space
 
     rows = prepare_rows(options, methods)
     labels = None
@@ -38,7 +38,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             times,
         )
         from umpire_training.benchmark.table import details, scores_of, write_scores
-        from umpire_training.benchmark.tables.probes import probe_frame, probe_lines, probe_spaces
+        from umpire_training.benchmark.tables.probes import probe_lines, probe_spaces
 
         probes, measure = [], None
         if labels is not None:
@@ -46,7 +46,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             measure = partial(probe_spaces, mine)
         results = rows.train(folder, measure)
         if labels is not None:
-            frame = probe_frame(results, methods)
+            frame = by_space(results, methods)
             frame.to_csv(folder / f"{options.table}-probes.csv", index=False)
             probes = ["## Linear probes", "", *probe_lines(frame, len(labels.classes))]
         scores = scores_of(results, options.qc.min_genes, options.split)

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pandas as pd
 
     from napari_umpire.inference.model import Model
     from umpire_training.benchmark.methods import Method
@@ -33,7 +34,7 @@ _PROTOCOL = (
 def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
     """See `PaperTable`."""
     from umpire_training.benchmark.tables.rows import prepare_rows
-    from umpire_training.benchmark.tables.spaces import Labels
+    from umpire_training.benchmark.tables.spaces import Labels, by_space
 
     rows = prepare_rows(options, methods)
     labels = Labels.read(options, [source.slide for source in rows.plan.slides])
@@ -45,20 +46,12 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
 
         mine = labels.of_spots(measured_slides(rows.plan, options, folder), rows.plan.slides)
         results = rows.train(folder, partial(_separation, mine))
-        frame = _frame(results, methods)
+        frame = by_space(results, methods)
         frame.to_csv(folder / f"{options.table}.csv", index=False)
         drawn = draw_spaces(folder, results, methods, mine)
-        n = sum((codes >= 0).sum() for codes in mine.codes.values())
+        protocol = f"{rows.plan.words} {_PROTOCOL}"
         parts = [
-            "# Figure S4: embeddings by label",
-            "",
-            f"`{command}`",
-            "",
-            (
-                f"{len(results)} held-out sections, {n:,} labelled spots, {len(mine.classes)} "
-                f"classes: {', '.join(mine.classes)}. {rows.plan.words} {_PROTOCOL}"
-            ),
-            "",
+            *mine.heading("Figure S4: embeddings by label", command, len(results), protocol),
             *_lines(frame),
             *(f"![t-SNE of {path.stem}]({path.relative_to(folder)})" for path in drawn),
             "",
@@ -85,7 +78,7 @@ def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> d
 
     found: dict[str, Any] = {}
     for test in work.test:
-        spaces = spaces_of(model, test.source.slide, None)
+        spaces = spaces_of(model, test.source.slide)
         codes = labels.codes[test.name]
         there = codes >= 0
         mixed = np.full(len(codes), -1)
@@ -105,31 +98,14 @@ def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> d
     return found
 
 
-def _frame(results: list[dict[str, Any]], methods: list[Method]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"row": method.name, "seed": one["seed"], "space": space, "slide": r["slide"], **scores}
-            for r in results
-            for method in methods
-            for one in r["trained"][method.name]
-            for space, scores in one["more"][r["slide"]].items()
-        ]
-    )
-
-
 def _lines(frame: pd.DataFrame) -> list[str]:
-    from umpire_training.benchmark.report import grid
+    from umpire_training.benchmark.report import grid, mean_sd
 
     columns = ["silhouette", "silhouette_shuffled", "davies_bouldin", "davies_bouldin_shuffled"]
     lines = []
     for (row, space), mine in frame.groupby(["row", "space"], sort=False):
         by_slide = mine.groupby("slide")[columns].mean()
-        cells = [_cell(by_slide[c]) for c in columns]
+        cells = [mean_sd(by_slide[c], 3) for c in columns]
         lines.append([str(row), str(space), *cells])
     head = ["row", "space", "silhouette", "shuffled", "Davies-Bouldin", "shuffled"]
     return [*grid(head, lines), ""]
-
-
-def _cell(values: pd.Series) -> str:
-    spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{spread}"

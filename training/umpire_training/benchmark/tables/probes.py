@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
+
+    import pandas as pd
 
     from napari_umpire.inference.model import Model
     from umpire_training.benchmark.methods import Method
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from umpire_training.benchmark.tables.spaces import Labels
     from umpire_training.verbs.benchmark import Options
 
-__all__ = ["prepare", "probe_frame", "probe_lines", "probe_spaces"]
+__all__ = ["prepare", "probe_lines", "probe_spaces"]
 
 _SCORES = ("balanced_accuracy", "weighted_f1")
 _PROTOCOL = (
@@ -34,7 +35,7 @@ _PROTOCOL = (
 def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
     """See `PaperTable`."""
     from umpire_training.benchmark.tables.rows import prepare_rows
-    from umpire_training.benchmark.tables.spaces import Labels
+    from umpire_training.benchmark.tables.spaces import Labels, by_space
 
     rows = prepare_rows(options, methods)
     labels = Labels.read(options, [source.slide for source in rows.plan.slides])
@@ -45,19 +46,11 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
 
         mine = labels.of_spots(measured_slides(rows.plan, options, folder), rows.plan.slides)
         results = rows.train(folder, partial(probe_spaces, mine))
-        frame = probe_frame(results, methods)
+        frame = by_space(results, methods)
         frame.to_csv(folder / f"{options.table}.csv", index=False)
-        n = sum((codes >= 0).sum() for codes in mine.codes.values())
+        protocol = f"{rows.plan.words} {_PROTOCOL}"
         parts = [
-            "# Table 2: linear probes of spot labels",
-            "",
-            f"`{command}`",
-            "",
-            (
-                f"{len(results)} held-out sections, {n:,} labelled spots, {len(mine.classes)} "
-                f"classes: {', '.join(mine.classes)}. {rows.plan.words} {_PROTOCOL}"
-            ),
-            "",
+            *mine.heading("Table 2: linear probes of spot labels", command, len(results), protocol),
             *probe_lines(frame, len(mine.classes)),
             *changes_table(methods),
             *times(results, methods),
@@ -74,7 +67,7 @@ def probe_spaces(labels: Labels, model: Model, work: FoldWork, folder: Path) -> 
     """{held-out slide: {space: {score: value}}}, controls among the spaces."""
     from umpire_training.benchmark.tables.spaces import spaces_of
 
-    spaces = {m.name: spaces_of(model, m.source.slide, None) for m in (*work.train, *work.test)}
+    spaces = {m.name: spaces_of(model, m.source.slide) for m in (*work.train, *work.test)}
     codes = {m.name: labels.codes[m.name] for m in (*work.train, *work.test)}
     names = [m.name for m in work.train]
     found: dict[str, Any] = {m.name: {} for m in work.test}
@@ -115,16 +108,13 @@ def _score(
     kind: str,
 ) -> None:
     """Add the scores of one space, and of what says the same without looking."""
+    from umpire_training.baselines.permuted import permuted_rows
     from umpire_training.options.probe import FitOptions
     from umpire_training.stages.probe_fit import fit_linear
 
     given = np.concatenate([codes[n][codes[n] >= 0] for n in names])
     section = np.repeat(np.arange(len(names)), [(codes[n] >= 0).sum() for n in names])
-    rng = np.random.default_rng(0)
-    mixed = given.copy()
-    for number in np.unique(section):
-        rows = np.flatnonzero(section == number)
-        mixed[rows] = given[rng.permutation(rows)]
+    mixed = given[next(permuted_rows(section, n=1, seed=0))]
     options = FitOptions(c=0.01) if kind == "logistic" else FitOptions()
     probe = fit_linear(x, given, k, kind, options, 0)
     shuffled = fit_linear(x, mixed, k, kind, options, 0) if kind == "adam" else None
@@ -148,18 +138,6 @@ def _scores(given: np.ndarray, said: np.ndarray, k: int) -> dict[str, float]:
     return {"balanced_accuracy": scores.balanced_accuracy, "weighted_f1": scores.weighted_f1}
 
 
-def probe_frame(results: list[dict[str, Any]], methods: Sequence[Method]) -> pd.DataFrame:
-    """A row per method, seed, space and held-out slide."""
-    lines = [
-        {"row": method.name, "seed": one["seed"], "space": space, "slide": r["slide"], **scores}
-        for r in results
-        for method in methods
-        for one in r["trained"][method.name]
-        for space, scores in one["more"].get(r["slide"], {}).items()
-    ]
-    return pd.DataFrame(lines)
-
-
 def probe_lines(frame: pd.DataFrame, n_classes: int) -> list[str]:
     """A Markdown table in per cent, mean ± standard deviation over sections, seeds averaged."""
     from umpire_training.benchmark.report import grid
@@ -178,10 +156,7 @@ def probe_lines(frame: pd.DataFrame, n_classes: int) -> list[str]:
 
 
 def _cells(mine: pd.DataFrame) -> list[str]:
+    from umpire_training.benchmark.report import mean_sd
+
     by_slide = 100 * mine.groupby("slide")[list(_SCORES)].mean()
-    return [_cell(by_slide[s]) for s in _SCORES]
-
-
-def _cell(values: pd.Series) -> str:
-    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{spread}"
+    return [mean_sd(by_slide[s], 2) for s in _SCORES]

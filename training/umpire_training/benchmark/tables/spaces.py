@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,19 @@ from napari_umpire.errors import InputError
 from umpire_training.console import follow
 
 if TYPE_CHECKING:
-    from napari_umpire.inference.cache import FeatureCache
+    from collections.abc import Sequence
+
     from napari_umpire.inference.classes.labels import SpotLabels
     from napari_umpire.inference.model import Model
     from napari_umpire.slides.slide import Slide
+    from umpire_training.benchmark.methods import Method
     from umpire_training.benchmark.sections import Measured
     from umpire_training.corpus.sources import SlideSource
     from umpire_training.verbs.benchmark import Options
 
-__all__ = ["Labels", "spaces_of"]
+__all__ = ["Labels", "by_space", "spaces_of"]
+
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -80,36 +84,56 @@ class Labels:
             codes[good.name] = every.reindex(good.source.slide.spots.index).to_numpy()
         return replace(self, codes=codes)
 
+    def heading(self, title: str, command: str, n_sections: int, protocol: str) -> list[str]:
+        """Title, command and protocol of a table of what is scored by label."""
+        n = sum((codes >= 0).sum() for codes in self.codes.values())
+        return [
+            f"# {title}",
+            "",
+            f"`{command}`",
+            "",
+            (
+                f"{n_sections} held-out sections, {n:,} labelled spots, {len(self.classes)} "
+                f"classes: {', '.join(self.classes)}. {protocol}"
+            ),
+            "",
+        ]
 
-def spaces_of(model: Model, slide: Slide, cache: FeatureCache | None) -> dict[str, np.ndarray]:
+
+def spaces_of(model: Model, slide: Slide) -> dict[str, np.ndarray]:
     """Name -> (n_spots, dim): features before the projection, embeddings after it.
 
     A model that was trained by reconstruction alone has image features only.
     """
-    from napari_umpire.inference.embed_slide import image_features, in_context
+    import torch
 
-    features = follow(image_features(model, slide, 64, cache))
-    found = {"image features": in_context(model, slide, features).numpy()}
+    from napari_umpire.inference.embed_slide import (
+        gene_features,
+        image_features,
+        in_context,
+        in_parts,
+    )
+    from napari_umpire.inference.genes.input import MeasuredGenes
+
+    image = in_context(model, slide, follow(image_features(model, slide, _BATCH, None)))
+    found = {"image features": image.numpy()}
     if not model.config.aligned:
         return found
-    found["image embedding"] = follow(model.embed_images(slide, cache=cache))
-    found["gene features"] = _gene_features(model, slide)
-    found["gene embedding"] = follow(model.embed_genes(slide))
+    measured = MeasuredGenes.of(slide, model.vocabulary)
+    genes = torch.from_numpy(follow(gene_features(model, slide, measured, _BATCH, None)))
+    found["image embedding"] = in_parts(model, model.module.project_image, image)
+    found["gene features"] = genes.numpy()
+    found["gene embedding"] = in_parts(model, model.module.project_gene, genes)
     return found
 
 
-def _gene_features(model: Model, slide: Slide) -> np.ndarray:
-    import torch
-
-    from napari_umpire.inference.genes.input import MeasuredGenes
-
-    means = model.module.spot_backbone.state_dict().get("mean")
-    fill = None if means is None else means.float().cpu().numpy()
-    inputs = MeasuredGenes.of(slide, model.vocabulary).inputs(model.config, fill)
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, slide.n_spots, 64):
-            rows = np.arange(start, min(start + 64, slide.n_spots))
-            batch = torch.from_numpy(np.ascontiguousarray(inputs.rows(rows))).to(model.device)
-            parts.append(model.module.encode_gene(batch).float().cpu().numpy())
-    return np.concatenate(parts)
+def by_space(results: list[dict[str, Any]], methods: Sequence[Method]) -> pd.DataFrame:
+    """Scores that were measured of each space: a row per method, seed, space and held-out slide."""
+    lines = [
+        {"row": method.name, "seed": one["seed"], "space": space, "slide": r["slide"], **scores}
+        for r in results
+        for method in methods
+        for one in r["trained"][method.name]
+        for space, scores in one["more"].get(r["slide"], {}).items()
+    ]
+    return pd.DataFrame(lines)

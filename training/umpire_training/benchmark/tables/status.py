@@ -202,11 +202,10 @@ def _report(
 
 
 def _mean(values: Any) -> str:
+    from umpire_training.benchmark.report import mean_sd
+
     known = np.array([v for v in values if v is not None], float)
-    if not len(known):
-        return "none"
-    spread = f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else ""
-    return f"{known.mean():.3f}{spread}"
+    return mean_sd(known, 3) if len(known) else "none"
 
 
 def _draw(frame: pd.DataFrame, path: Path) -> None:
