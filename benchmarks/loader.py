@@ -7,7 +7,8 @@ for memory, ours one of any size; both give int32 of one width.
     python -m benchmarks.loader --spots 4000000
 
 makes a corpus of that size (12 GB; removed afterwards), and also prints the memory of the process
-over a whole pass and what is left of the speed when nothing of the corpus is in memory.
+over a whole pass, what it would cost to bound that of a mapped corpus, and what is left of the
+speed when nothing of the corpus is in memory.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import mmap
 import os
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import h5py
@@ -29,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.harness import assert_same, machine, measure, print_table
 from napari_umpire.genes import GeneVocabulary
+from umpire_training.corpus._gather import copy_rows
 from umpire_training.corpus.npy import NpyWriter
 from umpire_training.corpus.read_ahead import ReadAhead
 from umpire_training.corpus.shards import TokenShards
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 N_GENES, LENGTH, BATCH = 20_310, 1_500, 256
 SPOTS, IN_MEMORY = 400_000, 51_200
 COLD_BATCHES, THREADS = 40, 3
+GIVEN_BACK = (0, 1, 16, 256)
 
 
 class AuthorsRows(Dataset):
@@ -84,6 +89,7 @@ def run(spots: int = SPOTS, folder: str | None = None) -> None:
         for mapped in (False, True):
             _memory(_opened(TokenCorpus.open(path / "corpus"), mapped=mapped))
         gc.collect()
+        _give_back(TokenCorpus.open(path / "corpus"))
         _cold(TokenCorpus.open(path / "corpus"))
 
 
@@ -199,7 +205,7 @@ def _memory(shards: TokenShards) -> None:
     how = "mapped" if shards.mapped else "read"
     print(f"\nresident memory over a pass of {n:,} spots, {n * LENGTH * 2 / 1e6:,.0f} MB, {how}")
     print("  spots        anonymous MB   of files MB")
-    tell, curve, started = 0, [], time.perf_counter()
+    tell, curve, started = 0, [], time.process_time()
     for start in range(0, n, BATCH):
         batch = shards.gather(order[start : start + BATCH], np.int32)
         seen[batch[:, 0].astype(np.int64) * 2**16 + batch[:, 1]] = True
@@ -208,11 +214,11 @@ def _memory(shards: TokenShards) -> None:
             curve.append(anonymous + of_files)
             print(f"  {min(start + BATCH, n):11,}  {anonymous:12,.0f}  {of_files:12,.0f}")
             tell += n // 10
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     if not seen.all():
         raise AssertionError(f"{int((~seen).sum()):,} spots never came")
     print(
-        f"  every spot came once, {n / seconds:,.0f} spots/s; memory grew by "
+        f"  every spot came once, {n / seconds:,.0f} spots per CPU second; memory grew by "
         f"{max(curve) - curve[0]:,.0f} MB"
     )
 
@@ -224,6 +230,57 @@ def _resident() -> tuple[float, float]:
         if key in ("RssAnon", "RssFile"):
             sizes[key] = int(value.split()[0]) / 1024
     return sizes["RssAnon"], sizes["RssFile"]
+
+
+def _give_back(corpus: TokenCorpus) -> None:
+    """Speed of mapped rows whose pages are given back every so many batches.
+
+    The data stay in the system's memory; what a row then costs is the fault that maps it again.
+    """
+    files, places = [], []
+    for shard, path in zip(corpus.facts["shards"], corpus.tokens.paths, strict=True):
+        with path.open("rb") as file:
+            files.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        header = len(files[-1]) - shard["n_spots"] * LENGTH * 2
+        places.append(np.frombuffer(files[-1], np.uint8).ctypes.data + header)
+    addresses, out = np.array(places, np.uint64), np.empty((BATCH, LENGTH), np.int32)
+
+    def forget() -> None:
+        for file in files:
+            file.madvise(mmap.MADV_DONTNEED)
+
+    def pass_over(batches: np.ndarray, every: int) -> tuple[float, float]:
+        """CPU seconds per row and the most memory of files, in MB."""
+        most, seconds = 0.0, 0.0
+        for some in np.array_split(batches, max(1, len(batches) // every) if every else 1):
+            started = time.process_time()
+            for batch in some:
+                copy_rows(addresses, SHARD_SPOTS, batch, out)
+            seconds += time.process_time() - started
+            most = max(most, _resident()[1])
+            if every:
+                started = time.process_time()
+                forget()
+                seconds += time.process_time() - started
+        return seconds / batches.size, most
+
+    rng = np.random.default_rng(4)
+    n = max(1, min(256, len(corpus.tokens) // BATCH))
+    pass_over(np.arange(len(corpus.tokens) // BATCH * BATCH).reshape(-1, BATCH), 0)
+    found: dict[int, list[tuple[float, float]]] = {every: [] for every in GIVEN_BACK}
+    for _ in range(3):
+        for every in GIVEN_BACK:
+            rows = rng.choice(len(corpus.tokens), (n, BATCH), replace=False)
+            forget()
+            if not every:
+                pass_over(rows, 0)
+            found[every].append(pass_over(rows, every))
+    print(f"\nmapped pages given back, {n} random batches of {BATCH}, all in memory, 3 repeats")
+    for every, of_it in found.items():
+        how = f"every {every:3} batches" if every else "never, touched before"
+        seconds = median(seconds for seconds, _ in of_it)
+        most = max(most for _, most in of_it)
+        print(f"  {how:22} {1 / seconds:12,.0f} spots per CPU second, up to {most:8,.0f} MB")
 
 
 def _cold(corpus: TokenCorpus) -> None:

@@ -121,6 +121,51 @@ def test_rows_that_are_not_in_memory_are_announced_and_the_same(paths, whole, mo
             np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])
 
 
+def test_rows_are_copied_from_the_mapping_until_one_had_to_be_fetched(paths, whole, monkeypatch):
+    from umpire_training.corpus import _gather
+    from umpire_training.corpus import shards as module
+
+    fetched, missing, done = [0], [0], []
+    copy, read = _gather.copy_rows, _gather.read_rows
+    monkeypatch.setattr(module, "_fetched", lambda: fetched[0])
+    monkeypatch.setattr(module, "_COLD_SECONDS", 1.0)  # as if nothing were slow
+    monkeypatch.setattr(_gather, "read_rows", lambda *given: done.append("read") or read(*given))
+
+    def copied(*given):
+        done.append("copied")
+        fetched[0] += missing[0]
+        copy(*given)
+
+    monkeypatch.setattr(_gather, "copy_rows", copied)
+    shards = TokenShards(paths, (ROWS, LENGTH), SHARD, mapped=True)
+    for missing[0] in (0, 0, 3, 0, 0):
+        np.testing.assert_array_equal(shards[[50, 3, 21]], whole[[50, 3, 21]])
+    assert done == ["read", "copied", "copied", "read", "copied"]
+    # That copying took long is no sign: another program may have had the processor.
+    monkeypatch.setattr(module, "_COLD_SECONDS", 0.0)
+    shards[[1]], shards[[2]]
+    assert done[5:] == ["copied", "copied"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="nothing can be taken out of memory")
+def test_a_row_that_is_not_in_memory_counts_as_fetched(tmp_path):
+    from umpire_training.corpus.shards import _fetched
+
+    path = tmp_path / "large"
+    path.write_bytes(bytes(2**22))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        before = _fetched()
+        file.read()
+        if _fetched() == before:
+            pytest.skip("this file system lies in memory, or counts nothing")
+        before = _fetched()
+        file.seek(0)
+        file.read()
+        assert _fetched() == before
+
+
 def test_batches_come_in_order_while_threads_read_ahead(paths, whole):
     """From the first batch on: threads that open the files at the same time must not collide."""
     from umpire_training.corpus.read_ahead import ReadAhead
