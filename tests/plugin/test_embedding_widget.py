@@ -252,7 +252,8 @@ def test_a_slide_removed_while_it_is_laid_out_is_said(dock, slides, qtbot):
     viewer.layers.remove(session.current.image)
     qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
     assert widget.projection is None
-    assert "removed or changed meanwhile" in widget.progress.text.text()
+    assert widget.progress.text.text().startswith("Cancelled: ")
+    assert "removed from the layers" in widget.progress.text.text()
     assert widget.progress.isVisibleTo(widget)
 
 

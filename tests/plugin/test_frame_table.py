@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_umpire.plugin.widgets.parts.frame_table import FrameView
+from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 
 
 @pytest.fixture

@@ -33,6 +33,33 @@ def test_it_opens_alone_with_nothing_loaded(maps_dock):
     assert not widget.beside.isEnabled()
 
 
+def test_the_list_is_what_the_line_says_whoever_wrote_there(maps_dock, slide, qtbot):
+    _, widget, session = maps_dock(slide)
+    everything = rows(widget)
+    line = widget.search.line
+    line.setText("cd3")  # as a paste or an undo does
+    assert 0 < len(rows(widget)) < len(everything)
+    assert "CD3" in rows(widget)[0]
+    line.clear()
+    assert rows(widget) == everything
+    qtbot.keyClicks(line, "cd3")
+    # A list that is kept is shown whole: the search was for something else.
+    widget.lists.text.setPlainText("ERBB2 EPCAM")
+    qtbot.keyClicks(widget.lists.name, "mine")
+    qtbot.mouseClick(widget.lists.keep, LEFT)
+    assert line.text() == ""
+    assert widget.search.lists.currentText() == "mine"
+    assert sorted(rows(widget)) == ["EPCAM", "ERBB2"]
+    assert widget.search.count.text() == "2 genes"
+    # What is typed then searches that list, and stays while another is chosen.
+    qtbot.keyClicks(line, "erb")
+    assert rows(widget) == ["ERBB2"]
+    widget.search.list_chosen.emit("all genes")
+    assert line.text() == "erb"
+    assert len(rows(widget)) > 1
+    assert rows(widget)[0] == "ERBB2"
+
+
 def test_counts_go_to_the_slide_they_were_read_of_not_to_another_of_its_name(
     open_viewer, qtbot, slides
 ):

@@ -63,6 +63,36 @@ def test_arrow_keys_go_through_the_mends(checked, qtbot):
     assert "huggingface.co/MahmoodLab/uni" in checked.mend.text()
 
 
+def test_all_mends_at_once_the_gravest_first(checked, qtbot):
+    n = sum(bool(check.mend) for check in checked.checks)
+    assert n > 1
+    assert checked.all_mends.text() == f"All {n} mends"
+    one = checked.mend.text()
+    qtbot.mouseClick(checked.all_mends, Qt.MouseButton.LeftButton)
+    lines = checked.mend.text().splitlines()
+    assert lines[0].startswith("1. Slide flat (FAIL): Enter the um per px")
+    for check in checked.checks:
+        if check.mend:
+            assert f"{check.name} ({check.status}): {check.mend}" in checked.mend.text()
+    # Again, or another row: that row's alone.
+    qtbot.mouseClick(checked.all_mends, Qt.MouseButton.LeftButton)
+    assert checked.mend.text() == one
+    qtbot.mouseClick(checked.all_mends, Qt.MouseButton.LeftButton)
+    checked.table.setCurrentCell(0, 1)
+    assert checked.mend.text() == "Python: nothing to do."
+    assert not checked.all_mends.isChecked()
+
+
+def test_no_gap_under_the_table(checked, qtbot):
+    qtbot.wait(100)
+    between = checked.all_mends.geometry().top() - checked.table.geometry().bottom()
+    assert 0 < between < 16
+    label = checked.mend.label
+    assert label.alignment() & Qt.AlignmentFlag.AlignTop
+    assert label.mapTo(checked.mend, label.rect().topLeft()).y() < 8
+    assert checked.table.height() > 3 * checked.mend.height()
+
+
 def test_copied_as_text(checked, qtbot):
     qtbot.mouseClick(checked.copy, Qt.MouseButton.LeftButton)
     text = QApplication.clipboard().text()

@@ -38,6 +38,16 @@ def test_the_value_under_a_centre_wherever_the_layer_lies(open_viewer, flat_slid
     np.testing.assert_array_equal(painted_values(state, layer), expected)
 
 
+def test_a_source_is_called_as_its_layer_is_and_nothing_twice(open_viewer, flat_slide):
+    viewer = open_viewer(flat_slide, show=False)
+    session = session_of(viewer)
+    region_layer(session, ["A"])
+    paint(session, "tumour")
+    viewer.add_shapes(np.array([[0, 0], [0, 9], [9, 9]]), shape_type="polygon", name="by hand")
+    titles = [source.title for source in label_sources(viewer, session.current)]
+    assert titles == ["Regions: flat", "Regions: by hand", "Painted classes: flat"]
+
+
 def test_paint_names_its_classes(open_viewer, flat_slide):
     viewer = open_viewer(flat_slide, show=False)
     session = session_of(viewer)

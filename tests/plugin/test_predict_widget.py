@@ -181,15 +181,19 @@ def test_closing_the_dock_during_a_run_ends_the_run(dock, slide, qtbot, monkeypa
     qtbot.waitUntil(ended.is_set, timeout=10_000)
 
 
-def test_a_slide_removed_during_the_run_is_no_error(dock, slide, model_folder, qtbot):
+def test_a_slide_removed_during_the_run_ends_it_with_a_sentence(dock, slide, model_folder, qtbot):
+    notification_manager.records.clear()
     viewer, widget = dock(slide)
     type_model(qtbot, widget, model_folder)
     widget.device.setCurrentText("cpu")
-    with qtbot.waitSignal(widget.work.done, timeout=60_000):
+    with qtbot.waitSignal(widget.work.cancelled, timeout=60_000):
         click(qtbot, widget.run)
         viewer.layers.clear()
-    assert "removed meanwhile" in widget.progress.text.text()
+    said = widget.progress.text.text()
+    assert said.startswith(f"Cancelled: {slide.name} was removed from the layers")
+    assert "Run goes on where it stopped" in said
     assert len(viewer.layers) == 0
+    assert not notification_manager.records
 
 
 def test_without_scale_it_asks_and_nothing_runs_before_an_answer(dock, flat_slide, qtbot):

@@ -96,6 +96,104 @@ def test_they_are_shown_in_naparis_own_dialog(settings, open_viewer, qtbot):
     assert preferences().k == 21
 
 
+@pytest.fixture
+def dialog(settings, open_viewer, qtbot):
+    from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+
+    from napari_umpire.plugin.preferences_page import FolderLine, watch_preferences
+
+    def open_():
+        open_viewer(show=False)
+        watch_preferences()
+        made = PreferencesDialog()
+        qtbot.addWidget(made)
+        made._list.setCurrentRow(made._list.count() - 1)
+        made.show()
+        return made, {line._name: line for line in made.findChildren(FolderLine)}
+
+    return open_
+
+
+def test_folders_have_a_browse_button_in_naparis_own_dialog(dialog, qtbot, monkeypatch, tmp_path):
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QFileDialog
+
+    made, lines = dialog()
+    assert set(lines) == {"weights", "cache"}
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "models"))
+    button = lines["weights"].browse
+    assert button.isVisible()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert preferences().weights == tmp_path / "models"
+    # Shown again, it has one button still.
+    made.hide()
+    made.show()
+    assert len(made.findChildren(type(lines["cache"]))) == 2
+    made.accept()
+    assert preferences().weights == tmp_path / "models"
+
+
+def test_a_folder_that_is_not_there_is_said_and_not_kept(dialog, settings, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    settings.folders.cache = str(tmp_path)
+    (tmp_path / "file").write_text("")
+    made, lines = dialog()
+    line = lines["cache"]
+    for text, said in (
+        (str(tmp_path / "gone"), "There is no folder"),
+        (str(tmp_path / "file"), "is a file"),
+        ("cache", "not a whole path"),
+    ):
+        line._line.setText(text)
+        assert said in line.words.text()
+        assert line.words.isVisible()
+    line._line.setText("  ")
+    assert not line.words.isVisible()
+    line._line.setText(str(tmp_path / "gone"))
+    notification_manager.records.clear()
+    made.accept()
+    assert preferences().cache == tmp_path
+    assert "There is no folder" in notification_manager.records[-1].message
+    assert f"It stays {tmp_path}." in notification_manager.records[-1].message
+
+
+def test_a_folder_on_a_disk_that_is_away_survives_a_look_at_the_dialog(dialog, settings, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    settings.folders.weights = str(tmp_path / "away")
+    notification_manager.records.clear()
+    made, lines = dialog()
+    assert "There is no folder" in lines["weights"].words.text()
+    made.accept()
+    assert preferences().weights == tmp_path / "away"
+    made, lines = dialog()
+    lines["weights"]._line.setText(str(tmp_path / "other"))
+    made.reject()
+    assert preferences().weights == tmp_path / "away"
+    assert not notification_manager.records
+
+
+def test_folders_that_are_not_there_are_said_as_the_plugin_wakes(settings, tmp_path, qapp):
+    from napari.utils.notifications import notification_manager
+    from npe2 import PluginManifest
+
+    from napari_umpire.plugin.activate import activate
+
+    manifest = PluginManifest.from_distribution("napari-umpire")
+    assert manifest.on_activate == "napari_umpire.plugin.activate:activate"
+    notification_manager.records.clear()
+    activate(None)
+    assert not notification_manager.records
+    settings.folders.weights = str(tmp_path / "away")
+    settings.folders.cache = str(tmp_path / "new")
+    activate(None)
+    (note,) = notification_manager.records
+    assert f"no folder {tmp_path / 'away'}, so no models are offered" in note.message
+    assert f"no folder {tmp_path / 'new'}; the next run will make it" in note.message
+
+
 def test_predict_starts_with_device_batch_k_and_offers_the_models_of_the_folder(
     settings, open_viewer, model_folder, tmp_path
 ):

@@ -158,7 +158,7 @@ def test_regions_drawn_with_the_mouse_are_compared_and_a_row_shows_its_map(
 @pytest.mark.parametrize(("tool", "kind"), [("Box", "rectangle"), ("Ellipse", "ellipse")])
 def test_other_tools_draw_other_shapes(dock, slide, measured, qtbot, settled, tool, kind):
     viewer, widget, session = dock(slide, measured=measured, show=True)
-    qtbot.mouseClick(next(b for b in widget.tools.buttons() if b.text() == tool), LEFT)
+    qtbot.mouseClick(next(b for b in widget.pen.tools.buttons() if b.text() == tool), LEFT)
     qtbot.mouseClick(widget.rows["A"].button, LEFT)
     qtbot.wait(150)
     ring = corners(slide, 0.1, 0.1, 0.7, 0.8)
@@ -183,7 +183,7 @@ def test_other_tools_draw_other_shapes(dock, slide, measured, qtbot, settled, to
 
 def test_a_lasso_is_dragged_round_the_spots(dock, slide, measured, qtbot, settled):
     viewer, widget, session = dock(slide, measured=measured, show=True)
-    qtbot.mouseClick(next(b for b in widget.tools.buttons() if b.text() == "Lasso"), LEFT)
+    qtbot.mouseClick(next(b for b in widget.pen.tools.buttons() if b.text() == "Lasso"), LEFT)
     qtbot.mouseClick(widget.rows["B"].button, LEFT)
     qtbot.wait(150)
     ring = corners(slide, 0.15, 0.1, 0.8, 0.7)

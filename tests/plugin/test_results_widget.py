@@ -69,6 +69,15 @@ def save(qtbot, form, signal="done"):
     return caught.args[0] if caught.args else None
 
 
+def told(qtbot, place):
+    """Path and what it is, as the form says them."""
+    qtbot.waitUntil(lambda: not place.looking.running, timeout=20_000)
+    said = place.words.text().replace("\u200b", "")
+    path, what = said.split("; its run record")[0].split(": ", 1)
+    assert path == place.words.toolTip()
+    return path, what
+
+
 def choose(form, key):
     form.choice.setCurrentIndex(form.choice.findData(key))
 
@@ -169,14 +178,43 @@ def test_a_read_only_store_is_a_sentence_and_elsewhere_keeps_it(
     assert "Save it elsewhere" in notification_manager.records[-1].message
     assert list(sd.read_zarr(stored.path).tables) == [stored.table]
     answer(monkeypatch, "getSaveFileName", tmp_path / "kept")
-    click(qtbot, form.elsewhere)
-    assert form.place.text() == str(tmp_path / "kept.zarr")
+    click(qtbot, form.place.elsewhere)
+    assert told(qtbot, form.place) == (str(tmp_path / "kept.zarr"), "a new store")
     choose(form, "listed")
     form.genes.set_names(["ERBB2"])
     assert save(qtbot, form).store == tmp_path / "kept.zarr"
     assert sd.read_zarr(tmp_path / "kept.zarr").tables["umpire"].n_vars == 1
-    click(qtbot, form.own_place)
-    assert "the slide's store" in form.place.text()
+    assert told(qtbot, form.place) == (str(tmp_path / "kept.zarr"), "a store that is there")
+    click(qtbot, form.place.own)
+    assert told(qtbot, form.place) == (str(stored.path), "the slide's store")
+    assert not form.place.own.isEnabled()
+
+
+def test_the_path_is_said_before_anything_is_written(dock, slide, stored, tmp_path, qtbot):
+    from PIL import Image
+
+    from napari_umpire.plugin.layers.make import slide_layer
+
+    level = slide.pyramid.levels[0]
+    Image.fromarray(level.read(0, 0, *level.shape)).save(tmp_path / "he.png")
+    viewer, session, widget = dock(slide)
+    form = widget.save
+    qtbot.waitUntil(lambda: not form.place.looking.running, timeout=20_000)
+    assert "only in memory" in form.place.words.text()
+    for one, place in (
+        (open_slide(tmp_path / "he.png", mpp=2.0), (str(tmp_path / "he.zarr"), "a new store")),
+        (stored, (str(stored.path), "the slide's store")),
+    ):
+        data, attributes, _ = slide_layer(one)
+        viewer.add_image(data, **attributes)
+        assert told(qtbot, form.place) == place
+    assert not (tmp_path / "he.zarr").exists()
+    # The last asked wins, also where slides change faster than places are looked up.
+    for name in list(session.slides) * 2:
+        session.set_current(name)
+    assert told(qtbot, form.place) == (str(stored.path), "the slide's store")
+    viewer.layers.clear()
+    assert not form.place.words.text()
 
 
 def test_a_full_disk_and_an_empty_list_are_sentences(ready, qtbot, monkeypatch):
@@ -265,6 +303,16 @@ def test_a_record_dropped_restores_the_form(dock, stored, prediction, model_fold
     assert widget.save.genes.names == ("ERBB2",)
     assert widget.save.std.isChecked()
     assert widget.save.name.text() == "again"
+    for said in (predict.progress.text.text(), widget.save.progress.text.text()):
+        assert "as it was for that run" in said
+        for words in (
+            f"Slide: {stored.path.name}", f"Model: {model_folder.name}.", "K 17",
+            "weights by similarity", "cpu, batch 9", "the model's own", "1 gene with their spread",
+            f"{stored.mpp:g} µm per px",
+        ):  # fmt: skip
+            assert words in said, words
+    assert "is open already" in predict.progress.text.text()
+    assert "Made: 2" in said
 
 
 def test_a_record_opens_its_slide_where_that_is_not_open(
@@ -277,6 +325,15 @@ def test_a_record_opens_its_slide_where_that_is_not_open(
     widget.load_record(record.write(tmp_path / "run.yaml"))
     qtbot.waitUntil(lambda: session.current is not None, timeout=20_000)
     assert session.current.slide.path == stored.path
+    predict = viewer.window.dock_widgets["Predict (napari-umpire)"]
+    qtbot.waitUntil(lambda: not predict.opening.running)
+    said = predict.progress.text.text()
+    assert said.startswith(f"Opened {stored.name}. The form is as it was for that run.")
+    assert f"Model: {model_folder.name}." in said
+    predict.open([stored.path])  # a slide alone is no run
+    qtbot.waitUntil(
+        lambda: predict.progress.text.text() == f"Opened {stored.name}.", timeout=20_000
+    )
 
 
 @pytest.mark.parametrize("text", ["a: [", "name: napari\n", "slide: x\nmodel: y\nk: many\n"])

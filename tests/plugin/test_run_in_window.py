@@ -146,10 +146,11 @@ def test_a_slide_removed_and_another_of_its_name_opened_gets_no_foreign_map(
     viewer.layers.clear()
     data, attributes, _ = slide_layer(replace(slides[1], name=slides[0].name))
     viewer.add_image(data, **attributes)
-    with qtbot.waitSignal(widget.work.done, timeout=20_000):
-        gate.open.set()
-        gate.permits.release()
-    assert "removed meanwhile" in widget.progress.text.text()
+    with qtbot.waitSignal(widget.work.ended, timeout=20_000):
+        gate.permits.release()  # the batch under way is the last
+    assert sum(gate.sizes) == 40
+    assert f"Cancelled: {slides[0].name} was removed" in widget.progress.text.text()
+    assert widget.run.isEnabled(), "the other slide can be run now"
     assert list(session_of(viewer).slides) == [slides[0].name]
     assert session_of(viewer).current.prediction is None
 

@@ -239,13 +239,13 @@ def test_cancel_leaves_nothing_behind(dock, slide, with_heads, qtbot, monkeypatc
     assert widget.run.isEnabled()
 
 
-def test_a_slide_removed_meanwhile_is_no_error(dock, slide, with_heads, qtbot):
+def test_a_slide_removed_meanwhile_ends_the_run_with_a_sentence(dock, slide, with_heads, qtbot):
     viewer, widget = dock(slide)
     widget.model.set_value(with_heads)
     with qtbot.waitSignal(widget.work.ended, timeout=60_000):
         qtbot.mouseClick(widget.run, LEFT)
         viewer.layers.clear()
-    assert "removed meanwhile" in widget.progress.text.text()
+    assert f"Cancelled: {slide.name} was removed" in widget.progress.text.text()
     assert not widget.results.isVisibleTo(widget)
 
 

@@ -9,21 +9,50 @@ from napari_umpire.plugin.layers.titles import MapTitle, drawn_width, shortened
 WHOLE = "a long signature of keratins (measured), mean log1p(CP10k): section_1"
 
 
-def test_slide_goes_first_then_the_middle_of_the_name():
+def test_names_lose_their_middles_and_none_is_left_out():
     title = MapTitle("a long signature of keratins", " (measured), mean log1p(CP10k)", "section_1")
     assert title.whole == WHOLE
-    bare = WHOLE.removesuffix(": section_1")
     assert title.fit(drawn_width(WHOLE)) == WHOLE
-    assert title.fit(drawn_width(WHOLE) - 0.1) == bare
-    assert title.fit(drawn_width(bare)) == bare
-    shorter = title.fit(drawn_width(bare) - 8)
-    assert shorter == "a long si…keratins (measured), mean log1p(CP10k)"
-    assert title.fit(0) == "a lo…ins (measured), mean log1p(CP10k)"
+    shorter = title.fit(drawn_width(WHOLE) - 8)
+    assert shorter == "a long si…keratins (measured), mean log1p(CP10k): section_1"
+    assert title.fit(0) == "a lo…ins (measured), mean log1p(CP10k): sect…n_1"
+    assert MapTitle("GENE", ", unit", "C3").fit(0) == "GENE, unit: C3"
+
+
+def test_one_rule_for_the_name_of_the_slide_whatever_the_width():
+    title = MapTitle("PIBF1", " (spread), log1p(CP10k)", "section_1")
+    widths = range(0, 80, 5)
+    assert all(": sect" in title.fit(room) for room in widths)
+    assert not any("sect" in title.fit(room, beside=True) for room in widths)
 
 
 def test_both_ends_of_a_shortened_name_stay():
     assert shortened("ACGTACGT-1", 10) == "ACGTACGT-1"
     assert shortened("TGAGTAGTGCGGACAC-1", 9) == "TGAG…AC-1"
+
+
+def test_panes_leave_the_slide_out_and_hidden_maps_of_others_keep_it(
+    maps_dock, slides, prediction, measured
+):
+    viewer, widget, session = maps_dock(slides[1], slides[0], predictions=[prediction], show=True)
+    for one in slides[:2]:
+        session.set_current(one.name)
+        session.set_gene(session.current.genes.key_of_predicted(str(prediction.genes.index[0])))
+
+    def titles():
+        ours = (v for v in viewer.layers if "title" in v.metadata.get("napari_umpire", {}))
+        return {v: v.name for v in ours}
+
+    session.set_current(slides[0].name)
+    assert all(f": {v.metadata['napari_umpire']['slide'].name}" in n for v, n in titles().items())
+    widget.beside.click()
+    panes = session.display.panes
+    assert len(panes) == 4
+    for layer, name in titles().items():
+        assert (": " in name) == (layer not in panes), name
+        assert "[" not in name, "napari had to tell namesakes apart"
+    widget.beside.click()
+    assert all(": " in name for name in titles().values())
 
 
 def test_titles_lie_within_their_panes(make_napari_viewer, slides, qtbot):

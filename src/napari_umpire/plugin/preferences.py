@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["COLORMAPS", "DEVICES", "Preferences", "preferences"]
+__all__ = ["COLORMAPS", "DEVICES", "Preferences", "plugin_settings", "preferences"]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICES: tuple[Device, ...] = get_args(Device)
@@ -53,12 +53,8 @@ def preferences() -> Preferences:
     napari itself checks them against the manifest, and warns and falls back to the defaults where
     a settings file, written by hand or by another version, holds what cannot be.
     """
-    try:
-        from napari.settings import get_plugin_settings
-
-        settings: Any = get_plugin_settings(_PLUGIN)
-    except (ImportError, KeyError):
-        # An older napari; or the widget is used without its manifest, as from a script.
+    settings = plugin_settings()
+    if settings is None:
         return Preferences()
     run, folders, maps = settings.run, settings.folders, settings.maps
     return Preferences(
@@ -70,6 +66,19 @@ def preferences() -> Preferences:
         range_mode=maps.range_mode,
         colormap=maps.colormap,
     )
+
+
+def plugin_settings() -> Any:
+    """Napari's own object of what was set; None where it has none.
+
+    That is so in an older napari, and where a widget is used without its manifest, as by a script.
+    """
+    try:
+        from napari.settings import get_plugin_settings
+
+        return get_plugin_settings(_PLUGIN)
+    except (ImportError, KeyError):
+        return None
 
 
 def _folder(text: str) -> Path | None:

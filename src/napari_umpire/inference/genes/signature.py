@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.genes.normalise import UNIT
-from napari_umpire.inference.genes.blocks import PredictedBlocks
+from napari_umpire.inference.genes.blocks import PredictedBlocks, blocks
 from napari_umpire.inference.genes.lists import resolve
+from napari_umpire.progress import Progress, Steps, run
 from napari_umpire.words import counted
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ __all__ = [
     "Signature",
     "score",
     "signature_scores",
+    "signature_steps",
     "values_of_genes",
 ]
 
 ScoreKind = Literal["mean", "z-score"]
 SCORES: tuple[ScoreKind, ...] = get_args(ScoreKind)
+
+_BLOCK = 128
+"""Genes between two reports: a run can be cancelled after each."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +164,29 @@ def values_of_genes(source: GenePrediction | Measured, keys: Sequence[str]) -> n
     keys
         As ``source`` knows them.
     """
+    return run(_value_steps(source, keys, len(keys)))
+
+
+def _value_steps(
+    source: GenePrediction | Measured, keys: Sequence[str], size: int
+) -> Steps[np.ndarray]:
+    """The values of `values_of_genes`, ``size`` genes at a time."""
     from napari_umpire.inference.genes.measured import Measured
 
-    if isinstance(source, Measured):
-        columns = source.genes.index.get_indexer(pd.Index(keys))
-        if (columns < 0).any():
-            raise KeyError(keys[int(np.argmin(columns))])
-        return source.expression[:, columns].toarray()
-    return PredictedBlocks(source).block(keys)
+    taken = None if isinstance(source, Measured) else PredictedBlocks(source)
+    parts = []
+    for part in blocks(len(keys), max(1, size)):
+        yield Progress("Scoring", part.start, len(keys), "genes")
+        names = list(keys[part])
+        if taken is not None:
+            parts.append(taken.block(names))
+        else:
+            assert isinstance(source, Measured)
+            columns = source.genes.index.get_indexer(pd.Index(names))
+            if (columns < 0).any():
+                raise KeyError(names[int(np.argmin(columns))])
+            parts.append(source.expression[:, columns].toarray())
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def signature_scores(
@@ -175,6 +195,16 @@ def signature_scores(
     prediction: GenePrediction | None,
     measured: Measured | None,
 ) -> dict[str, Score]:
+    """Scores by kind, as `signature_steps`, at once."""
+    return run(signature_steps(signature, table, prediction, measured))
+
+
+def signature_steps(
+    signature: Signature,
+    table: GeneTable,
+    prediction: GenePrediction | None,
+    measured: Measured | None,
+) -> Steps[dict[str, Score]]:
     """Scores by kind: "predicted", "measured", and "difference" where there are both.
 
     The difference is taken over the genes that both have, so that it is of one thing; the other
@@ -182,25 +212,26 @@ def signature_scores(
     """
     found = resolve(signature.genes, table.index)
     rows = table.frame.loc[list(found.keys)]
-    blocks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    sides: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for kind, source in (("predicted", prediction), ("measured", measured)):
         if source is not None:
             there = (rows[kind] != "").to_numpy()
             if there.any():
-                blocks[kind] = there, values_of_genes(source, list(rows[kind][there]))
+                names = list(rows[kind][there])
+                sides[kind] = there, (yield from _value_steps(source, names, _BLOCK))
     n = len(found.keys) + len(found.missing) + len(found.ambiguous or ())
     scores = {
         kind: replace(score(values, signature.kind), n_absent=n - int(there.sum()))
-        for kind, (there, values) in blocks.items()
+        for kind, (there, values) in sides.items()
     }
-    if len(blocks) == 2:
-        both = blocks["predicted"][0] & blocks["measured"][0]
+    if len(sides) == 2:
+        both = sides["predicted"][0] & sides["measured"][0]
         if both.any():
-            sides = [values[:, both[there]] for there, values in blocks.values()]
+            shared = [values[:, both[there]] for there, values in sides.values()]
             if signature.kind == "z-score":
-                vary = np.all([_varies(side) for side in sides], axis=0)
-                sides = [side[:, vary] for side in sides]
-            predicted, real = (score(side, signature.kind) for side in sides)
+                vary = np.all([_varies(side) for side in shared], axis=0)
+                shared = [side[:, vary] for side in shared]
+            predicted, real = (score(side, signature.kind) for side in shared)
             scores["difference"] = Score(
                 predicted.values - real.values,
                 predicted.n_genes,

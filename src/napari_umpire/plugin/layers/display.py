@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from napari_umpire.plugin.layers.active import leave_hidden
 from napari_umpire.plugin.layers.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.layers.drawing import find_region_layer, place_regions, show_regions_of
 from napari_umpire.plugin.layers.faded import FadedMap
@@ -33,8 +34,6 @@ __all__ = ["GeneDisplay"]
 
 _SHARED: tuple[Kind, ...] = ("predicted", "measured")
 """Kinds that get one range where that is wanted."""
-_TITLE_PT = (12, 8)
-"""Of one pane, of two."""
 
 
 class GeneDisplay:
@@ -88,8 +87,11 @@ class GeneDisplay:
             shown = self._fill(viewer, state) if state is not None else ()
             if state is not None and len(shown) == 2 and not self._beside.active:
                 self._enter(viewer, state)
-            self._other_maps.refresh(viewer, state)
-            fit_titles(viewer)
+            other = self._other_maps.refresh(viewer, state)
+            fit_titles(viewer, self.panes)
+            if state is not None:
+                maps = (other, *(self._maps[state, kind] for kind in reversed(shown)), state.image)
+                leave_hidden(viewer, next((layer for layer in maps if layer is not None), None))
         finally:
             self._busy = False
 
@@ -174,7 +176,6 @@ class GeneDisplay:
             pool = [have[other] for other in _SHARED if other in have]
         prediction = None if kind == "measured" else state.prediction
         layer, look = self._map(viewer, state, kind), self._session.look
-        layer.name_overlay.font_size = _TITLE_PT[self._wants_beside(state)]
         if self._looks.get(layer) != look:  # colours that the user gave this layer stay till then
             self._looks[layer] = look
             layer.colormap = gene_colormap(kind, look)
@@ -263,7 +264,7 @@ class GeneDisplay:
     def _on_size(self) -> None:
         """A dock was opened or drawn wider: the titles have another room."""
         if self._session.viewer is not None:
-            fit_titles(self._session.viewer)
+            fit_titles(self._session.viewer, self.panes)
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value

@@ -52,9 +52,10 @@ class LabelSource:
 
     @property
     def title(self) -> str:
-        """What the user chooses by."""
+        """What the user chooses by; a layer of ours says itself what it is."""
         said = {"column": "Table column", "regions": "Regions", "painted": "Painted"}[self.sort]
-        return f"{said}: {self.name}"
+        own = self.sort != "column" and self.name.startswith(said)
+        return self.name if own else f"{said}: {self.name}"
 
 
 _columns: weakref.WeakKeyDictionary[Slide, list[str]] = weakref.WeakKeyDictionary()

@@ -39,15 +39,20 @@ class MapDisplay:
         found = None if state is None else self._layers.get((state, key))
         return None if found is None else found[1]
 
-    def refresh(self, viewer: Viewer, state: SlideState | None) -> None:
-        """Make the layers of ``state``, the current slide, what the session says."""
+    def refresh(self, viewer: Viewer, state: SlideState | None) -> Image | None:
+        """Make the layers of ``state``, the current slide, what the session says.
+
+        Returns
+        -------
+        The layer that is shown; None where none is.
+        """
         self._drop_old(viewer)
         shown = self._session.shown_map
         for (owner, key), (_, layer) in self._layers.items():
             if owner is not state or key != shown:
                 set_visible(layer, False)
         if state is None or shown not in state.maps:
-            return
+            return None
         spot_map = state.maps[shown]
         before = self._layers.get((state, shown))
         if before is None:
@@ -61,6 +66,7 @@ class MapDisplay:
         if before is None or before[0] is not spot_map:
             _fill(layer, spot_map)
         set_visible(layer, True)
+        return layer
 
     def forget(self, viewer: Viewer, state: SlideState) -> None:
         """Remove all layers of a slide, which has moved or gone."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari import Viewer
     from napari.layers import Layer
 
@@ -17,11 +19,14 @@ KEY = "napari_umpire"
 _NARROW, _WIDE = "ijlI.,:;'| ftr()[]-/J", "mwMW%…×"
 _MARGIN_PX = 20
 _LEAST = 8
+"""Characters that a name keeps."""
+_PT, _PT_BESIDE = (12, 11, 10, 9, 8), (8, 7)
+"""Sizes of type, tried in this order: smaller ones once the names cannot be shorter."""
 
 
 @dataclass(frozen=True)
 class MapTitle:
-    """What a map shows, in parts, so that the less important ones can be left out.
+    """What a map shows, in parts, so that long names can be shortened each by itself.
 
     Attributes
     ----------
@@ -30,7 +35,8 @@ class MapTitle:
     rest
         Kind and unit, said in any case.
     slide
-        Name of the slide; it is in the list of layers too.
+        Name of the slide. Every title ends with it; only two panes side by side, which are of one
+        slide and narrow, are without.
     """
 
     what: str
@@ -42,14 +48,24 @@ class MapTitle:
         """All of it."""
         return f"{self.what}{self.rest}: {self.slide}"
 
-    def fit(self, room: float) -> str:
-        """The title as it fits into ``room`` (see `drawn_width`), if kind and unit do."""
-        if drawn_width(self.whole) <= room:
-            return self.whole
-        most = len(self.what)
-        while most > _LEAST and drawn_width(shortened(self.what, most) + self.rest) > room:
+    def fit(self, room: float, *, beside: bool = False) -> str:
+        """The title in ``room`` (see `drawn_width`): names lose their middles, none is left out.
+
+        Parameters
+        ----------
+        beside
+            Whether it is that of one of two panes.
+        """
+
+        def said(most: int) -> str:
+            slide = "" if beside else f": {shortened(self.slide, most)}"
+            return f"{shortened(self.what, most)}{self.rest}{slide}"
+
+        # The longer of the two names gives way first.
+        most = max(len(self.what), len(self.slide), _LEAST)
+        while most > _LEAST and drawn_width(said(most)) > room:
             most -= 1
-        return shortened(self.what, most) + self.rest
+        return said(most)
 
 
 def drawn_width(text: str) -> float:
@@ -76,15 +92,28 @@ def set_title(layer: Layer, title: MapTitle) -> None:
         ours["titled"] = layer.name
 
 
-def fit_titles(viewer: Viewer) -> None:
-    """Shorten or lengthen the titles of all maps to the panes; names that the user gave stay."""
+def fit_titles(viewer: Viewer, panes: Collection[Layer] = ()) -> None:
+    """Shorten or lengthen the titles of all maps to the panes; names that the user gave stay.
+
+    Parameters
+    ----------
+    panes
+        The layers side by side; empty where there is one pane.
+    """
     width = float(viewer.canvas.viewbox_size(viewer.layers)[1])
     for layer in viewer.layers:
         ours = layer.metadata.get(KEY, {})
         title = ours.get("title")
         if title is None or layer.name != ours["titled"]:
             continue
-        name = title.fit((width - _MARGIN_PX) / layer.name_overlay.font_size)
+        beside = layer in panes
+        for size in _PT_BESIDE if beside else _PT:
+            room = (width - _MARGIN_PX) / size
+            name = title.fit(room, beside=beside)
+            if drawn_width(name) <= room:
+                break
+        if layer.name_overlay.font_size != size:
+            layer.name_overlay.font_size = size
         if layer.name != name:
             layer.name = name
             ours["titled"] = layer.name  # napari tells namesakes apart

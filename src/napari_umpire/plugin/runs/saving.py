@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "GENE_CHOICES",
     "GeneChoice",
+    "Place",
     "SaveOrder",
     "extras_of",
     "genes_to_write",
+    "place_steps",
     "record_of",
     "save_order",
     "save_steps",
@@ -52,6 +55,51 @@ class SaveOrder:
     store: Path | None
     labels: tuple[SpotLabels, ...]
     columns: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a table will be written.
+
+    Attributes
+    ----------
+    path
+        The store, or an ``.h5ad`` file; None where there is no place.
+    what
+        What that is, or why there is none.
+    """
+
+    path: Path | None
+    what: str
+
+    def describe(self) -> str:
+        """Path and what it is, in a line."""
+        if self.path is None:
+            return self.what
+        return f"{self.path}: {self.what}; its run record (.yaml) beside it"
+
+
+def place_steps(slide: Slide, chosen: Path | None) -> Steps[Place]:
+    """Find out where a table of ``slide`` goes; stores that lie beside it are looked into.
+
+    Parameters
+    ----------
+    chosen
+        By the user; None: the slide's own store, or one beside it.
+    """
+    from napari_umpire.inference.predictions.saving import place_of
+
+    yield Progress("Looking at the place", 0, 0, "")
+    try:
+        path = place_of(slide, chosen)
+    except InputError as error:
+        return Place(None, f"{error.problem}. Choose one: press Elsewhere…")
+    if path.suffix == ".h5ad":
+        return Place(path, "the table alone")
+    if not path.exists():
+        return Place(path, "a new store")
+    own = slide.sdata.path is not None and path == place_of(slide)
+    return Place(path, "the slide's store" if own else "a store that is there")
 
 
 def genes_to_write(

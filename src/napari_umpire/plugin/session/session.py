@@ -262,6 +262,13 @@ class Session(Shown):
         return SpotMarks(self)
 
     @cached_property
+    def scoring(self) -> Any:
+        """Scores large signatures in a thread."""
+        from napari_umpire.plugin.session.scoring import SignatureScoring
+
+        return SignatureScoring(self)
+
+    @cached_property
     def tissue_layers(self) -> Any:
         """Outline of the tissue and preview of the spots, as far as they are drawn."""
         from napari_umpire.plugin.layers.tissue import TissueLayers
@@ -286,4 +293,5 @@ def session_of(napari_viewer: Viewer) -> Session:
         session = _sessions[viewer] = Session(viewer)
         session.display.refresh()
         session.spot_display.refresh()
+        session.scoring.look()
     return session

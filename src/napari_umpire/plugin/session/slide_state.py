@@ -27,6 +27,9 @@ __all__ = ["EmbeddingKind", "SlideState"]
 
 EmbeddingKind = Literal["image", "genes"]
 
+_GENES_AT_ONCE, _VALUES_AT_ONCE = 200, 500_000
+"""Of a signature, what is scored in some 20 ms; more would hold up the window."""
+
 
 @dataclass(eq=False)
 class SlideState:
@@ -139,7 +142,12 @@ class SlideState:
         return self._spread[1]
 
     def scores(self, gene: str) -> dict[str, Score]:
-        """Scores of a signature by kind of map, with how many genes count."""
+        """Scores of a signature by kind of map, with how many genes count.
+
+        None while it is `pending`.
+        """
+        if self.pending(gene):
+            return {}
         from napari_umpire.inference.genes.signature import signature_scores
 
         if self._scores is None or self._scores[0] != gene:
@@ -148,6 +156,21 @@ class SlideState:
             )
             self._scores = (gene, found)
         return self._scores[1]
+
+    def pending(self, gene: str) -> bool:
+        """Whether ``gene`` is a signature that is too large to be scored in the window.
+
+        `keep_scores` brings what the thread made of it.
+        """
+        signature = self.signatures.get(gene)
+        if signature is None or (self._scores is not None and self._scores[0] == gene):
+            return False
+        n = len(signature.genes)
+        return n > _GENES_AT_ONCE or n * self.slide.n_spots > _VALUES_AT_ONCE
+
+    def keep_scores(self, gene: str, scores: dict[str, Score]) -> None:
+        """Keep the scores of a signature, by kind of map."""
+        self._scores, self._maps = (gene, scores), None
 
     def _compute_maps(self, gene: str) -> dict[Kind, np.ndarray]:
         maps: dict[Kind, np.ndarray] = {}

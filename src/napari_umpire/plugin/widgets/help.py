@@ -24,17 +24,20 @@ from qtpy.QtWidgets import (
 from napari_umpire.inference.doctor.checkup import Check, as_text, check_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
+from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.window_checks import check_graphics, check_open_slides, questions
-from napari_umpire.plugin.words.help import HOW_TO
+from napari_umpire.plugin.words.help import HOW_TO, all_mends
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 __all__ = ["HelpWidget"]
 
+_MEND_LINES = 6
 # Told apart in grey too: the word stands beside the colour.
 _COLOURS = {"PASS": "#1b7837", "WARN": "#b35806", "FAIL": "#b2182b"}
 
@@ -58,6 +61,7 @@ class HelpWidget(QWidget):
         self.look.clicked.connect(self.examine)
         self.copy.clicked.connect(self._on_copy)
         self.table.currentCellChanged.connect(self._on_row)
+        self.all_mends.toggled.connect(self._show_mends)
         self.work.done.connect(self._on_checked)
         self.work.ended.connect(self._on_ended)
 
@@ -85,15 +89,12 @@ class HelpWidget(QWidget):
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
             rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.mend = wrapping_label()
-        self.mend.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-        below = QScrollArea()
-        below.setWidgetResizable(True)
-        below.setWidget(self.mend)
-        below.setMinimumHeight(6 * self.mend.fontMetrics().lineSpacing())
+        self.mend = LongWords(_MEND_LINES)
+        self.mend.setFixedHeight(self.mend.minimumHeight())
+        self.all_mends = QPushButton()
+        self.all_mends.setCheckable(True)
+        self.all_mends.setToolTip("What to do about each, the gravest first; again: the chosen row")
+        self.all_mends.setVisible(False)
         self.progress = ProgressRow(self.work)
         buttons = QHBoxLayout()
         buttons.addWidget(self.look, 1)
@@ -101,8 +102,9 @@ class HelpWidget(QWidget):
         doctor = QWidget()
         layout = QVBoxLayout(doctor)
         layout.addLayout(buttons)
-        layout.addWidget(self.table, 3)
-        layout.addWidget(below, 1)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.all_mends)
+        layout.addWidget(self.mend)
         layout.addWidget(self.progress)
         self.how_to = wrapping_label()
         self.how_to.setTextFormat(Qt.TextFormat.MarkdownText)
@@ -121,7 +123,7 @@ class HelpWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Of a dock beside the canvas; long words would ask for half of the window."""
-        return QSize(400, 600)
+        return dock_size(600)
 
     def examine(self) -> None:
         """Make all checks."""
@@ -147,12 +149,24 @@ class HelpWidget(QWidget):
         order = [s for s in ("FAIL", "WARN", "PASS") if any(c.status == s for c in self.checks)]
         self.table.selectRow(next(i for i, c in enumerate(self.checks) if c.status == order[0]))
         self.copy.setEnabled(True)
+        n = sum(bool(check.mend) for check in self.checks)
+        self.all_mends.setText(f"All {n} mends")
+        self.all_mends.setVisible(n > 1)
+        self._show_mends()
         self.progress.say(as_text(self.checks).splitlines()[-1])
 
-    def _on_row(self, row: int, *_: int) -> None:
-        if 0 <= row < len(self.checks):
+    def _on_row(self, *_: int) -> None:
+        self.all_mends.setChecked(False)
+        self._show_mends()
+
+    def _show_mends(self) -> None:
+        """Say what to do about the chosen row, or about all."""
+        row = self.table.currentRow()
+        if self.all_mends.isChecked():
+            self.mend.say(all_mends(self.checks))
+        elif 0 <= row < len(self.checks):
             check = self.checks[row]
-            self.mend.setText(f"{check.name}: {check.mend or 'nothing to do.'}")
+            self.mend.say(f"{check.name}: {check.mend or 'nothing to do.'}")
 
     def _on_ended(self) -> None:
         self.look.setEnabled(True)

@@ -82,8 +82,10 @@ def gene_words(
 
 def _signature_lines(state: SlideState, key: str, kind: Kind) -> list[str]:
     signature = state.signatures[key]
-    scores, maps = state.scores(key), state.gene_maps(key)
     lines = [f"{signature.name}: {signature.unit}"]
+    if state.pending(key):
+        return [*lines, f"Scoring its {counted(len(signature.genes), 'gene')}…"]
+    scores, maps = state.scores(key), state.gene_maps(key)
     if not scores:
         return [*lines, f"None of its {counted(len(signature.genes), 'gene')} is known here."]
     lines += [f"{side.capitalize()}: {found.describe()}." for side, found in scores.items()]

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["HOW_TO"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_umpire.inference.doctor.checkup import Check
+
+__all__ = ["HOW_TO", "all_mends"]
+
+_GRAVEST_FIRST = ("FAIL", "WARN", "PASS")
+
+
+def all_mends(checks: Sequence[Check]) -> str:
+    """What to do about everything that can be mended, a paragraph each, numbered."""
+    found = [check for check in checks if check.mend]
+    found.sort(key=lambda check: _GRAVEST_FIRST.index(check.status))
+    return "\n".join(
+        f"{number}. {check.name} ({check.status}): {check.mend}"
+        for number, check in enumerate(found, start=1)
+    )
+
 
 HOW_TO = """
 ### From a slide to a map

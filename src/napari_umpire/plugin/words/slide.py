@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
+from napari_umpire.plugin.words.paths import breakable
 from napari_umpire.slides.scale import SOURCE_WORDS, TOLERANCE
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SlideCard:
 
 def _breakable(text: str) -> str:
     """Markup of ``text`` in which a path may go on in the next line: a dock is narrow."""
-    return re.sub(r"([/\\_])", "\\1\u200b", escape(text))
+    return breakable(escape(text))
 
 
 def slide_card(

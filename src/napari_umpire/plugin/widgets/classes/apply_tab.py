@@ -34,6 +34,7 @@ from napari_umpire.plugin.runs.embedding import keep, request
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.words.scale import scale_asked
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class ApplyTab(QWidget):
         self.apply.clicked.connect(self._on_apply)
         self.save.clicked.connect(self._on_save)
         self.name.returnPressed.connect(self._on_save)
+        self.gone = EndWithSlide(session, self.work, self.said.emit)
         self.work.done.connect(self._on_done)
         self.work.ended.connect(self._show)
         listen(self, session.model_changed, self._fill)
@@ -97,7 +99,8 @@ class ApplyTab(QWidget):
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of the probe")
         self.save = QPushButton("Save")
-        self.keep_box = QGroupBox("Keep the probe trained last in the model folder")
+        self.keep_box = QGroupBox("Keep the probe trained last")
+        self.keep_box.setToolTip("In the model folder")
         line = QHBoxLayout(self.keep_box)
         line.addWidget(self.name, 1)
         line.addWidget(self.save)
@@ -195,6 +198,7 @@ class ApplyTab(QWidget):
             cache=cache_folder(),
         )
         self.work.start(partial(apply_steps, asked, probe))
+        self.gone.watch([state.slide])
         self.started.emit()
         self._show()
 

@@ -27,6 +27,7 @@ from napari_umpire.plugin.widgets.classes.class_legend import ClassLegend
 from napari_umpire.plugin.widgets.classes.label_tab import LabelTab
 from napari_umpire.plugin.widgets.classes.score_tab import ScoreTab
 from napari_umpire.plugin.widgets.classes.train_tab import TrainTab
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
@@ -73,6 +74,7 @@ class ClassesWidget(QWidget):
         self.train_tab.trained.connect(self._on_trained)
         self.apply_tab.applied.connect(self._on_applied)
         self.apply_tab.said.connect(self._say)
+        self.train_tab.said.connect(self._say)
         self.apply_tab.chosen.connect(self.score_tab.show_probe)
         self.cancel.clicked.connect(self._on_cancel)
         for tab, row in ((self.train_tab, self.training), (self.apply_tab, self.applying)):
@@ -91,7 +93,7 @@ class ClassesWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Wide enough for a matrix of five classes."""
-        return QSize(400, 700)
+        return dock_size(700)
 
     def _build(self) -> None:
         self.slides = SlideCombo(self._session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_umpire.inference.classes.scores import ProbeScores
 from napari_umpire.inference.classes.words import (
@@ -37,7 +37,7 @@ class ScoreTab(QWidget):
             ("Given classes (rows) and predicted ones (columns)", self.confusion),
             ("What was held out", self.folds),
         ):
-            label = QLabel(f"<b>{title}</b>")
+            label = wrapping_label(f"<b>{title}</b>")  # in one line it would widen the dock
             layout.addWidget(label)
             layout.addWidget(table)
             self._parts += [label, table]

@@ -22,8 +22,10 @@ from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.runs.classes import Applied, local_folder, train_steps
 from napari_umpire.plugin.runs.embedding import keep, request
 from napari_umpire.plugin.runs.workers import Work
+from napari_umpire.plugin.widgets.parts.dock_size import narrow
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.places import cache_folder
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.words.scale import scale_asked
 
 if TYPE_CHECKING:
@@ -44,10 +46,13 @@ class TrainTab(QWidget):
         Work is under way.
     trained(Applied)
         The probe, and the classes it gives to the slides that it learned from.
+    said(str)
+        A sentence for the user.
     """
 
     started = Signal()
     trained = Signal(object)
+    said = Signal(str)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +63,7 @@ class TrainTab(QWidget):
         self.slides.itemChanged.connect(self._update_button)
         self.kind.currentIndexChanged.connect(self._update_button)
         self.train.clicked.connect(self._on_train)
+        self.gone = EndWithSlide(session, self.work, self.said.emit)
         self.work.done.connect(self._on_trained)
         self.work.ended.connect(self._update_button)
         listen(self, session.labels_changed, self._update)
@@ -65,16 +71,16 @@ class TrainTab(QWidget):
         self._update()
 
     def _build(self) -> None:
-        self.labels = QComboBox()
+        self.labels = narrow(QComboBox())
         self.labels.setToolTip("Which classes to learn")
         self.slides = QListWidget()
         self.slides.setFixedHeight(66)
         self.slides.setToolTip("Slides to learn from; two or more are held out one by one")
-        self.kind = QComboBox()
+        self.kind = narrow(QComboBox())
         self.kind.addItem("of the image", "image")
         self.kind.addItem("of the measured genes", "genes")
         self.kind.setToolTip("What the classes are told by: embeddings by the chosen model")
-        self.c = QComboBox()
+        self.c = narrow(QComboBox())
         self.c.addItem(_CHOSEN, None)
         for value in (0.001, 0.01, 0.1, 1.0, 10.0):
             self.c.addItem(f"{value:g}", value)
@@ -177,6 +183,7 @@ class TrainTab(QWidget):
         options = ProbeOptions(c=self.c.currentData(), balanced=self.balanced.isChecked())
         folder = local_folder(self._session)
         self.work.start(partial(train_steps, asked, labels, name, options, folder))
+        self.gone.watch(self._session.slides[key].slide for key in ticked)
         self.started.emit()
         self._update_button()
 

@@ -19,13 +19,15 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.compare.compare_views import CompareViews
 from napari_umpire.plugin.widgets.compare.spot_scatter import SpotScatter
-from napari_umpire.plugin.widgets.parts.frame_table import FrameView
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
+from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.save_table import save_table
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -75,6 +77,7 @@ class CompareWidget(QWidget):
         self.work.cancelled.connect(self._on_cancelled)
         self.work.failed.connect(self._on_failed)
         self.work.ended.connect(self._update)
+        self.gone = EndWithSlide(self._session, self.work, self.progress.say)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self.work.cancel)
         self.save.clicked.connect(self._on_save)
@@ -91,7 +94,7 @@ class CompareWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for the first columns, on a laptop."""
-        return QSize(410, 640)
+        return dock_size(640)
 
     def _build(self) -> None:
         self.slides = SlideCombo(self._session)
@@ -140,7 +143,7 @@ class CompareWidget(QWidget):
                 self.table.set_frame(scored.scores.frame, _FORMATS, COLUMNS)
         self.words.say(self._words(state, scored))
         running = self.work.running
-        self.progress.setVisible(running)
+        self.progress.setVisible(running or bool(self.gone.words))
         self.run.setEnabled(state is not None and bool(state.kinds) and not running)
         self.cancel.setEnabled(running)
         self.save.setEnabled(scored is not None)
@@ -231,6 +234,7 @@ class CompareWidget(QWidget):
         self._target = (state, state.slide)
         self.progress.begin("Starting")
         self.work.start(partial(score_steps, state.slide, state.prediction, state.measured))
+        self.gone.watch([state.slide])
 
     def _on_scored(self, scored: Scored) -> None:
         assert self._target is not None

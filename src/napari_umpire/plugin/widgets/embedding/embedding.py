@@ -25,12 +25,14 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.embedding.lasso_plot import LassoPlot
 from napari_umpire.plugin.widgets.embedding.point_colours import PointColours
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size, narrow
 from napari_umpire.plugin.widgets.parts.form_parts import line_of, wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.words.scale import scale_asked
 from napari_umpire.slides.regions import spots_within
 
@@ -66,6 +68,7 @@ class EmbeddingWidget(QWidget):
         self.plot.lassoed.connect(self._on_lasso)
         self.plot.clicked.connect(self._on_point)
         self.legend.activated.connect(self._on_group)
+        self.gone = EndWithSlide(self._session, self.work, self.progress.say)
         self.work.done.connect(self._on_done)
         self.work.ended.connect(self._update_buttons)
         session = self._session
@@ -76,17 +79,17 @@ class EmbeddingWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for the plot."""
-        return QSize(400, 720)
+        return dock_size(720)
 
     def _build(self) -> None:
         self.slides = QListWidget()
         self.slides.setFixedHeight(66)
         self.slides.setToolTip("Slides whose spots are laid out together")
         self.model = ModelPicker(self._session)
-        self.kind = QComboBox()
+        self.kind = narrow(QComboBox())
         self.kind.addItem("of the image", "image")
         self.kind.addItem("of the measured genes", "genes")
-        self.method = QComboBox()
+        self.method = narrow(QComboBox())
         self.method.addItems(METHODS)
         self.method.setToolTip(
             "PCA is exact and at once; UMAP and t-SNE keep neighbours together, and their "
@@ -205,6 +208,7 @@ class EmbeddingWidget(QWidget):
         self.progress.begin("Starting")
         method = next(m for m in METHODS if m == self.method.currentText())
         self.work.start(partial(lay_out_steps, asked, method))
+        self.gone.watch(self._session.slides[name].slide for name in self.ticked)
         self._update_buttons()
 
     def _on_cancel(self) -> None:

@@ -17,6 +17,7 @@ from napari_umpire.inference.classes.point_groups import (
 from napari_umpire.plugin.runs.projection import gene_colours, score_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.embedding.point_legend import PointLegend
+from napari_umpire.plugin.widgets.parts.dock_size import narrow
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
 
@@ -50,7 +51,7 @@ class PointColours(QObject):
         self._score_later = False
         self.groups: PointGroups | None = None
         self.scoring = Work(self)
-        self.by = QComboBox()
+        self.by = narrow(QComboBox())
         self.by.setToolTip("What the colours are")
         self.legend = PointLegend()
         self.scores = wrapping_label()

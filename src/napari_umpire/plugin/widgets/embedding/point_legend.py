@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.point_groups import PointGroups
@@ -36,6 +43,9 @@ class PointLegend(QWidget):
         self.groups.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.groups.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.bar = QLabel()
+        # Of whatever width: the picture must not widen the dock.
+        self.bar.setScaledContents(True)
+        self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.words = QLabel()
         self.words.setWordWrap(True)
         layout = QVBoxLayout(self)

@@ -19,16 +19,16 @@ from napari_umpire.errors import InputError
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.inference.predictions.evidence import (
     Evidence,
-    Pictures,
     evidence_of,
     find_spot,
-    picture_steps,
     read_spots_steps,
 )
 from napari_umpire.plugin.layers.spot_view import go_to_spot, reference_spot
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.evidence.evidence_pictures import EvidencePictures
+from napari_umpire.plugin.widgets.evidence.picture_reader import PictureReader
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.enter_table import EnterTable
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.listening import listen
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EvidenceWidget"]
 
-_WIDTH_PX = 400
 _FORMATS = {"similarity": "{:.3f}", "weight": "{:.3f}"}
 _TOOLTIPS = {
     "slide": "Slide of the reference",
@@ -69,19 +68,16 @@ class EvidenceWidget(QWidget):
         self._asked: tuple[str, int] | None = None
         self._went_to: tuple[str, int] | None = None
         self._evidence: Evidence | None = None
-        self._pictures: Pictures | None = None
-        self._pictured: tuple[object, ...] | None = None
         self._unread = ""
         self.reading = Work(self)
-        self.looking = Work(self)
+        self.looking = PictureReader(self._session, self)
         self._build()
         Manners(self, self.search)
         add_spot_keys(self, self._session)
         self.reading.failed.connect(self._on_unread)
         self.reading.ended.connect(self._update)
-        self.looking.done.connect(self._on_pictures)
+        self.looking.changed.connect(self._fill_pictures)
         self.looking.failed.connect(self._say)
-        self.looking.ended.connect(self._look)
         self.search.returnPressed.connect(self._on_search)
         self.table.chosen.connect(self._on_row)
         self.table.gone.connect(self._go)
@@ -98,10 +94,9 @@ class EvidenceWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for the table and three pictures in a row."""
-        return QSize(_WIDTH_PX, 640)
+        return dock_size(640)
 
     def _build(self) -> None:
-        self.setMinimumWidth(_WIDTH_PX - 50)
         self.slides = SlideCombo(self._session)
         self.search = QLineEdit()
         self.search.setPlaceholderText("barcode of a spot, or click one")
@@ -173,7 +168,6 @@ class EvidenceWidget(QWidget):
         self.split.setVisible(self._evidence is not None)
         self._fill_table()
         self._fill_pictures()
-        self._look()
 
     def _why_not(self, state: SlideState | None) -> str:
         """Why there is nothing to show; "" where there is."""
@@ -222,51 +216,11 @@ class EvidenceWidget(QWidget):
         self.table.fill_width()
 
     def _fill_pictures(self) -> None:
-        fits = self._pictures is not None and self._pictured == self._wanted
-        self.pictures.show_pictures(self._evidence, self._pictures if fits else None)
-
-    # -- work in the thread ---------------------------------------------------------------
-
-    @property
-    def _wanted(self) -> tuple[object, ...] | None:
-        """The spot whose pictures are wanted, and the prediction that names its references."""
-        state = self._state
-        return None if state is None else (self._asked, state.prediction)
-
-    def _look(self) -> None:
-        """Read the pictures of the spot now asked about, after those being read."""
-        state, asked = self._state, self._asked
-        if self._evidence is None or state is None or asked is None:
-            return
-        if self._wanted == self._pictured:
-            return
-        if self.looking.running:
-            self.looking.cancel()
-            return
-        assert state.retrieval is not None
-        slides = [other.slide for other in self._session.slides.values()]
-        self._pictured, self._pictures = self._wanted, None
-        self.looking.start(
-            partial(
-                picture_steps,
-                state.retrieval,
-                state.slide,
-                asked[1],
-                field_um=self._field_um(state),
-                open_slides=slides,
-            )  # fmt: skip
-        )
-
-    def _field_um(self, state: SlideState) -> float:
-        """The field of the model that predicted, where it is loaded; else the usual one."""
-        model, prediction = self._session.model, state.prediction
-        said = {} if prediction is None else prediction.record.provenance
-        same = model is not None and model.digest == said.get("model_digest")
-        return model.patch_spec.field_um if same and model is not None else 112.0
-
-    def _on_pictures(self, pictures: Pictures) -> None:
-        self._pictures = pictures
-        self._fill_pictures()
+        """Show the pictures of the spot; they are read first where they are not at hand."""
+        state, row = self._state, None if self._asked is None else self._asked[1]
+        if self._evidence is not None and state is not None and row is not None:
+            self.looking.ask(state, row)
+        self.pictures.show_pictures(self._evidence, self.looking.pictures(state, row))
 
     # -- what the controls do -------------------------------------------------------------
 

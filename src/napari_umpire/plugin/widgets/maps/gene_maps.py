@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -35,6 +35,7 @@ from napari_umpire.plugin.widgets.maps.list_choice import ListChoice
 from napari_umpire.plugin.widgets.maps.look_box import LookBox
 from napari_umpire.plugin.widgets.maps.range_box import RangeBox
 from napari_umpire.plugin.widgets.maps.trust_box import TrustBox
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
@@ -101,6 +102,10 @@ class GeneMapsWidget(QWidget):
         listen(self, session.gene_changed, self._update_gene)
         listen(self, session.view_changed, self._update_gene)
         self._update()
+
+    def sizeHint(self) -> QSize:
+        """Room for some genes above the tabs."""
+        return dock_size(640)
 
     def _build(self) -> None:
         session = self._session

@@ -115,6 +115,7 @@ class GeneSearch(QWidget):
         assert selection is not None
         selection.currentChanged.connect(self._on_current)
         self._quiet = False
+        self._searched = ""
         self._gene: str | None = None
         self._favourites: frozenset[str] = frozenset()
 
@@ -144,6 +145,10 @@ class GeneSearch(QWidget):
             self.lists.clear()
             self.lists.addItems([ALL_GENES, *names])
             self.lists.setCurrentText(chosen)
+
+    def forget_search(self) -> None:
+        """Empty the line: what was typed was meant for other genes."""
+        self.line.clear()
 
     def set_only(self, keys: Sequence[str] | None) -> None:
         """Search only among ``keys``; None: among all."""
@@ -188,6 +193,7 @@ class GeneSearch(QWidget):
     # -- what the user does ---------------------------------------------------------------
 
     def _search(self, text: str) -> None:
+        self._searched = text
         self._quiet = True
         try:
             self.hits.search(text)
@@ -201,7 +207,7 @@ class GeneSearch(QWidget):
         self.count.setText(said)
 
     def _on_edited(self, text: str) -> None:
-        self._search(text)
+        self._on_changed(text)  # Qt tells of it only after this
         if text.strip() and self.hits.rowCount():
             self.list.scrollToTop()
             self._pause.start()
@@ -209,9 +215,12 @@ class GeneSearch(QWidget):
             self._pause.stop()
 
     def _on_changed(self, text: str) -> None:
+        """The list is that of the line, whoever wrote there."""
+        if text == self._searched:
+            return
+        self._search(text)
         if not text:
             self._pause.stop()
-            self._search("")
             self.set_gene(self._gene)
 
     def _on_step(self, step: int) -> None:

@@ -71,6 +71,9 @@ class ListBox(QWidget):
             "then the mean; genes that do not vary are left out"
         )
         self.show_score = QPushButton("Show as signature")
+        self.cancel_score = QPushButton("Cancel scoring")
+        self.cancel_score.setToolTip("Score no more, and show the gene that was shown before")
+        self.cancel_score.setVisible(False)
         self.words = QLabel()
         self.words.setWordWrap(True)
         top, under = QHBoxLayout(), QHBoxLayout()
@@ -79,6 +82,7 @@ class ListBox(QWidget):
         top.addWidget(self.open)
         under.addWidget(self.score)
         under.addWidget(self.show_score)
+        under.addWidget(self.cancel_score)
         under.addWidget(self.drop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 6, 4, 2)
@@ -109,6 +113,11 @@ class ListBox(QWidget):
         )
         self.drop.setEnabled(name not in (None, FAVOURITES))
         self.words.setText(words)
+
+    def set_scoring(self, running: bool) -> None:
+        """While a large list is scored, its button cancels that."""
+        self.cancel_score.setVisible(running)
+        self.show_score.setVisible(not running)
 
     @property
     def kind(self) -> ScoreKind:

@@ -37,6 +37,8 @@ class ListChoice(QObject):
         box.kept.connect(self._on_kept)
         box.dropped.connect(self._on_dropped)
         box.signature_wanted.connect(self._on_signature)
+        box.cancel_score.clicked.connect(session.scoring.cancel)
+        session.scoring.changed.connect(self._on_scoring)
         listen(self, session.shelf.changed, self.refresh)
         if session.shelf.trouble:
             show_warning(session.shelf.trouble)
@@ -88,6 +90,7 @@ class ListChoice(QObject):
     def _on_kept(self, one: GeneList) -> None:
         new = self._try(lambda: self._session.shelf.keep_new(one))
         self.name = one.name if new is None else new.name
+        self._search.forget_search()  # it would hide genes of the list that was just kept
         self.refresh()
 
     def _on_dropped(self) -> None:
@@ -102,6 +105,9 @@ class ListChoice(QObject):
         # With the genes that this slide lacks, for slides that have them.
         genes = self._session.shelf.lists[name].genes
         self._session.show_signature(Signature(name, genes, self._box.kind))
+
+    def _on_scoring(self) -> None:
+        self._box.set_scoring(self._session.scoring.running)
 
     def _try(self, change: Callable[[], T]) -> T | None:
         try:

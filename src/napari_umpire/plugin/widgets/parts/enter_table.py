@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, Qt, Signal
 
-from napari_umpire.plugin.widgets.parts.frame_table import FrameView
+from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.runs.workers import Work
     from napari_umpire.progress import Progress
 
-__all__ = ["RESUMABLE", "UNWRITTEN", "ProgressRow"]
+__all__ = ["GOES_ON", "RESUMABLE", "UNWRITTEN", "ProgressRow"]
 
 
 RESUMABLE = "Cancelled. Nothing was changed; Run goes on where it stopped."
+GOES_ON = "Once it is open again, Run goes on where it stopped."
 UNWRITTEN = "Cancelled. Nothing was written."
 
 

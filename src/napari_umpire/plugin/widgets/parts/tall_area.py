@@ -5,11 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import QScrollArea, QWidget
 
+from napari_umpire.plugin.widgets.parts.dock_size import DOCK_PX
+
 __all__ = ["TallArea"]
-
-_COMFORTABLE_PX = 360
-"""Half a line of text more than what the buttons need; a laptop has room for it."""
-
 
 _CHANGES = (QEvent.Type.LayoutRequest, QEvent.Type.StyleChange, QEvent.Type.Show)
 
@@ -40,7 +38,7 @@ class TallArea(QScrollArea):
 
     def sizeHint(self) -> QSize:
         """Wide enough to read."""
-        return QSize(max(self.minimumWidth(), _COMFORTABLE_PX), super().sizeHint().height())
+        return QSize(max(self.minimumWidth(), DOCK_PX), super().sizeHint().height())
 
     def _fit(self) -> None:
         inside, bar = self.widget(), self.verticalScrollBar()

@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
-    QPushButton,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
 
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.opening import add_slides, is_record, open_steps, slide_of
-from napari_umpire.plugin.preferences import DEVICES, preferences
 from napari_umpire.plugin.runs.predict import (
     Predicted,
     PredictOptions,
@@ -27,19 +18,16 @@ from napari_umpire.plugin.runs.predict import (
 )
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
-from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
-from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
-from napari_umpire.plugin.widgets.parts.progress_row import RESUMABLE, ProgressRow
-from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
-from napari_umpire.plugin.widgets.parts.tall_area import TallArea
-from napari_umpire.plugin.widgets.predict.opener import OpenButton, accept_paths, dropped_paths
-from napari_umpire.plugin.widgets.predict.slide_card import ScaleRow, SlideCardView
-from napari_umpire.plugin.widgets.predict.surveyor import Surveyor
-from napari_umpire.plugin.words.method import METHODS, result_words
+from napari_umpire.plugin.widgets.parts.progress_row import GOES_ON
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
+from napari_umpire.plugin.widgets.predict.opener import accept_paths, dropped_paths
+from napari_umpire.plugin.widgets.predict.predict_form import PredictForm
+from napari_umpire.plugin.words.method import result_words
 from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
+from napari_umpire.plugin.words.record import record_words
 from napari_umpire.plugin.words.slide import SlideCard, slide_card
 
 if TYPE_CHECKING:
@@ -60,7 +48,7 @@ _NO_SLIDE = (
 )
 
 
-class PredictWidget(QWidget):
+class PredictWidget(PredictForm):
     """Predicts the genes of a slide with a model; the result is shown as a map.
 
     Parameters
@@ -78,12 +66,14 @@ class PredictWidget(QWidget):
         self._rescaling: Slide | None = None
         self._reference: tuple[str, str] | None = None
         self._looked: ModelPeek | HubModel | str | None = None
+        self._restored = ""
         self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
         self.setAcceptDrops(True)
-        self._build()
+        self._build(self._session, self.work)
         Manners(self, self.slides)
         self.work.done.connect(self._on_predicted)
         self.work.ended.connect(self._update)
+        self.gone = EndWithSlide(self._session, self.work, self.progress.say, after=GOES_ON)
         self.scaling.done.connect(self._on_rescaled)
         self.scaling.failed.connect(self.progress.say)
         self.scaling.ended.connect(self._update)
@@ -104,68 +94,6 @@ class PredictWidget(QWidget):
         self._update()
         self._on_restored()
 
-    def _build(self) -> None:
-        chosen = preferences()
-        self.slides = SlideCombo(self._session)
-        self.opener = OpenButton()
-        self.model = ModelPicker(self._session)
-        self.card = SlideCardView()
-        self.surveyor = Surveyor(self._session, self.card)
-        self.scale = ScaleRow()
-        self.device = QComboBox()
-        self.device.addItems(DEVICES)
-        self.device.setCurrentText(chosen.device)
-        self.device.setToolTip("Where to compute; auto takes a GPU if there is one")
-        self.batch = QSpinBox()
-        self.batch.setRange(1, 4096)
-        self.batch.setValue(chosen.batch_size)
-        self.batch.setPrefix("batch ")
-        self.batch.setToolTip(
-            "Patches at once; halved by itself where the device has too little memory"
-        )
-        self.method = QComboBox()
-        for key, words in METHODS.items():
-            self.method.addItem(words, key)
-        self.method.setToolTip(
-            "Retrieval averages the most similar reference spots, which can be looked at; the "
-            "decoder computes its genes from the image alone, and nothing shows what they rest on"
-        )
-        self.k = QSpinBox()
-        self.k.setRange(1, 10_000)
-        self.k.setValue(chosen.k)
-        self.k.setToolTip("How many reference spots each prediction is averaged over")
-        self.weighting = QComboBox()
-        self.weighting.addItem("softmax", "softmax")
-        self.weighting.addItem("similarity", "similarity")
-        self.weighting.setToolTip(
-            "How those spots are weighted: softmax of their similarity at the model's learned "
-            "temperature, or in proportion to similarity"
-        )
-        self.run = QPushButton("Run")
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop after this batch; nothing is left behind, Run goes on later")
-        self.progress = ProgressRow(self.work, cancelled=RESUMABLE)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Slide", line_of(self.slides, self.opener, wide_first=True))
-        form.addRow("Model", self.model)
-        form.addRow(self.card)
-        form.addRow("Scale", self.scale)
-        form.addRow("Device", line_of(self.device, self.batch, wide_first=True))
-        form.addRow("Method", self.method)
-        self._references = line_of(self.k, self.weighting, wide_first=True)
-        form.addRow("K, weights", self._references)
-        form.addRow(line_of(self.run, self.cancel, wide_first=True))
-        self._form = form
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.addLayout(form)
-        layout.addWidget(self.progress)
-        layout.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(TallArea(inside))
-
     # -- what the form says ---------------------------------------------------------------
 
     def _update(self) -> None:
@@ -180,10 +108,7 @@ class PredictWidget(QWidget):
         self.run.setEnabled(not obstacle and not busy)
         self.run.setToolTip(obstacle or ("Wait for the work under way" if busy else ""))
         self.cancel.setEnabled(self.work.running)
-        for part in (
-            self.model, self.device, self.batch, self.method, self.k, self.weighting, self.scale
-        ):  # fmt: skip
-            part.setEnabled(not busy)
+        self.let_edit(not busy)
         self.opener.setEnabled(not self.opening.running)
 
     @property
@@ -227,6 +152,7 @@ class PredictWidget(QWidget):
         if record is not None:
             self._restore_file(record)
         elif paths and not self.opening.running:
+            self._restored = ""
             self.opening.start(partial(open_steps, list(paths)))
             self._update()
 
@@ -242,37 +168,35 @@ class PredictWidget(QWidget):
             self.open(dropped_paths(event))
 
     def _on_opened(self, slides: list[Slide]) -> None:
-        self.progress.say(f"Opened {', '.join(slide.name for slide in slides)}.")
+        names = ", ".join(slide.name for slide in slides)
+        self.progress.say(f"Opened {names}. {self._restored}".strip())
         add_slides(self._viewer, slides)
 
     # -- a run record ---------------------------------------------------------------------
 
     def restore(self, record: RunRecord) -> None:
         """Fill the form as it was for a run, and open its slide where that is not open."""
-        self._session.restored = None
+        self._session.restored, self._restored = None, ""
         self._reference = None if record.reference is None else (record.model, record.reference)
-        self.model.set_value(record.model)
-        self.method.setCurrentIndex(max(0, self.method.findData(record.method)))
-        self.k.setValue(record.k)
-        self.weighting.setCurrentIndex(max(0, self.weighting.findData(record.weighting)))
-        self.device.setCurrentIndex(max(0, self.device.findText(record.device.partition(":")[0])))
-        self.batch.setValue(record.batch_size)
+        self.show_record(record)
+        said = f"The form is as it was for that run.\n{record_words(record)}"
         name = slide_of(self._session, record.slide, record.region)
         if name is not None:
             self._session.set_current(name)
             slide = self._session.slides[name].slide
             if record.mpp is not None and slide.scale.mpp != record.mpp:
                 self._on_scale(record.mpp)
-            self.progress.say("The form is as it was for that run.")
+            self._restored = f"{name} is open already. {said}"
+            self.progress.say(self._restored)
         elif not Path(record.slide).exists():
             self.progress.say(
-                f"The form is as it was for that run, but its slide {record.slide} is not there: "
-                "open it from where it is now."
+                f"The slide {record.slide} is not there: open it from where it is now. {said}"
             )
         elif not self.opening.running:
             options: dict[str, Any] = {"region": record.region, "image": record.image}
             if record.provenance.get("mpp_source", "user") == "user":
                 options["mpp"] = record.mpp  # the files would not say it
+            self._restored = said
             self.opening.start(partial(open_steps, [record.slide], **options))
             self._update()
 
@@ -306,7 +230,7 @@ class PredictWidget(QWidget):
     def _on_rescaled(self, slide: Slide) -> None:
         state = self._state_of(self._rescaling)
         self._rescaling = None
-        self.progress.say("")
+        self.progress.say(self._restored)
         if state is not None:
             self._session.replace_slide(state.name, slide)
         with QSignalBlocker(self.scale.mpp):
@@ -333,8 +257,10 @@ class PredictWidget(QWidget):
             return
         options = self.options()
         self._running = (state.slide, options)
+        self._restored = ""
         self.progress.begin("Starting")
         self.work.start(partial(predict_steps, state.slide, options, self._session.model))
+        self.gone.watch([state.slide])
         self._update()
 
     def _on_cancel(self) -> None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QSize, QTimer
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_umpire.inference.scores.region_genes import table_words
-from napari_umpire.plugin.layers.drawing import draw, find_region_layer, region_colour, region_layer
 from napari_umpire.plugin.layers.region_watch import region_watch_of
 from napari_umpire.plugin.runs.genes import Compared, compare_steps
 from napari_umpire.plugin.runs.workers import Work
@@ -25,18 +24,20 @@ from napari_umpire.plugin.session.spot_groups import (
     rest_of,
     spot_groups,
 )
-from napari_umpire.plugin.widgets.parts.frame_table import FrameView
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
+from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.save_table import save_table
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.widgets.regions.group_row import GroupRow
+from napari_umpire.plugin.widgets.regions.region_pen import RegionPen
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Shapes
 
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
@@ -44,12 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["RegionsWidget"]
 
 _SETTLE_MS = 120
-_TOOLS = {
-    "Polygon": ("add_polygon", "Click the corners, end with a double click"),
-    "Lasso": ("add_polygon_lasso", "Drag round the region"),
-    "Box": ("add_rectangle", "Drag from corner to corner"),
-    "Ellipse": ("add_ellipse", "Drag from corner to corner of its box"),
-}
 _NO_SLIDE = "Drop a slide into the window to begin."
 _NOTHING = (
     "Nothing was measured on this slide, and nothing was predicted yet. Predict its genes first: "
@@ -81,7 +76,6 @@ class RegionsWidget(QWidget):
         self._session = session_of(napari_viewer)
         self._groups: dict[tuple[str, ...], SpotGroup] = {}
         self._compared: weakref.WeakKeyDictionary[SlideState, _Result] = weakref.WeakKeyDictionary()
-        self._drawing: Shapes | None = None
         self._running: tuple[SlideState, Slide, SpotGroup, SpotGroup] | None = None
         self._shown: Compared | None = None
         self.work = Work(self)
@@ -93,10 +87,9 @@ class RegionsWidget(QWidget):
         Manners(self, self.slides)
         for row in self.rows.values():
             row.changed.connect(self._update_pair)
-            row.draw.connect(partial(self._on_draw, row.side))
-        self.tools.buttonClicked.connect(self._on_tool)
         self.work.done.connect(self._on_compared)
         self.work.ended.connect(self._update)
+        self.gone = EndWithSlide(self._session, self.work, self.progress.say)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self.work.cancel)
         self.save.clicked.connect(self._on_save)
@@ -107,27 +100,17 @@ class RegionsWidget(QWidget):
         listen(self, session.labels_changed, self._update)
         listen(self, session.selection_changed, self._soon)
         listen(self, region_watch_of(session).changed, self._soon)
-        listen(self, region_watch_of(session).finished, self._on_finished)
         listen(self, session.gene_changed, self._on_gene)
         self._update()
 
     def sizeHint(self) -> QSize:
         """Room for the first columns, on a laptop."""
-        return QSize(410, 640)
+        return dock_size(640)
 
     def _build(self) -> None:
         self.slides = SlideCombo(self._session)
         self.rows = {side: GroupRow(side) for side in "AB"}
-        self.tools = QButtonGroup(self)
-        tools = QHBoxLayout()
-        tools.setSpacing(2)
-        for name, (_, tip) in _TOOLS.items():
-            button = QPushButton(name)
-            button.setCheckable(True)
-            button.setChecked(name == "Polygon")
-            button.setToolTip(tip)
-            self.tools.addButton(button)
-            tools.addWidget(button)
+        self.pen = RegionPen(self._session, self.rows)
         self.counts = LongWords(2)
         self.counts.setFixedHeight(int(3.4 * self.fontMetrics().lineSpacing()))
         self.run = QPushButton("Compare A with B")
@@ -146,7 +129,7 @@ class RegionsWidget(QWidget):
         layout.addWidget(self.slides)
         for row in self.rows.values():
             layout.addWidget(row)
-        layout.addLayout(tools)
+        layout.addWidget(self.pen)
         layout.addWidget(self.counts)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
@@ -161,11 +144,9 @@ class RegionsWidget(QWidget):
 
     def _update(self) -> None:
         """The slide, its values or its groups changed."""
-        state, viewer = self._session.current, self._session.viewer
+        state = self._session.current
         self._groups = {} if state is None else spot_groups(self._session, state)
-        layer = None if state is None or viewer is None else find_region_layer(viewer, state)
-        if self._drawing is not None and self._drawing is not layer:
-            self._stop_drawing()  # on the slide that was left
+        layer = self.pen.follow()
         for side, row in self.rows.items():
             listed = list(self._groups.values())
             if side == "B" and state is not None:
@@ -173,9 +154,6 @@ class RegionsWidget(QWidget):
             own = ("drawn", "" if layer is None else layer.name, side)
             row.set_groups(listed, own)
             row.setEnabled(state is not None)
-            row.button.setChecked(layer is not None and _draws(layer, side))
-            if layer is not None:
-                row.set_colour(region_colour(layer, side))
         self._update_pair()
 
     def _group(self, side: str) -> SpotGroup | None:
@@ -232,45 +210,6 @@ class RegionsWidget(QWidget):
 
     # -- what the controls do -------------------------------------------------------------
 
-    def _on_draw(self, side: str) -> None:
-        """Let the user draw; pressed again, stop."""
-        if self._session.current is None:
-            return
-        layer = region_layer(self._session, list(self.rows))
-        if not self.rows[side].button.isChecked():
-            self._stop_drawing()
-            return
-        viewer = self._session.viewer
-        assert viewer is not None
-        self._session.set_view(beside=False)
-        layer.visible = True
-        viewer.layers.selection.active = layer
-        tool = self.tools.checkedButton()
-        assert tool is not None
-        draw(layer, side, _TOOLS[tool.text()][0])
-        self._drawing = layer
-        for other, row in self.rows.items():
-            row.button.setChecked(other == side)
-            row.set_colour(region_colour(layer, other))
-        self.rows[side].choose(("drawn", layer.name, side))
-
-    def _on_finished(self) -> None:
-        """A shape is complete: clicks ask about spots again, drags move the slide."""
-        if self._drawing is not None:
-            QTimer.singleShot(0, self._stop_drawing)  # napari is not done with the shape yet
-
-    def _stop_drawing(self) -> None:
-        layer, self._drawing = self._drawing, None
-        if layer is not None and layer.mode.startswith("add_"):
-            layer.mode = "pan_zoom"
-        for row in self.rows.values():
-            row.button.setChecked(False)
-
-    def _on_tool(self, button: QPushButton) -> None:
-        for side, row in self.rows.items():
-            if row.button.isChecked():
-                self._on_draw(side)
-
     def _on_run(self) -> None:
         state, a, b = self._session.current, self._group("A"), self._group("B")
         if state is None or a is None or b is None or self.work.running:
@@ -281,6 +220,7 @@ class RegionsWidget(QWidget):
         self.work.start(
             partial(compare_steps, state.slide, state.prediction, state.measured, *sides)
         )
+        self.gone.watch([state.slide])
         self._update_pair()
 
     def _on_compared(self, compared: Compared) -> None:
@@ -302,11 +242,6 @@ class RegionsWidget(QWidget):
 
 def _same(rows: np.ndarray, group: SpotGroup | None) -> bool:
     return group is not None and np.array_equal(rows, group.rows)
-
-
-def _draws(layer: Shapes, side: str) -> bool:
-    """Whether the next shape drawn on the layer belongs to ``side``."""
-    return layer.mode.startswith("add_") and str(layer.feature_defaults["region"][0]) == side
 
 
 def _formats(columns: list[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -19,11 +19,13 @@ from qtpy.QtWidgets import (
 from napari_umpire.errors import InputError
 from napari_umpire.plugin.opening import is_record
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.predict.opener import dropped_paths
 from napari_umpire.plugin.widgets.results.figure_form import FigureForm
 from napari_umpire.plugin.widgets.results.save_form import SaveForm
+from napari_umpire.plugin.words.record import record_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultsWidget"]
 
-_WIDTH_PX = 330
+_WIDTH_PX = 300
 """Of a form with napari's style, so that nothing of it has to be scrolled for."""
 
 
@@ -77,6 +79,10 @@ class ResultsWidget(QWidget):
         self.load.clicked.connect(self._on_load)
         Manners(self, self.slides)
 
+    def sizeHint(self) -> QSize:
+        """Room for the form."""
+        return dock_size(660)
+
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Take run records, leave other things to what lies below."""
         if event is None:
@@ -107,7 +113,7 @@ class ResultsWidget(QWidget):
         self.save.restore(record)
         self._session.restore_run(record)
         self._viewer.window.add_plugin_dock_widget("napari-umpire", "Predict", tabify=True)
-        self.save.progress.say(f"Predict is as it was for the run of {record.slide}.")
+        self.save.progress.say(f"Predict is as it was for that run.\n{record_words(record)}")
 
     def _on_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -38,7 +33,9 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import UNWRITTEN, ProgressRow
+from napari_umpire.plugin.widgets.results.extras_list import ExtrasList
 from napari_umpire.plugin.widgets.results.gene_box import GeneBox
+from napari_umpire.plugin.widgets.results.place_row import PlaceRow
 from napari_umpire.plugin.words.command import predict_command, record_command
 from napari_umpire.plugin.words.method import no_references
 
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SaveForm"]
 
-_OWN = "the slide's store, or one beside it"
 _STD = "Also the weighted standard deviation over the references, as layer std; twice the size"
 
 
@@ -61,7 +57,6 @@ class SaveForm(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._store: Path | None = None
         self._saved: Saved | None = None
         self._of: Slide | None = None
         self._saving: Slide | None = None
@@ -71,8 +66,7 @@ class SaveForm(QWidget):
         self.genes.changed.connect(self._update)
         self.std.toggled.connect(self._update)
         self.save.clicked.connect(self._on_save)
-        self.elsewhere.clicked.connect(self._on_elsewhere)
-        self.own_place.clicked.connect(self._on_own_place)
+        self.place.changed.connect(self._update)
         self.cancel.clicked.connect(self._on_cancel)
         self.copy.clicked.connect(self._on_copy)
         self.copy_record.clicked.connect(self._on_copy_record)
@@ -94,22 +88,13 @@ class SaveForm(QWidget):
         self.genes = GeneBox(self._session)
         self.std = QCheckBox("with their spread")
         self.std.setToolTip(_STD)
-        self.extras = QListWidget()
-        self.extras.setToolTip("Columns of obs: classes with their colours, and maps of the spots")
-        self.extras.setMaximumHeight(5 * self.extras.fontMetrics().lineSpacing())
+        self.extras = ExtrasList()
         self.name = QLineEdit("umpire")
         self.name.setToolTip("Name of the table; a number is added where it is taken")
-        self.place = QLabel()
-        self.place.setWordWrap(True)
+        self.place = PlaceRow()
         self.size_words = QLabel()
         self.size_words.setWordWrap(True)
         self.save = QPushButton("Save table")
-        self.elsewhere = QPushButton("Elsewhere…")
-        self.elsewhere.setToolTip(
-            "Choose another place: a new store (.zarr), or the table alone as .h5ad"
-        )
-        self.own_place = QPushButton("Back")
-        self.own_place.setToolTip(f"Save into {_OWN}")
         self.cancel = QPushButton("Cancel")
         self.copy = QPushButton("Copy as command")
         self.copy.setToolTip(
@@ -129,7 +114,6 @@ class SaveForm(QWidget):
         form.addRow("Columns", self.extras)
         form.addRow("Name", self.name)
         form.addRow("Place", self.place)
-        form.addRow("", line_of(self.elsewhere, self.own_place))
         form.addRow("Size", self.size_words)
         form.addRow(line_of(self.save, self.cancel))
         form.addRow(line_of(self.copy, self.copy_record))
@@ -147,7 +131,8 @@ class SaveForm(QWidget):
         state = self._session.current
         if state is None or state.slide is not self._of:
             self._of = None if state is None else state.slide
-            self._store = self._saved = None
+            self._saved = None
+            self.place.set_slide(self._of)
             if not self.work.running:
                 self.progress.say("")
         self._fill_extras()
@@ -158,10 +143,8 @@ class SaveForm(QWidget):
         choice = self._gene_choice
         self._form.setRowVisible(self.genes, choice == "listed")
         ready = state is not None and state.prediction is not None
-        self.place.setText(_OWN if self._store is None else str(self._store))
-        self.own_place.setEnabled(self._store is not None and not busy)
+        self.place.allow(choose=ready and not busy, back=not busy)
         self.save.setEnabled(ready and not busy)
-        self.elsewhere.setEnabled(ready and not busy)
         self.copy.setEnabled(ready)
         self.copy_record.setEnabled(self._saved is not None)
         lacks = no_references(state, "spread")
@@ -180,7 +163,7 @@ class SaveForm(QWidget):
             self.size_words.setText(str(error))
             return
         count = len(genes) if choice != "all" else None
-        size = size_words(state, count, std=self._with_std, store=self._store)
+        size = size_words(state, count, std=self._with_std, store=self.place.chosen)
         lacks = no_references(state, "spread, similarity or confidence to save")
         self.size_words.setText("\n".join(filter(None, (left_out, size, lacks))))
 
@@ -199,30 +182,9 @@ class SaveForm(QWidget):
 
     def _fill_extras(self) -> None:
         state = self._session.current
-        items = {} if state is None else extras_of(state)
-        old = {self._key(item): item.checkState() for item in self._items()}
-        with QSignalBlocker(self.extras):
-            self.extras.clear()
-            for key, title in items.items():
-                item = QListWidgetItem(title, self.extras)
-                item.setData(Qt.ItemDataRole.UserRole, key)
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-                item.setCheckState(old.get(key, Qt.CheckState.Checked))
-        self._form.setRowVisible(self.extras, bool(items))
-
-    def _items(self) -> list[QListWidgetItem]:
-        items = (self.extras.item(i) for i in range(self.extras.count()))
-        return [item for item in items if item is not None]
-
-    @staticmethod
-    def _key(item: QListWidgetItem) -> str:
-        return str(item.data(Qt.ItemDataRole.UserRole))
-
-    @property
-    def chosen_extras(self) -> list[str]:
-        """Keys of the columns that are ticked."""
-        ticked = Qt.CheckState.Checked
-        return [self._key(item) for item in self._items() if item.checkState() == ticked]
+        columns = {} if state is None else extras_of(state)
+        self.extras.offer(columns)
+        self._form.setRowVisible(self.extras, bool(columns))
 
     def record(self) -> RunRecord:
         """The run with what the form says of it; `InputError` where that cannot be."""
@@ -239,7 +201,7 @@ class SaveForm(QWidget):
         if state is None or self.work.running:
             return
         try:
-            order = save_order(state, self.record(), self._store, self.chosen_extras)
+            order = save_order(state, self.record(), self.place.chosen, self.extras.ticked)
         except InputError as error:
             self._refuse(error)
             return
@@ -252,31 +214,17 @@ class SaveForm(QWidget):
         if self._saving is self._of:  # else another slide was chosen meanwhile
             self._saved = saved
         self._saving = None
+        self.place.look()  # what was to be made is there now
         self.progress.say(f"Saved: {saved.describe()}")
 
     def _on_cancel(self) -> None:
         self.work.cancel()
         self.cancel.setEnabled(False)
 
-    def _on_elsewhere(self) -> None:
-        state = self._session.current
-        suggested = "" if state is None else f"{state.name}.zarr"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the table as", suggested, "New store (*.zarr);;Table alone (*.h5ad)",
-            options=QFileDialog.Option.DontConfirmOverwrite,
-        )  # fmt: skip
-        if path:
-            chosen = Path(path)
-            self._store = chosen if chosen.suffix else chosen.with_suffix(".zarr")
-            self._update()
-
-    def _on_own_place(self) -> None:
-        self._store = None
-        self._update()
-
     def _on_copy(self) -> None:
         try:
-            output = None if self._store is None else self._store.parent
+            chosen = self.place.chosen
+            output = None if chosen is None else chosen.parent
             self._to_clipboard(predict_command(self.record(), output))
         except InputError as error:
             self._refuse(error)

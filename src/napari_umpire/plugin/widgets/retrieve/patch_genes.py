@@ -26,9 +26,10 @@ from napari_umpire.inference.retrieval.patch_genes import (
     usual_steps,
 )
 from napari_umpire.plugin.runs.workers import Work
-from napari_umpire.plugin.widgets.parts.frame_table import FrameView
+from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.words.method import FROM_IMAGE, no_references
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class PatchGenes(QWidget):
         self.work.done.connect(self._on_done)
         self.work.failed.connect(self.words.setText)
         self.work.ended.connect(self._update)
+        self.gone = EndWithSlide(session, self.work, self.words.setText)
         for signal in (session.spot_changed, session.values_changed, session.slides_changed):
             listen(self, signal, self._update)
         self._update()
@@ -141,6 +143,7 @@ class PatchGenes(QWidget):
         self.progress.begin("Starting")
         against = self.against.currentData()
         self.work.start(partial(_steps, prediction, spot[1], against, usual))
+        self.gone.watch([self._session.slides[spot[0]].slide])
         self._update()
 
     def _on_done(self, done: tuple[Prediction, Usual, int, pd.DataFrame]) -> None:

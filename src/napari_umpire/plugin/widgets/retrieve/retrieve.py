@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -30,11 +29,13 @@ from napari_umpire.plugin.runs.retrieval import (
 )
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.progress_row import ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.widgets.parts.spot_keys import SPOT_KEYS, add_spot_keys
 from napari_umpire.plugin.widgets.retrieve.gene_line import GeneLine
 from napari_umpire.plugin.widgets.retrieve.patch_genes import PatchGenes
@@ -43,12 +44,11 @@ from napari_umpire.plugin.words.method import no_references
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from qtpy.QtCore import QSize
 
     from napari_umpire.inference.predictions.prediction import Prediction
 
 __all__ = ["RetrieveWidget"]
-
-_WIDTH_PX = 400
 
 
 class RetrieveWidget(QWidget):
@@ -76,6 +76,7 @@ class RetrieveWidget(QWidget):
         self.cancel.clicked.connect(self.work.cancel)
         self.work.done.connect(self._on_found)
         self.work.failed.connect(self._on_failed)
+        self.gone = EndWithSlide(self._session, self.work, self._on_failed)
         self.work.ended.connect(self._update)
         self.here.activated.connect(self._on_here)
         self.there.activated.connect(self._on_there)
@@ -88,10 +89,9 @@ class RetrieveWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for four pictures in a row."""
-        return QSize(_WIDTH_PX, 640)
+        return dock_size(640)
 
     def _build(self) -> None:
-        self.setMinimumWidth(_WIDTH_PX - 50)
         self.slides = SlideCombo(self._session)
         self.kind = QComboBox()
         for kind, words in ASKS.items():
@@ -164,7 +164,7 @@ class RetrieveWidget(QWidget):
             self._found = None
             self.here.show_spots([], None)
             self.there.show_spots([], None)
-            self.words.say(self._why_not() or self._problem)
+            self.words.say(self.gone.words or self._why_not() or self._problem)
 
     def _still_there(self) -> bool:
         """Whether what was found is of a slide and a prediction that are still there."""
@@ -224,6 +224,7 @@ class RetrieveWidget(QWidget):
                 loaded=session.model,
             )  # fmt: skip
         )
+        self.gone.watch([state.slide])
         self._update()
 
     def _on_found(self, found: Found) -> None:

@@ -33,6 +33,7 @@ from napari_umpire.plugin.preferences import preferences
 from napari_umpire.plugin.runs.status import MAP_KEY, Asked, StatusRequest, status_steps
 from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size
 from napari_umpire.plugin.widgets.parts.form_parts import wrapping_label
 from napari_umpire.plugin.widgets.parts.gallery import Gallery, GalleryItem
 from napari_umpire.plugin.widgets.parts.listening import listen
@@ -40,8 +41,9 @@ from napari_umpire.plugin.widgets.parts.long_words import LongWords
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
 from napari_umpire.plugin.widgets.parts.places import cache_folder
-from napari_umpire.plugin.widgets.parts.progress_row import RESUMABLE, ProgressRow
+from napari_umpire.plugin.widgets.parts.progress_row import GOES_ON, RESUMABLE, ProgressRow
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
+from napari_umpire.plugin.widgets.parts.slide_gone import EndWithSlide
 from napari_umpire.plugin.widgets.status.probability_bars import ProbabilityBars
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SlideStatusWidget"]
 
-_WIDTH_PX = 390
 _SHOWN_PX = 76
 
 
@@ -75,6 +76,7 @@ class SlideStatusWidget(QWidget):
         Manners(self, self.slides)
         self.work.done.connect(self._on_asked)
         self.work.ended.connect(self._update)
+        self.gone = EndWithSlide(self._session, self.work, self.progress.say, after=GOES_ON)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.heads.currentIndexChanged.connect(self._update)
@@ -89,7 +91,7 @@ class SlideStatusWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for three tiles in a row."""
-        return QSize(_WIDTH_PX, 660)
+        return dock_size(660)
 
     def _build(self) -> None:
         self.slides = SlideCombo(self._session)
@@ -249,6 +251,7 @@ class SlideStatusWidget(QWidget):
         self._running = state
         self.progress.begin("Starting")
         self.work.start(partial(status_steps, state.slide, asked, self._session.model))
+        self.gone.watch([state.slide])
         self._update()
 
     def _on_cancel(self) -> None:
