@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import SlideSource, Source
     from umpire_training.options.evaluation import EvaluationSettings
 
-__all__ = ["Plan", "check_numbers", "fold_works", "measured_slides", "plan_folds", "run_folds"]
+__all__ = [
+    "FoldPlan",
+    "check_protocol",
+    "fold_works",
+    "measured_slides",
+    "plan_folds",
+    "train_folds",
+]
 
 
 @dataclass(frozen=True)
-class Plan:
+class FoldPlan:
     """What is held out of which slides.
 
     Attributes
@@ -42,7 +49,7 @@ class Plan:
     words: str
 
 
-def check_numbers(options: EvaluationSettings) -> None:
+def check_protocol(options: EvaluationSettings) -> None:
     """Refuse numbers that are out of range."""
     if options.permutations == 1 or options.permutations < 0:
         raise InputError(
@@ -54,7 +61,7 @@ def check_numbers(options: EvaluationSettings) -> None:
         )
 
 
-def plan_folds(options: EvaluationSettings, methods: Sequence[Method] = ()) -> Plan:
+def plan_folds(options: EvaluationSettings, methods: Sequence[Method] = ()) -> FoldPlan:
     """Open the sources and decide what is held out; nothing is written.
 
     Raises
@@ -79,10 +86,10 @@ def plan_folds(options: EvaluationSettings, methods: Sequence[Method] = ()) -> P
     if options.patients is not None:
         patient_of = read_patient_of(options.patients, names)
     splits = make_splits(names, options.split, patient_of, options.folds)
-    return Plan(slides, extra, splits, words=split_words(options.split, names, patient_of))
+    return FoldPlan(slides, extra, splits, words=split_words(options.split, names, patient_of))
 
 
-def measured_slides(plan: Plan, options: EvaluationSettings, folder: Path) -> list[Measured]:
+def measured_slides(plan: FoldPlan, options: EvaluationSettings, folder: Path) -> list[Measured]:
     """The good spots of all slides, with what does not depend on the fold."""
     from umpire_training.benchmark.sections import load_measured
 
@@ -96,7 +103,7 @@ def measured_slides(plan: Plan, options: EvaluationSettings, folder: Path) -> li
 
 
 def fold_works(
-    plan: Plan, options: EvaluationSettings, measured: list[Measured], folder: Path
+    plan: FoldPlan, options: EvaluationSettings, measured: list[Measured], folder: Path
 ) -> Iterator[FoldWork]:
     """What the rows of each fold share."""
     from napari_umpire.inference.cache import FeatureCache
@@ -109,8 +116,8 @@ def fold_works(
         yield FoldWork.of(measured, split, plan.extra, place, options, cache)
 
 
-def run_folds(
-    plan: Plan,
+def train_folds(
+    plan: FoldPlan,
     options: EvaluationSettings,
     methods: list[Method],
     folder: Path,

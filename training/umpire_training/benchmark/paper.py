@@ -8,7 +8,7 @@ import pandas as pd
 
 from napari_umpire.errors import InputError
 
-__all__ = ["DATA", "paper_cell", "paper_table", "same_data"]
+__all__ = ["DATA", "paper_cell", "paper_table", "is_paper_data"]
 
 DATA: dict[str, tuple[int, int]] = {
     "HLT": (4, 9254),
@@ -58,6 +58,6 @@ def paper_cell(source: str, row: str, data: str, score: str) -> str:
     return "" if found.empty else str(found["printed"].iloc[0])
 
 
-def same_data(data: str, n_sections: int, n_spots: int) -> bool:
+def is_paper_data(data: str, n_sections: int, n_spots: int) -> bool:
     """Whether so many sections and spots can be the paper's data set ``data``."""
     return DATA.get(data) == (n_sections, n_spots)

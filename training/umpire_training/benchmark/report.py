@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from umpire_training.benchmark.paper import paper_cell, paper_table, same_data
+from umpire_training.benchmark.paper import is_paper_data, paper_cell, paper_table
 from umpire_training.benchmark.table import notes
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _in_paper(source: str, data: str, score: str) -> bool:
 
 
 def _same(data: str, results: list[dict[str, Any]]) -> bool:
-    return same_data(data, len(results), sum(r["n_spots"] for r in results))
+    return is_paper_data(data, len(results), sum(r["n_spots"] for r in results))
 
 
 def _cell(score: Any) -> str:

@@ -9,14 +9,14 @@ from umpire_training.engine.sampler import RoundSampler
 if TYPE_CHECKING:
     import numpy as np
 
-    from umpire_training.engine.plan import Plan
+    from umpire_training.engine.plan import TrainingPlan
     from umpire_training.options import TrainerOptions
 
 __all__ = ["make_loader", "make_samplers"]
 
 
 def make_samplers(
-    plan: Plan, options: TrainerOptions, seed: int, trainer: Any, lengths: np.ndarray | None
+    plan: TrainingPlan, options: TrainerOptions, seed: int, trainer: Any, lengths: np.ndarray | None
 ) -> tuple[RoundSampler, list[np.ndarray] | None]:
     """Batches of rows to learn from and to watch, of this process."""
     rank, world = trainer.global_rank, trainer.world_size

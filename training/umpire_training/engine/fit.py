@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
     from torch.utils.data import Dataset
 
-    from umpire_training.engine.plan import Plan
+    from umpire_training.engine.plan import TrainingPlan
     from umpire_training.options import TrainerOptions
 
 __all__ = ["fit"]
@@ -29,7 +29,7 @@ __all__ = ["fit"]
 def fit(
     module: LightningModule,
     data: Dataset,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     folder: Path,
     options: TrainerOptions,

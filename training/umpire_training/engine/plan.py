@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from umpire_training.options import TrainerOptions
 
-__all__ = ["Plan", "check_numbers", "make_plan"]
+__all__ = ["TrainingPlan", "check_numbers", "make_plan"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long a training is, in steps, and on which rows.
 
     Attributes
@@ -72,7 +72,7 @@ def check_numbers(options: TrainerOptions, group: str = "trainer") -> None:
         )
 
 
-def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
+def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> TrainingPlan:
     """Split the rows and count the steps.
 
     Raises
@@ -102,4 +102,4 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> Plan:
         )
     per_pass = steps_of(len(train), options.batch_size, pieces)
     total = options.max_steps or (options.epochs or 0) * per_pass
-    return Plan(train, held, total, min(options.round_steps or per_pass, total))
+    return TrainingPlan(train, held, total, min(options.round_steps or per_pass, total))

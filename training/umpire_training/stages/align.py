@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from umpire_training.engine.installed import ready_lightning
-from umpire_training.engine.plan import Plan, make_plan
+from umpire_training.engine.plan import TrainingPlan, make_plan
 from umpire_training.run_folder import logger
 from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card
@@ -162,7 +162,7 @@ def _two_phases(settings: AlignSettings) -> bool:
     return settings.vision.train and sees_slide(settings.context)
 
 
-def _say(model: Umpire, pairs: PairedSet, plan: Plan, settings: AlignSettings) -> None:
+def _say(model: Umpire, pairs: PairedSet, plan: TrainingPlan, settings: AlignSettings) -> None:
     logger.info(
         "%s on %d pairs of %d slides (%d held out), %d steps; image encoder %s (%s)",
         "aligning" if model.config.aligned else "reconstructing",

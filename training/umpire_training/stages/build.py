@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_umpire.models.decoder import DecoderConfig
     from napari_umpire.models.umpire import Umpire
     from umpire_training.corpus.paired import PairedSet
-    from umpire_training.engine.plan import Plan
+    from umpire_training.engine.plan import TrainingPlan
     from umpire_training.options import AlignSettings, FinetuneSettings, TargetOptions
     from umpire_training.stages.align_data import Columns, PairRows
 
@@ -24,7 +24,7 @@ __all__ = ["build_model", "choose_panel", "choose_targets"]
 
 
 def choose_panel(
-    data: PairRows, expression: list[Any], plan: Plan, settings: AlignSettings
+    data: PairRows, expression: list[Any], plan: TrainingPlan, settings: AlignSettings
 ) -> None:
     """Choose the genes that a gene encoder of a panel reads on the training rows."""
     gene = settings.gene
@@ -37,7 +37,7 @@ def choose_panel(
 def choose_targets(
     data: PairRows,
     expression: list[Any],
-    plan: Plan,
+    plan: TrainingPlan,
     settings: AlignSettings | FinetuneSettings,
 ) -> None:
     """Choose the genes of soft targets and reconstruction on the training rows."""
@@ -51,7 +51,7 @@ def choose_targets(
         data.rec = _rec_genes(data, expression, plan, settings.rec.genes)
 
 
-def _rec_genes(data: PairRows, expression: list[Any], plan: Plan, n: int | None) -> Columns:
+def _rec_genes(data: PairRows, expression: list[Any], plan: TrainingPlan, n: int | None) -> Columns:
     from umpire_training.stages.align_data import Columns
 
     if n is not None:
@@ -63,7 +63,7 @@ def _rec_genes(data: PairRows, expression: list[Any], plan: Plan, n: int | None)
 def _variable(
     data: PairRows,
     expression: list[Any],
-    plan: Plan,
+    plan: TrainingPlan,
     n: int,
     option: str,
     choice: GeneChoice = "VAR",
@@ -92,7 +92,7 @@ def _variable(
     return Columns.of(expression, common[np.sort(chosen)], train, data.measured)
 
 
-def _components(data: PairRows, plan: Plan, target: TargetOptions) -> np.ndarray:
+def _components(data: PairRows, plan: TrainingPlan, target: TargetOptions) -> np.ndarray:
     """Principal axes of the z-scored target genes over (at most 20,000) training rows."""
     from sklearn.decomposition import PCA
 

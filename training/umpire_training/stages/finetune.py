@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from umpire_training.engine.installed import ready_lightning
-from umpire_training.engine.plan import Plan, make_plan
+from umpire_training.engine.plan import TrainingPlan, make_plan
 from umpire_training.run_folder import logger
 from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card
@@ -127,7 +127,7 @@ def _prepared(model: Umpire, settings: FinetuneSettings) -> Umpire:
 
 
 def _read_panel(
-    data: PairRows, expression: list[sp.csr_matrix], plan: Plan, loaded: LoadedModel
+    data: PairRows, expression: list[sp.csr_matrix], plan: TrainingPlan, loaded: LoadedModel
 ) -> None:
     """Give ``data`` the genes that the model's gene encoder reads, where it reads expression."""
     from umpire_training.stages.align_data import Columns
@@ -142,7 +142,11 @@ def _read_panel(
 
 
 def _say(
-    model: Umpire, loaded: LoadedModel, pairs: PairedSet, plan: Plan, settings: FinetuneSettings
+    model: Umpire,
+    loaded: LoadedModel,
+    pairs: PairedSet,
+    plan: TrainingPlan,
+    settings: FinetuneSettings,
 ) -> None:
     logger.info(
         "fine-tuning %s (%s) on %d pairs of %d slides (%d held out), at most %d steps; "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from umpire_training.engine.plan import Plan
+from umpire_training.engine.plan import TrainingPlan
 from umpire_training.engine.sampler import steps_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def scheme_words(codes: np.ndarray, folds: int, settings: TrainerOptions) -> str
 
 def bag_plan(
     rows: np.ndarray, codes: np.ndarray, options: TrainerOptions, seed: int
-) -> tuple[Plan, TrainerOptions]:
+) -> tuple[TrainingPlan, TrainerOptions]:
     """Which patients to learn from and which to watch, and how long.
 
     Parameters
@@ -109,4 +109,4 @@ def bag_plan(
     train = np.setdiff1d(rows, held)
     per_pass = steps_of(len(train), options.batch_size)
     total = options.max_steps or (options.epochs or 0) * per_pass
-    return Plan(train, held, total, min(options.round_steps or per_pass, total)), options
+    return TrainingPlan(train, held, total, min(options.round_steps or per_pass, total)), options

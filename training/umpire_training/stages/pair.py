@@ -1,4 +1,4 @@
-"""One training of an aligned pair, as alignment and fine-tuning do it."""
+"""One phase of the training of an aligned pair, as alignment and fine-tuning do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.genes import GeneVocabulary
     from napari_umpire.models.umpire import Umpire
-    from umpire_training.engine.plan import Plan
+    from umpire_training.engine.plan import TrainingPlan
     from umpire_training.options import (
         AlignSettings,
         FinetuneSettings,
@@ -63,7 +63,7 @@ def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
 def fit_pair(
     model: Umpire,
     data: PairRows,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     settings: AlignSettings | FinetuneSettings,
     optim: OptimOptions,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.models.context import ContextConfig
     from napari_umpire.models.umpire import Umpire
-    from umpire_training.engine.plan import Plan
+    from umpire_training.engine.plan import TrainingPlan
     from umpire_training.options import (
         AlignSettings,
         ContextOptions,
@@ -46,7 +46,7 @@ def sees_slide(context: ContextConfig | ContextOptions) -> bool:
 def train_pair(
     model: Umpire,
     data: PairRows,
-    plan: Plan,
+    plan: TrainingPlan,
     settings: AlignSettings | FinetuneSettings,
     *,
     folder: Path,
@@ -73,7 +73,7 @@ def train_pair(
     """
 
     def phase(
-        part: Umpire, plan: Plan, optim: OptimOptions, trainer: TrainerOptions, to: Path
+        part: Umpire, plan: TrainingPlan, optim: OptimOptions, trainer: TrainerOptions, to: Path
     ) -> None:
         fit_pair(
             part,

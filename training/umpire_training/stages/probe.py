@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from umpire_training.options.probe import ProbeSettings
     from umpire_training.stages.probe_data import ProbeData
 
-__all__ = ["LARGEST", "POSITION", "SHUFFLED", "FoldResult", "run_folds"]
+__all__ = ["LARGEST", "POSITION", "SHUFFLED", "FoldResult", "probe_folds"]
 
 LARGEST, POSITION, SHUFFLED = "largest class", "position only", "shuffled labels"
 _KINDS = {"adam": "Adam", "logistic": "logistic"}
@@ -55,7 +55,7 @@ class FoldResult:
     said: dict[str, np.ndarray]
 
 
-def run_folds(
+def probe_folds(
     data: ProbeData,
     features_of: Callable[[int, Fold], Mapping[str, np.ndarray]],
     settings: ProbeSettings,

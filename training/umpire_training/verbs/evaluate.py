@@ -30,14 +30,14 @@ class Options(EvaluationSettings):
 
 def run(options: Options) -> None:
     """Evaluate in a run folder."""
-    from umpire_training.benchmark.leave_out import check_numbers, plan_folds, run_folds
+    from umpire_training.benchmark.leave_out import check_protocol, plan_folds, train_folds
     from umpire_training.benchmark.methods import Method, check_starts, settings_of
     from umpire_training.benchmark.row import check_method
     from umpire_training.benchmark.table import write_tables
     from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
 
-    check_numbers(options)
+    check_protocol(options)
     methods = []
     if options.model:
         decoder_row = _DECODER_ROW if options.decoder_row else ""
@@ -51,7 +51,7 @@ def run(options: Options) -> None:
     plan = plan_folds(options, methods)
     folder = RunFolder(options.output, verb="evaluate", options=options, resume=options.resume)
     with folder:
-        results = run_folds(plan, options, methods, folder.path, alone=True)
+        results = train_folds(plan, options, methods, folder.path, alone=True)
         text = write_tables(
             results,
             folder.path,

@@ -86,7 +86,7 @@ def run(options: Options) -> None:
     from umpire_training.corpus.finding import find_sources
     from umpire_training.corpus.labelled import read_labelled
     from umpire_training.run_folder import RunFolder, logger
-    from umpire_training.stages.probe import run_folds
+    from umpire_training.stages.probe import probe_folds
     from umpire_training.stages.probe_checks import check_settings, same_data
     from umpire_training.stages.probe_data import gather_sections
     from umpire_training.stages.probe_words import protocol
@@ -114,7 +114,7 @@ def run(options: Options) -> None:
         data = gather_sections(sections, options.split, options.leave_out, group_of, options.seed)
         features = _features(options, data, more, group_of, folder.path)
         same_data(data, folder.path)
-        results = run_folds(
+        results = probe_folds(
             data, features, options, folder=folder.path / "folds", seed=options.seed
         )
         text = write_probe(folder.path, data, results, protocol(data, options, len(more)))

@@ -10,7 +10,7 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from umpire_training.benchmark.leave_out import Plan
+    from umpire_training.benchmark.leave_out import FoldPlan
     from umpire_training.benchmark.methods import Method
     from umpire_training.benchmark.row import Measure
     from umpire_training.verbs.benchmark import Options
@@ -30,14 +30,14 @@ class Rows:
 
     options: Options
     methods: list[Method]
-    plan: Plan
+    plan: FoldPlan
 
     def train(self, folder: Path, measure: Measure | None = None) -> list[dict[str, Any]]:
         """Train and score all rows of all folds; one result per held-out slide."""
-        from umpire_training.benchmark.leave_out import run_folds
+        from umpire_training.benchmark.leave_out import train_folds
 
         options = self.options
-        return run_folds(
+        return train_folds(
             self.plan,
             options,
             self.methods,
@@ -55,7 +55,7 @@ def prepare_rows(options: Options, methods: list[Method]) -> Rows:
     InputError
         Naming the row.
     """
-    from umpire_training.benchmark.leave_out import check_numbers, plan_folds
+    from umpire_training.benchmark.leave_out import check_protocol, plan_folds
     from umpire_training.benchmark.row import check_method
 
     if not methods:
@@ -64,7 +64,7 @@ def prepare_rows(options: Options, methods: list[Method]) -> Rows:
             expected=f"rows under methods: {options.table}: in a recipe",
             fix="Start from the recipe benchmark-small: --config benchmark-small",
         )
-    check_numbers(options)
+    check_protocol(options)
     for method in methods:
         try:
             check_method(method.settings)
