@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_umpire.files import replace_file
 from napari_umpire.inference.classes.scores import class_scores, confusion
+from umpire_training.benchmark.writing import write_csv, write_lines
 from umpire_training.stages.probe import SHUFFLED
 
 if TYPE_CHECKING:
@@ -84,13 +84,10 @@ def write_probe(
     folder: Path, data: ProbeData, results: Sequence[FoldResult], protocol: Sequence[str]
 ) -> str:
     """Write folds.csv, predictions.csv, confusion.csv and probe.md; the text of the last."""
-    _csv(folder / "folds.csv", fold_frame(data, results))
-    _csv(folder / "predictions.csv", _predictions(data, results))
-    _csv(folder / "confusion.csv", _confusions(data, results))
-    text = probe_table(data, results, protocol)
-    with replace_file(folder / "probe.md") as written:
-        written.write_text(text, encoding="utf-8")
-    return text
+    write_csv(folder / "folds.csv", fold_frame(data, results))
+    write_csv(folder / "predictions.csv", _predictions(data, results))
+    write_csv(folder / "confusion.csv", _confusions(data, results))
+    return write_lines(folder / "probe.md", [probe_table(data, results, protocol)])
 
 
 _SCORES = ("balanced_accuracy", "weighted_f1")
@@ -150,8 +147,3 @@ def _confusions(data: ProbeData, results: Sequence[FoldResult]) -> pd.DataFrame:
         frame.insert(0, "row", name)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def _csv(path: Path, frame: pd.DataFrame) -> None:
-    with replace_file(path) as written:
-        frame.to_csv(written, index=False)

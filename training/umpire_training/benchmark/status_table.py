@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from napari_umpire.files import replace_file
+from umpire_training.benchmark.writing import write_csv, write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,7 @@ def write_status(
     for c, name in enumerate(patients.classes):
         frame[f"probability_{name}"] = probability[:, c].round(6)
     frame["called"] = [patients.classes[c] for c in probability.argmax(axis=1)]
-    with replace_file(folder / "predictions.csv") as written:
-        frame.to_csv(written, index=False)
+    write_csv(folder / "predictions.csv", frame)
 
     scores = config.scores
     assert scores is not None
@@ -61,7 +60,8 @@ def write_status(
         ),
         _row("always the most frequent class", 0.5, scores.f1_majority),
     ]
-    text = "\n".join(
+    return write_lines(
+        folder / "status.md",
         [
             f"# Slide status: {config.name}",
             "",
@@ -80,11 +80,8 @@ def write_status(
             "",
             _POOLED,
             "",
-        ]
+        ],
     )
-    with replace_file(folder / "status.md") as written:
-        written.write_text(text, encoding="utf-8")
-    return text
 
 
 def _row(

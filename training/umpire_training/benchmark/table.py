@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_umpire.files import replace_file
 from umpire_training.benchmark.controls import CONTROLS
+from umpire_training.benchmark.writing import write_csv, write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,16 +56,13 @@ def write_tables(
         "",
         *details(results, scores),
     ]
-    text = "\n".join(parts) + "\n"
-    (folder / "evaluation.md").write_text(text, encoding="utf-8")
-    return text
+    return write_lines(folder / "evaluation.md", [*parts, ""])
 
 
 def write_scores(scores: list[Any], path: Path) -> None:
     """Write a CSV with a row per method, gene set and slide."""
     frame = pd.concat([score.to_frame() for score in scores], ignore_index=True)
-    with replace_file(path) as written:
-        frame.to_csv(written, index=False)
+    write_csv(path, frame)
 
 
 def details(results: list[dict[str, Any]], scores: list[Any]) -> list[str]:

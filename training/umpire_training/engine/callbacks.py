@@ -75,7 +75,10 @@ class MetricsFile(Callback):
         if self.path.is_file() and trainer.global_step:
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["step"]) <= trainer.global_step]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replace_file(self.path) as written,
+            written.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

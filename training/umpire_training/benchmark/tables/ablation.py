@@ -39,6 +39,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         )
         from umpire_training.benchmark.table import details, scores_of, write_scores
         from umpire_training.benchmark.tables.probes import probe_lines, probe_spaces
+        from umpire_training.benchmark.writing import write_csv, write_lines
 
         probes, measure = [], None
         if labels is not None:
@@ -47,7 +48,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         results = rows.train(folder, measure)
         if labels is not None:
             frame = by_space(results, methods)
-            frame.to_csv(folder / f"{options.table}-probes.csv", index=False)
+            write_csv(folder / f"{options.table}-probes.csv", frame)
             probes = ["## Linear probes", "", *probe_lines(frame, len(labels.classes))]
         scores = scores_of(results, options.qc.min_genes, options.split)
         write_scores(scores, folder / f"{options.table}.csv")
@@ -64,9 +65,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             "",
             *paper_rows("Figure S5"),
         ]
-        text = "\n".join(parts)
-        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / f"{options.table}.md", parts)
 
     return work
 

@@ -36,10 +36,11 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             times,
         )
         from umpire_training.benchmark.table import details, scores_of, write_scores
+        from umpire_training.benchmark.writing import write_csv, write_lines
 
         results = rows.train(folder)
         curves = read_curves(folder, results, methods)
-        curves.to_csv(folder / f"{options.table}.csv", index=False)
+        write_csv(folder / f"{options.table}.csv", curves)
         _draw(curves, methods, folder / f"{options.table}.png")
         scores = scores_of(results, options.qc.min_genes, options.split)
         write_scores(scores, folder / "scores.csv")
@@ -61,9 +62,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             *details(results, scores),
             "",
         ]
-        text = "\n".join(parts)
-        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / f"{options.table}.md", parts)
 
     return work
 

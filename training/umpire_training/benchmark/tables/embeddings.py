@@ -43,11 +43,12 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         from umpire_training.benchmark.leave_out import measured_slides
         from umpire_training.benchmark.report import changes_table
         from umpire_training.benchmark.tables.space_figure import draw_spaces
+        from umpire_training.benchmark.writing import write_csv, write_lines
 
         mine = labels.of_spots(measured_slides(rows.plan, options, folder), rows.plan.slides)
         results = rows.train(folder, partial(_separation, mine))
         frame = by_space(results, methods)
-        frame.to_csv(folder / f"{options.table}.csv", index=False)
+        write_csv(folder / f"{options.table}.csv", frame)
         drawn = draw_spaces(folder, results, methods, mine)
         protocol = f"{rows.plan.words} {_PROTOCOL}"
         parts = [
@@ -59,9 +60,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             "The paper prints its scores inside its figure S4 only, of DLPFC 151673: other data.",
             "",
         ]
-        text = "\n".join(parts)
-        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / f"{options.table}.md", parts)
 
     return work
 
@@ -71,9 +70,9 @@ def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> d
 
     The spaces themselves are kept in ``folder``, for the pictures.
     """
+    from napari_umpire.inference.arrays import replace_array
     from napari_umpire.inference.classes.cluster_scores import group_scores
-    from napari_umpire.slides.elements import element_name
-    from umpire_training.benchmark.tables.spaces import spaces_of
+    from umpire_training.benchmark.tables.spaces import space_file, spaces_of
     from umpire_training.console import follow
 
     found: dict[str, Any] = {}
@@ -93,8 +92,7 @@ def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> d
                 "silhouette_shuffled": shuffled.silhouette,
                 "davies_bouldin_shuffled": shuffled.davies_bouldin,
             }
-            place = folder / f"space-{element_name(test.name)}-{name.replace(' ', '-')}.npy"
-            np.save(place, x.astype(np.float32))
+            replace_array(space_file(folder, test.name, name), x.astype(np.float32))
     return found
 
 

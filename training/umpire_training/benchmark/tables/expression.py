@@ -37,6 +37,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             times,
         )
         from umpire_training.benchmark.table import details, scores_of, write_scores
+        from umpire_training.benchmark.writing import write_lines
 
         results = rows.train(folder)
         scores = scores_of(results, options.qc.min_genes, options.split)
@@ -53,8 +54,6 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             *paper_rows(source),
         ]
         parts += draw_overlays(rows, results, folder)
-        text = "\n".join(parts)
-        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / f"{options.table}.md", parts)
 
     return work

@@ -36,9 +36,10 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     def work(folder: Path, command: str) -> str:
         from umpire_training.benchmark.paper import paper_cell
         from umpire_training.benchmark.report import grid, paper_rows
+        from umpire_training.benchmark.writing import write_csv, write_lines
 
         frame = count_parameters()
-        frame.to_csv(folder / "table-s5.csv", index=False)
+        write_csv(folder / "table-s5.csv", frame)
         lines = [
             [
                 row,
@@ -60,9 +61,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             "",
             *paper_rows("Table S5"),
         ]
-        text = "\n".join(parts)
-        (folder / "table-s5.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / "table-s5.md", parts)
 
     return work
 

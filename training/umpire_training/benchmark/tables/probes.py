@@ -43,11 +43,12 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     def work(folder: Path, command: str) -> str:
         from umpire_training.benchmark.leave_out import measured_slides
         from umpire_training.benchmark.report import changes_table, paper_rows, times
+        from umpire_training.benchmark.writing import write_csv, write_lines
 
         mine = labels.of_spots(measured_slides(rows.plan, options, folder), rows.plan.slides)
         results = rows.train(folder, partial(probe_spaces, mine))
         frame = by_space(results, methods)
-        frame.to_csv(folder / f"{options.table}.csv", index=False)
+        write_csv(folder / f"{options.table}.csv", frame)
         protocol = f"{rows.plan.words} {_PROTOCOL}"
         parts = [
             *mine.heading("Table 2: linear probes of spot labels", command, len(results), protocol),
@@ -56,9 +57,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             *times(results, methods),
             *paper_rows("Table 2"),
         ]
-        text = "\n".join(parts)
-        (folder / f"{options.table}.md").write_text(text, encoding="utf-8")
-        return text
+        return write_lines(folder / f"{options.table}.md", parts)
 
     return work
 

@@ -31,6 +31,7 @@ def draw_spaces(
     from napari_umpire.inference.figures.gene_figure import write_figure
     from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.fold import row_folder
+    from umpire_training.benchmark.tables.spaces import space_file
 
     result = results[0]
     slide = result["slide"]
@@ -51,8 +52,7 @@ def draw_spaces(
                 panel.set_axis_off()
                 continue
             place = row_folder(fold, method.name, seed)
-            stem = f"space-{element_name(slide)}-{space.replace(' ', '-')}.npy"
-            x = np.load(place / stem, allow_pickle=False)[there]
+            x = np.load(space_file(place, slide, space), allow_pickle=False)[there]
             xy = follow(project({slide: x}, "t-SNE", seed=seed)).xy
             for c, name in enumerate(labels.classes):
                 mine = codes[there] == c

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import SlideSource
     from umpire_training.verbs.benchmark import Options
 
-__all__ = ["Labels", "by_space", "spaces_of"]
+__all__ = ["Labels", "by_space", "space_file", "spaces_of"]
 
 _BATCH = 64
 
@@ -125,6 +125,13 @@ def spaces_of(model: Model, slide: Slide) -> dict[str, np.ndarray]:
     found["gene features"] = genes.numpy()
     found["gene embedding"] = in_parts(model, model.module.project_gene, genes)
     return found
+
+
+def space_file(folder: Path, slide: str, space: str) -> Path:
+    """Where the training of a row keeps a space of a held-out slide, (n_spots, dim) float32."""
+    from napari_umpire.slides.elements import element_name
+
+    return folder / f"space-{element_name(slide)}-{space.replace(' ', '-')}.npy"
 
 
 def by_space(results: list[dict[str, Any]], methods: Sequence[Method]) -> pd.DataFrame:

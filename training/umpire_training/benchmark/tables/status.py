@@ -50,13 +50,14 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     folds = check_folds(patients.codes, patients.classes, options.status.validation.folds)
 
     def work(folder: Path, command: str) -> str:
+        from umpire_training.benchmark.writing import write_csv, write_lines
+
         found = _all_rows(rows, slides, patients, folds, folder)
         frame = pd.DataFrame(found)
-        frame.to_csv(folder / "figure-5.csv", index=False)
+        write_csv(folder / "figure-5.csv", frame)
         _draw(frame, folder / "figure-5.png")
-        text = "\n".join(_report(frame, rows, slides, patients, folds, command))
-        (folder / "figure-5.md").write_text(text, encoding="utf-8")
-        return text
+        lines = _report(frame, rows, slides, patients, folds, command)
+        return write_lines(folder / "figure-5.md", lines)
 
     return work
 
