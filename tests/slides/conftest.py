@@ -179,3 +179,11 @@ def _ramp():
 @pytest.fixture(name="hex_array")
 def _hex_array():
     return hex_array
+
+
+@pytest.fixture(scope="session")
+def synthetic():
+    """A small measured slide in memory, not to be changed."""
+    from napari_umpire.slides.synthetic import make_slide
+
+    return make_slide(2, rows=8, cols=7)

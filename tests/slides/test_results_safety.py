@@ -1,0 +1,125 @@
+"""Full disks, kills and runs at the same time: no store is harmed, no result is half."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import pytest
+
+from napari_umpire.errors import InputError
+from napari_umpire.slides import results
+from napari_umpire.slides.convert import write_slide
+from napari_umpire.slides.open import open_slide
+from napari_umpire.slides.results import WrittenResult, write_results
+
+from .written import assert_holds, fingerprints, picture, prediction_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_umpire.slides.slide import Slide
+
+
+def test_two_runs_that_make_one_store_at_once_both_keep_their_result(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, insert = tmp_path / "a.zarr", results._insert
+    tables = [prediction_of(synthetic, seed) for seed in (1, 2)]
+
+    def other_run_is_faster(store: Path, table: ad.AnnData, name: str) -> str:
+        monkeypatch.setattr(results, "_insert", insert)
+        write_results(synthetic, tables[0], name="umpire", store=path)
+        return insert(store, table, name)
+
+    monkeypatch.setattr(results, "_insert", other_run_is_faster)
+    mine = write_results(synthetic, tables[1], name="umpire", store=path)
+    assert mine == WrittenResult(path, "umpire_2")
+    assert_holds(mine, synthetic, tables[1])
+    assert_holds(WrittenResult(path, "umpire"), synthetic, tables[0])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["into a store", "beside an image"])
+def test_a_full_disk_leaves_everything_as_it_was(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "into a store":
+        slide = open_slide(write_slide(synthetic, tmp_path / "a.zarr"))
+    else:
+        slide = open_slide(picture(tmp_path, synthetic), mpp=1.0)
+    before = fingerprints(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results.os, "rename", full)
+        with pytest.raises(InputError, match="No space left on device.*Free space"):
+            write_results(slide, prediction_of(slide), name="r")
+    assert fingerprints(tmp_path) == before
+    assert open_slide(slide.path, mpp=1.0).n_spots == slide.n_spots
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = open_slide(picture(tmp_path, synthetic), mpp=1.0)
+
+    def denied(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", denied)
+    with pytest.raises(InputError, match="section 7.zarr.*Permission denied.*save elsewhere"):
+        write_results(slide, prediction_of(slide), name="r")
+    assert [p.name for p in tmp_path.iterdir()] == ["section 7.png"]
+
+
+def test_a_killed_run_leaves_the_store_readable(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_slide(synthetic, tmp_path / "a.zarr")
+    slide = open_slide(store)
+    before = fingerprints(store)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "_move", killed)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # no time to tidy up
+        with pytest.raises(KeyboardInterrupt):
+            write_results(slide, prediction_of(slide), name="r")
+    assert fingerprints(store) == before
+    result = write_results(open_slide(store), prediction_of(slide), name="r")
+    assert result.element == "r"
+    assert_holds(result, slide, prediction_of(slide))
+
+
+@pytest.mark.parametrize("part", ["X", "obs", "obsm", "uns", "layers"])
+def test_what_comes_back_otherwise_is_not_taken(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    store = write_slide(synthetic, tmp_path / "a.zarr")
+    slide = open_slide(store)
+    genuine = ad.read_zarr
+
+    def bad_disk(path: Path) -> ad.AnnData:
+        table = genuine(path)
+        if part == "X":
+            table.X[3, 2] += 1e-3
+        elif part == "obs":
+            table.obs.loc[table.obs_names[1], "top_similarity"] = -1.0
+        elif part == "uns":
+            table.uns["umpire"]["provenance"]["torch"] = "3"
+        elif part == "obsm":
+            table.obsm["X_umpire"] = table.obsm["X_umpire"][::-1]
+        else:
+            del table.layers["std"]
+        return table
+
+    monkeypatch.setattr(ad, "read_zarr", bad_disk)
+    with pytest.raises(InputError, match=f"differs.*{part}"):
+        write_results(slide, prediction_of(slide), name="r")
+    assert not (store / "tables" / "r").exists()
