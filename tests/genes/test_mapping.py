@@ -150,54 +150,6 @@ def test_names_given_by_the_user(vocabulary, target):
     assert mapping.routes["alias"] == 1
 
 
-HGNC = """hgnc_id\tsymbol\tstatus\talias_symbol\tprev_symbol\tensembl_gene_id
-HGNC:1\tERBB2\tApproved\tNEU|HER2|SHARED\tNGL\tENSG00000141736
-HGNC:2\tMATR3\tApproved\tHER2B|SHARED\tBOTH\tENSG00000015479
-HGNC:3\tH2AZ1\tApproved\tNGL\tH2AFZ|BOTH\tENSG00000164032
-HGNC:4\tGONE\tEntry Withdrawn\t\tPLCXD1OLD\tENSG00000182378
-HGNC:5\tHER2B\tApproved\t\t\t
-HGNC:6\tJPT1\tApproved\tARM2\tHN1\tENSG00000189159
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "gene"),
-    [
-        ("HER2", "ERBB2"),
-        ("NEU", "ERBB2"),
-        ("NGL", "ERBB2"),  # previous symbol of one gene before alias of another
-        ("SHARED", None),
-        ("BOTH", None),
-        ("HER2B", None),  # an approved symbol of its own gene before an alias
-        ("PLCXD1OLD", None),
-        ("ARM2", "HN1"),  # the vocabulary itself has the retired symbol
-        ("JPT1", "HN1"),
-    ],
-)
-def test_names_from_the_hgnc_table(vocabulary, tmp_path, name, gene):
-    (tmp_path / "hgnc.txt").write_text(HGNC)
-    aliases = GeneAliases.from_hgnc(tmp_path / "hgnc.txt")
-    assert vocabulary.map([name], aliases).index.tolist() == [AT.get(gene, -1)]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read"),
-        (b"symbol,prev_symbol\nA,B\n", "no column symbol"),
-        (b"symbol\tprev_symbol\n", "no column alias_symbol, ensembl_gene_id"),
-        (b"\xff\xfe\x00bad", "cannot be read"),
-        (b"", "no column symbol"),
-    ],
-)
-def test_a_file_that_is_not_the_hgnc_table_is_refused(tmp_path, content, message):
-    path = tmp_path / "hgnc.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        GeneAliases.from_hgnc(path)
-
-
 def test_the_table_of_retired_symbols_is_sound():
     text = (files("napari_umpire.genes") / "retired_symbols.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))

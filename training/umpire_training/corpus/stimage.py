@@ -117,12 +117,10 @@ class STImageSource(Source):
             )
         pyramid = load_image(image).pyramid
         coords = self._coords()
-        axes = check_axes(pyramid, coords, name=self.name)
-        spots = pd.DataFrame({"y": axes.yx[:, 0], "x": axes.yx[:, 1]}, index=coords.index)
+        yx = check_axes(pyramid, coords, name=self.name)
+        spots = pd.DataFrame({"y": yx[:, 0], "x": yx[:, 1]}, index=coords.index)
         technology = self.technology or self.folder.name
-        scale, pitch_um, spot_um = scale_of(
-            axes.yx, coords["r"].to_numpy(), technology, name=self.name
-        )
+        scale, pitch_um, spot_um = scale_of(yx, coords["r"].to_numpy(), technology, name=self.name)
         return build_slide(
             self.name,
             pyramid,

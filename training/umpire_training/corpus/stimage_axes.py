@@ -7,7 +7,7 @@ lie on it, and on its tissue.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import PhysicalScale
 
-__all__ = ["Axes", "check_axes", "scale_of"]
+__all__ = ["check_axes", "scale_of"]
 
 # pitch and diameter of the spots, um
 _ARRAYS = {"ST": (200.0, 100.0), "Visium": (100.0, 55.0)}
@@ -27,15 +27,8 @@ _FIT = 0.99
 _CLEARLY = 0.05
 
 
-class Axes(NamedTuple):
-    """Centres (n, 2) y, x in px, and how the order of the columns is known."""
-
-    yx: np.ndarray
-    known_by: str
-
-
-def check_axes(pyramid: Pyramid, coords: pd.DataFrame, *, name: str) -> Axes:
-    """Say which column is y.
+def check_axes(pyramid: Pyramid, coords: pd.DataFrame, *, name: str) -> np.ndarray:
+    """Centres (n, 2) y, x in px, once it is clear which column is y.
 
     As written where only that lies on the image; swapped, with a warning, where only that does;
     where both do (a square image), the order that puts clearly more spots on tissue, else as
@@ -60,15 +53,14 @@ def check_axes(pyramid: Pyramid, coords: pd.DataFrame, *, name: str) -> Axes:
         )
     if min(fits) < _FIT:
         if fits[0] >= _FIT:
-            return Axes(written, "by the image's edges, as written")
+            return written
         _say_swapped(name, "lie on the image only that way")
-        return Axes(swapped, "by the image's edges, swapped")
+        return swapped
     tissue = _on_tissue(pyramid, written), _on_tissue(pyramid, swapped)
     if tissue[1] > tissue[0] + _CLEARLY:
         _say_swapped(name, f"{tissue[1]:.0%} lie on tissue that way, {tissue[0]:.0%} as written")
-        return Axes(swapped, "by the tissue, swapped")
-    certain = tissue[0] > tissue[1] + _CLEARLY
-    return Axes(written, "by the tissue, as written" if certain else "as written, unchecked")
+        return swapped
+    return written
 
 
 def scale_of(
