@@ -102,11 +102,6 @@ class RunFolder:
             )
 
     @property
-    def checkpoints(self) -> Path:
-        """Where checkpoints go."""
-        return self.path / "checkpoints"
-
-    @property
     def finished(self) -> bool:
         """Whether the run in this folder came to its end, and what it made is there."""
         return (self.path / DONE).is_file() and not self._missing()

@@ -17,7 +17,7 @@ from napari_umpire.progress import run
 from napari_umpire.slides.open import open_slide
 from umpire_training.cli import main
 
-from .conftest import QUICK
+from ..conftest import QUICK
 
 VISION = ["--vision.kwargs", "{widths: [4, 8]}"]
 REC = ["--rec.weight", "1", "--rec.genes", "40", "--rec.hidden", "8", "--optim.lr", "5e-3"]

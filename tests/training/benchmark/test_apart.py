@@ -12,7 +12,7 @@ from umpire_training.benchmark.apart import require_apart, require_unseen
 from umpire_training.cli import main
 from umpire_training.corpus.finding import find_sources
 
-from . import layouts
+from .. import layouts
 
 STEPS = ["--align.trainer.max_steps", "1", "--pretrain.trainer.max_steps", "1"]
 

@@ -15,7 +15,7 @@ from umpire_training.corpus.paired import PairedSet, build_paired
 from umpire_training.corpus.vocabulary import make_vocabulary
 from umpire_training.options import PatchOptions, QcOptions, TokenOptions, VocabularyOptions
 
-from . import layouts
+from .. import layouts
 
 QC = QcOptions(min_genes=5)
 TOKENS = TokenOptions(length=16)

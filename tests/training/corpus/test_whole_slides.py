@@ -10,7 +10,7 @@ from napari_umpire.errors import InputError
 from umpire_training.corpus.finding import find_sources
 from umpire_training.corpus.whole_slides import opened_slides
 
-from . import layouts
+from .. import layouts
 
 
 def one(path):

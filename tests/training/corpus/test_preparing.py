@@ -20,7 +20,7 @@ from umpire_training.cli import main
 from umpire_training.corpus import preparing
 from umpire_training.corpus.tokens import TokenCorpus
 
-from . import layouts
+from .. import layouts
 
 EXE = Path(sys.executable).parent / "umpire-train"
 N = 9

@@ -10,7 +10,7 @@ import pytest
 
 from umpire_training.cli import main
 
-from .conftest import QUICK
+from ..conftest import QUICK
 
 
 def align(pairs, encoder, out, *more):

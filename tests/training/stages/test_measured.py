@@ -22,7 +22,7 @@ from umpire_training.options import (
 from umpire_training.stages.align_data import Columns, PairRows
 from umpire_training.stages.build import choose_panel, choose_targets
 
-from . import layouts
+from .. import layouts
 
 
 @pytest.fixture
