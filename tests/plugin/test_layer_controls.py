@@ -44,6 +44,20 @@ def test_they_follow_the_slide_and_the_panes(window, slides):
     assert active(viewer) is session.display.layer("spread")
 
 
+def test_they_wait_for_a_map_that_is_not_there_for_a_moment(window, qtbot):
+    viewer, widget, session = window
+    from napari_umpire.inference.genes.signature import Signature
+
+    mapped = session.display.layer("predicted")
+    assert active(viewer) is mapped
+    genes = tuple(str(key) for key in session.current.genes.frame.index)
+    session.show_signature(Signature("large", genes))
+    assert not mapped.visible
+    qtbot.waitUntil(lambda: not session.scoring.running, timeout=20_000)
+    assert mapped.visible
+    assert active(viewer) is mapped
+
+
 def test_they_follow_other_maps_and_back(window, slide):
     viewer, widget, session = window
     session.set_map(slide.name, SpotMap("near", "near", np.linspace(0, 1, slide.n_spots)))

@@ -123,7 +123,7 @@ def test_folders_have_a_browse_button_in_naparis_own_dialog(dialog, qtbot, monke
     (tmp_path / "models").mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "models"))
     button = lines["weights"].browse
-    assert button.isVisible()
+    qtbot.waitUntil(button.isVisible)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert preferences().weights == tmp_path / "models"
     # Shown again, it has one button still.
@@ -148,9 +148,9 @@ def test_a_folder_that_is_not_there_is_said_and_not_kept(dialog, settings, tmp_p
     ):
         line._line.setText(text)
         assert said in line.words.text()
-        assert line.words.isVisible()
+        assert not line.words.isHidden()
     line._line.setText("  ")
-    assert not line.words.isVisible()
+    assert line.words.isHidden()
     line._line.setText(str(tmp_path / "gone"))
     notification_manager.records.clear()
     made.accept()

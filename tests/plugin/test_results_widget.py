@@ -306,8 +306,9 @@ def test_a_record_dropped_restores_the_form(dock, stored, prediction, model_fold
     for said in (predict.progress.text.text(), widget.save.progress.text.text()):
         assert "as it was for that run" in said
         for words in (
-            f"Slide: {stored.path.name}", f"Model: {model_folder.name}.", "K 17",
-            "weights by similarity", "cpu, batch 9", "the model's own", "1 gene with their spread",
+            f"Slide: {stored.path.name}", f"{model_folder.parent.name}/{model_folder.name}, ",
+            "K 17", "weights by similarity", "cpu, batch 9", "the model's own",
+            "1 gene with their spread",
             f"{stored.mpp:g} µm per px",
         ):  # fmt: skip
             assert words in said, words
@@ -329,7 +330,7 @@ def test_a_record_opens_its_slide_where_that_is_not_open(
     qtbot.waitUntil(lambda: not predict.opening.running)
     said = predict.progress.text.text()
     assert said.startswith(f"Opened {stored.name}. The form is as it was for that run.")
-    assert f"Model: {model_folder.name}." in said
+    assert f"/{model_folder.name}, {record.provenance['model_digest'][:8]}." in said
     predict.open([stored.path])  # a slide alone is no run
     qtbot.waitUntil(
         lambda: predict.progress.text.text() == f"Opened {stored.name}.", timeout=20_000

@@ -32,12 +32,12 @@ def test_both_ends_of_a_shortened_name_stay():
 
 
 def test_panes_leave_the_slide_out_and_hidden_maps_of_others_keep_it(
-    maps_dock, slides, prediction, measured
+    maps_dock, slides, prediction, qtbot
 ):
     viewer, widget, session = maps_dock(slides[1], slides[0], predictions=[prediction], show=True)
-    for one in slides[:2]:
-        session.set_current(one.name)
-        session.set_gene(session.current.genes.key_of_predicted(str(prediction.genes.index[0])))
+    session.set_gene(session.current.genes.key_of_predicted(str(prediction.genes.index[0])))
+    session.set_current(slides[1].name)
+    qtbot.waitUntil(lambda: session.current.measured is not None, timeout=20_000)
 
     def titles():
         ours = (v for v in viewer.layers if "title" in v.metadata.get("napari_umpire", {}))

@@ -90,8 +90,8 @@ class GeneDisplay:
             other = self._other_maps.refresh(viewer, state)
             fit_titles(viewer, self.panes)
             if state is not None:
-                maps = (other, *(self._maps[state, kind] for kind in reversed(shown)), state.image)
-                leave_hidden(viewer, next((layer for layer in maps if layer is not None), None))
+                seen = self._maps[state, shown[-1]] if other is None and shown else other
+                leave_hidden(viewer, state, seen)
         finally:
             self._busy = False
 

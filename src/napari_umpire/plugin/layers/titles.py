@@ -19,9 +19,9 @@ KEY = "napari_umpire"
 _NARROW, _WIDE = "ijlI.,:;'| ftr()[]-/J", "mwMW%…×"
 _MARGIN_PX = 20
 _LEAST = 8
-"""Characters that a name keeps."""
-_PT, _PT_BESIDE = (12, 11, 10, 9, 8), (8, 7)
-"""Sizes of type, tried in this order: smaller ones once the names cannot be shorter."""
+_TRIES = ((12, 16), (10, 16), (10, _LEAST), (8, _LEAST))
+_TRIES_BESIDE = ((8, 16), (7, 16), (7, _LEAST))
+"""Size of type, pt, and characters that a name keeps, in the order that they are tried."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,15 @@ class MapTitle:
         """All of it."""
         return f"{self.what}{self.rest}: {self.slide}"
 
-    def fit(self, room: float, *, beside: bool = False) -> str:
+    def fit(self, room: float, *, beside: bool = False, least: int = _LEAST) -> str:
         """The title in ``room`` (see `drawn_width`): names lose their middles, none is left out.
 
         Parameters
         ----------
         beside
             Whether it is that of one of two panes.
+        least
+            Characters that a name keeps.
         """
 
         def said(most: int) -> str:
@@ -62,8 +64,8 @@ class MapTitle:
             return f"{shortened(self.what, most)}{self.rest}{slide}"
 
         # The longer of the two names gives way first.
-        most = max(len(self.what), len(self.slide), _LEAST)
-        while most > _LEAST and drawn_width(said(most)) > room:
+        most = max(len(self.what), len(self.slide), least)
+        while most > least and drawn_width(said(most)) > room:
             most -= 1
         return said(most)
 
@@ -107,9 +109,9 @@ def fit_titles(viewer: Viewer, panes: Collection[Layer] = ()) -> None:
         if title is None or layer.name != ours["titled"]:
             continue
         beside = layer in panes
-        for size in _PT_BESIDE if beside else _PT:
+        for size, least in _TRIES_BESIDE if beside else _TRIES:
             room = (width - _MARGIN_PX) / size
-            name = title.fit(room, beside=beside)
+            name = title.fit(room, beside=beside, least=least)
             if drawn_width(name) <= room:
                 break
         if layer.name_overlay.font_size != size:

@@ -19,7 +19,7 @@ def record_words(record: RunRecord) -> str:
     return "\n".join(
         (
             f"Slide: {_name(record.slide)}{_scale(record)}.",
-            f"Model: {_name(record.model)}.",
+            f"Model: {_model(record)}.",
             f"Reference: {_reference(record)}.",
             f"Settings: {_settings(record)}.",
             f"Table {record.name}: {_genes(record)}.",
@@ -40,8 +40,19 @@ def made_words(record: RunRecord) -> str:
 
 
 def _name(path: str) -> str:
-    """A folder or file by its name; a hub name, such as owner/model, whole."""
-    return Path(path).name if Path(path).is_absolute() else path
+    """A folder or file by its name."""
+    return Path(path).name
+
+
+def _model(record: RunRecord) -> str:
+    """Many a folder is called "model": with the folder around it, and the beginning of its digest.
+
+    A hub name, such as owner/model, is told whole.
+    """
+    path = Path(record.model)
+    name = str(Path(*path.parts[-2:])) if path.is_absolute() else record.model
+    digest = record.provenance.get("model_digest", "")
+    return f"{name}, {digest[:8]}" if digest else name
 
 
 def _scale(record: RunRecord) -> str:

@@ -19,7 +19,7 @@ from napari_umpire.plugin.runs.workers import Work
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.plugin.widgets.compare.compare_views import CompareViews
 from napari_umpire.plugin.widgets.compare.spot_scatter import SpotScatter
-from napari_umpire.plugin.widgets.parts.dock_size import dock_size
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size, slim
 from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.long_words import LongWords
@@ -121,6 +121,7 @@ class CompareWidget(QWidget):
         self.split.setChildrenCollapsible(False)
         self.table.setMinimumHeight(100)
         layout = QVBoxLayout(self)
+        slim(layout)
         layout.addWidget(self.slides)
         layout.addLayout(buttons)
         layout.addWidget(self.progress)

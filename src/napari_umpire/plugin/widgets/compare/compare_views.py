@@ -45,7 +45,7 @@ class CompareViews(QWidget):
         self.group = QButtonGroup(self)
         self.buttons: dict[str, QPushButton] = {}
         grid = QGridLayout()
-        grid.setSpacing(2)
+        grid.setSpacing(1)
         for place, (name, (_, tip)) in enumerate(_VIEWS.items()):
             button = QPushButton(name)
             button.setCheckable(True)

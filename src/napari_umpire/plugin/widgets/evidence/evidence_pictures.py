@@ -40,6 +40,7 @@ class EvidencePictures(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.own, 0, Qt.AlignmentFlag.AlignTop)
         self.heading = QLabel("Reference spots with their weight")
+        self.heading.setWordWrap(True)
         beside = QVBoxLayout()
         beside.setSpacing(2)
         beside.addWidget(self.heading)

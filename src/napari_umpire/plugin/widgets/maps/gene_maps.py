@@ -35,7 +35,7 @@ from napari_umpire.plugin.widgets.maps.list_choice import ListChoice
 from napari_umpire.plugin.widgets.maps.look_box import LookBox
 from napari_umpire.plugin.widgets.maps.range_box import RangeBox
 from napari_umpire.plugin.widgets.maps.trust_box import TrustBox
-from napari_umpire.plugin.widgets.parts.dock_size import dock_size
+from napari_umpire.plugin.widgets.parts.dock_size import dock_size, slim
 from napari_umpire.plugin.widgets.parts.listening import listen
 from napari_umpire.plugin.widgets.parts.manners import Manners
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
@@ -153,6 +153,7 @@ class GeneMapsWidget(QWidget):
         form.addRow("Slide", self.slides)
         layout = QVBoxLayout(self)
         layout.setSpacing(4)
+        slim(layout)
         layout.addLayout(form)
         layout.addWidget(self.search, 1)
         layout.addLayout(row)
