@@ -64,4 +64,13 @@ def test_wrong_sizes_are_refused(features):
         slide_context(features, torch.zeros(5, 2, dtype=torch.long))
     with pytest.raises(InputError, match="negative"):
         ContextConfig(neighbours=-1)
+    with pytest.raises(InputError, match="No spot has a neighbour"):
+        ContextConfig(neighbours=8, reach=0.5)
     assert (ContextConfig().widening, ContextConfig(neighbours=8).widening) == (1, 2)
+
+
+def test_a_card_says_which_spots_are_looked_at():
+    assert ContextConfig().in_words() == "none: a spot's own patch"
+    assert ContextConfig(48, True, 4.3).in_words() == (
+        "up to 48 spots within 4.3 pitches, features standardised over the slide"
+    )

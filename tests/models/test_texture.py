@@ -115,3 +115,29 @@ def test_it_tells_fine_from_coarse_texture():
 def test_sizes_it_cannot_halve_are_refused(shape):
     with pytest.raises(InputError, match="multiple of 4 px"):
         TextureEncoder()(torch.zeros(shape))
+
+
+def test_each_field_is_the_middle_of_the_patch_averaged():
+    pixels = torch.rand(2, 3, 96, 96)
+    got = TextureEncoder([[32, 1], [64, 2], [96, 6]])(pixels)
+    bank = FilterBank()
+    pooled = pixels.unfold(2, 6, 6).unfold(3, 6, 6).mean(dim=(4, 5))
+    middle = pixels[:, :, 16:80, 16:80].unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5))
+    want = [bank(optical_density(x)) for x in (pixels[:, :, 32:64, 32:64], middle, pooled)]
+    torch.testing.assert_close(got, torch.cat(want, dim=1), rtol=1e-4, atol=1e-5)
+    assert TextureEncoder([[32, 1]]).num_features == 93
+    # Without fields: the middle half, and all of it at half the resolution.
+    torch.testing.assert_close(
+        TextureEncoder()(pixels), TextureEncoder([[48, 1], [96, 2]])(pixels), rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("fields", [[[112, 0]], [[112, 3]], [[20, 2]]])
+def test_impossible_fields_are_refused(fields):
+    with pytest.raises(InputError, match="cannot be taken of this field"):
+        TextureEncoder(fields)
+
+
+def test_a_patch_that_does_not_hold_the_fields_is_refused():
+    with pytest.raises(InputError, match="vision.size_px to 96"):
+        TextureEncoder([[32, 1], [96, 6]])(torch.zeros(1, 3, 64, 64))

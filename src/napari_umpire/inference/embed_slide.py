@@ -111,7 +111,8 @@ def in_context(model: Model, slide: Slide, features: np.ndarray) -> torch.Tensor
     context = model.config.context
     around = None
     if context.neighbours:
-        near = neighbours(slide.yx, slide.pitch_um / slide.mpp, k=context.neighbours)
+        pitch_px = slide.pitch_um / slide.mpp
+        near = neighbours(slide.yx, pitch_px, k=context.neighbours, reach=context.reach)
         around = torch.from_numpy(near)
     with torch.inference_mode():
         return slide_context(torch.from_numpy(features), around, context.standardise)

@@ -39,8 +39,7 @@ def write_card(
         "Image encoder": config.vision.name,
         "Patch": f"{config.vision.field_um:g} um of tissue at {config.vision.size_px} px"
         + (", the slide's background made white" if config.vision.white_balance else ""),
-        "Context": f"{config.context.neighbours} neighbouring spots"
-        + (", features standardised over the slide" if config.context.standardise else ""),
+        "Context": config.context.in_words(),
         "Gene encoder": config.gene.in_words(config.tokens.length)
         if config.aligned
         else "none: trained by reconstruction alone",

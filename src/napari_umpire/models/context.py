@@ -20,7 +20,10 @@ class ContextConfig:
     Parameters
     ----------
     neighbours
-        How many neighbouring spots' features are averaged and appended; 0: none.
+        How many neighbouring spots' features are averaged and appended, at most; 0: none.
+    reach
+        How far away a neighbour may be, in spot pitches. 1.6 holds the 6 of a hexagonal grid and
+        the 8 of a square one; for more neighbours it must be larger (4.3 for 48 on a square grid).
     standardise
         Z-score the features over the slide, which takes out its stain and scanner, and their
         means over the neighbours likewise.
@@ -28,10 +31,24 @@ class ContextConfig:
 
     neighbours: int = 0
     standardise: bool = False
+    reach: float = 1.6
 
     def __post_init__(self) -> None:
         if self.neighbours < 0:
             raise InputError("A negative number of neighbours", got=self.neighbours)
+        if self.reach < 1:
+            raise InputError(
+                "No spot has a neighbour within this reach",
+                got=f"{self.reach:g} spot pitches",
+                expected="at least 1; 1.6 for the adjacent spots",
+            )
+
+    def in_words(self) -> str:
+        """One line, for a model card."""
+        around = f"up to {self.neighbours} spots within {self.reach:g} pitches"
+        standardised = "features standardised over the slide" if self.standardise else ""
+        parts = [around if self.neighbours else "", standardised]
+        return ", ".join(filter(None, parts)) or "none: a spot's own patch"
 
     @property
     def widening(self) -> int:

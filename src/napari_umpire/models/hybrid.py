@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from napari_umpire.errors import InputError
 from napari_umpire.models.small_encoder import SmallEncoder
 from napari_umpire.models.texture import TextureEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["CentreEncoder", "HybridEncoder"]
 
@@ -70,6 +73,13 @@ class HybridEncoder(nn.Module):
 
     (B, 186 + 512) with the defaults. It expects patches whose background is white
     (``VisionConfig.white_balance``). ``learned`` is the part that a training changes.
+
+    Parameters
+    ----------
+    fields
+        As in `TextureEncoder`.
+    widths, norm, pool, crop_px, downsample
+        As in `CentreEncoder`.
     """
 
     def __init__(
@@ -79,9 +89,10 @@ class HybridEncoder(nn.Module):
         pool: Literal["mean", "mean+std"] = "mean+std",
         crop_px: int | None = None,
         downsample: int = 2,
+        fields: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__()
-        self.texture = TextureEncoder()
+        self.texture = TextureEncoder(fields)
         self.learned = CentreEncoder(widths, norm, pool, crop_px, downsample)
         self.num_features = self.texture.num_features + self.learned.num_features
 

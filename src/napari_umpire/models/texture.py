@@ -13,7 +13,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.models.stain import UNMIXING, optical_density
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["FIELD_STATISTICS", "FilterBank", "TextureEncoder"]
 
@@ -24,6 +24,7 @@ _RANGES = ((-0.1, 0.9), (-0.1, 0.7), (0.0, 0.8))
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 _LEAST_SD = 1e-4
 _LEAST_VARIANCE = 1e-5
+_LEAST_SIDE_PX = 14
 FIELD_STATISTICS = 6 + 3 * _BINS + len(_PAIRS) + 6 * 3 * len(_SCALES_PX)
 """Numbers that describe one field: 93."""
 
@@ -122,32 +123,60 @@ def _correlations(density: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
 
 
 class TextureEncoder(nn.Module):
-    """Two fields of one patch, each through the `FilterBank`: (B, 186), with nothing to train.
+    """Fields of one patch, each through the `FilterBank`: (B, 93 fields), with nothing to train.
 
-    The fine field is the middle of the patch, half its side; the wide one is the whole patch, each
-    2 x 2 pixels as their mean. A patch of 224 px gives two fields of 112 px. It expects patches
-    whose background is white (``VisionConfig.white_balance``). Always in float32.
+    It expects patches whose background is white (``VisionConfig.white_balance``). Always in
+    float32.
+
+    Parameters
+    ----------
+    fields
+        Of each field, the side of the middle of the patch that it shows, px, and by how many px
+        squared that is averaged: ``((112, 1), (224, 2), (672, 6))`` looks at a patch of 672 px at
+        three scales, each 112 px in the end. None: the middle half of the patch as it is, and the
+        whole patch averaged over 2 x 2 px.
     """
 
-    num_features = 2 * FIELD_STATISTICS
-
-    def __init__(self) -> None:
+    def __init__(self, fields: Sequence[tuple[int, int]] | None = None) -> None:
         super().__init__()
         self.bank = FilterBank()
+        self.fields = None if fields is None else tuple((int(a), int(b)) for a, b in fields)
+        for side, step in self.fields or ():
+            if step < 1 or side % step or side // step < _LEAST_SIDE_PX:
+                raise InputError(
+                    "The texture statistics cannot be taken of this field",
+                    got=f"{side} px, averaged over {step} px",
+                    expected=f"a side that divides so, with {_LEAST_SIDE_PX} px left or more",
+                    fix="Set vision.kwargs.fields to pairs such as [112, 1], [224, 2]",
+                )
+        self.num_features = FIELD_STATISTICS * (2 if self.fields is None else len(self.fields))
 
     @torch.no_grad()
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, H) in 0..1, H a multiple of 4 and at least 28 -> (B, 186)."""
+        """(B, 3, H, H) in 0..1 -> (B, 186), or 93 for each of ``fields``.
+
+        Without ``fields``, H is a multiple of 4 and at least 28.
+        """
         side = pixels.shape[-1]
-        if side % 4 or side < 28 or pixels.shape[-2] != side:
+        fields = self.fields or ((side // 2, 1), (side, 2))
+        widest = max(field for field, _ in fields)
+        odd = any((side - field) % 2 for field, _ in fields)
+        small = self.fields is None and (side % 4 or side < 2 * _LEAST_SIDE_PX)
+        if odd or small or widest > side or pixels.shape[-2] != side:
+            least = f"{widest} px or more" if self.fields else "a multiple of 4 px, 28 or more"
             raise InputError(
-                "The texture statistics take square patches of a multiple of 4 px, 28 or more",
+                "The texture statistics cannot be taken of such patches",
                 got=f"{pixels.shape[-2]} x {side} px",
-                fix="Set vision.size_px to 224",
+                expected=f"square patches of {least}, the fields in their middle",
+                fix=f"Set vision.size_px to {widest if self.fields else 224}",
             )
         with torch.autocast(pixels.device.type, enabled=False):
             pixels = pixels.float()
-            quarter = side // 4
-            fine = pixels[:, :, quarter:-quarter, quarter:-quarter]
-            fields = (fine, F.avg_pool2d(pixels, 2))
-            return torch.cat([self.bank(optical_density(f)) for f in fields], dim=1)
+            found = []
+            for field, step in fields:
+                edge = (side - field) // 2
+                part = pixels[:, :, edge : side - edge, edge : side - edge]
+                if step > 1:
+                    part = F.avg_pool2d(part, step)
+                found.append(self.bank(optical_density(part)))
+            return torch.cat(found, dim=1)
