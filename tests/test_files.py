@@ -101,3 +101,75 @@ def test_a_file_is_replaced_whole_or_not(tmp_path):
         written.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+_WRITE = """
+import sys, time
+from pathlib import Path
+from napari_umpire.files import replace_file
+with replace_file(Path(sys.argv[1])) as written:
+    written.write_text("half")
+    print(written.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other_writer(tmp_path):
+    """Another process in the middle of writing ``a[1].npy``, and its unfinished file."""
+    command = [sys.executable, "-c", _WRITE, str(tmp_path / "a[1].npy")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process, tmp_path / process.stdout.readline().strip()
+        process.kill()
+
+
+def _write(path):
+    with replace_file(path) as written:
+        written.write_text("whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no way to ask whether a process lives")
+def test_the_half_file_of_a_killed_process_goes_with_the_next_of_its_name(tmp_path, other_writer):
+    process, left = other_writer
+    _write(tmp_path / "a[1].npy")
+    assert left.exists(), "a process at work"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _write(tmp_path / "b.npy")
+    assert left.exists(), "the next attempt at something else"
+    _write(tmp_path / "a[1].npy")
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["a[1].npy", "b.npy"]
+
+
+def test_files_of_other_machines_and_of_the_user_are_left_alone(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [f".{dead.pid}-0a1b2c3d.a.npy", f".{dead.pid}.a.npy", ".my.a.npy", ".a.npy"]
+    for name in names:
+        (tmp_path / name).touch()
+    _write(tmp_path / "a.npy")
+    assert {p.name for p in tmp_path.iterdir()} == {*names, "a.npy"}
+
+
+@needs_locks
+def test_the_scratch_of_another_machine_is_left_alone(tmp_path):
+    folder = tmp_path / ".a.zarr.xyz"
+    folder.mkdir()
+    (folder / ".held").write_text("1-0a1b2c3d")
+    with scratch_beside(tmp_path / "a.zarr"):
+        pass
+    assert folder.exists()
+
+
+@needs_locks
+def test_without_locks_a_process_at_work_is_told_by_its_id(tmp_path, other_process, monkeypatch):
+    from napari_umpire import files
+
+    process, folder = other_process
+    monkeypatch.setattr(files, "_lock", lambda file: None)
+    with scratch_beside(tmp_path / "a.zarr"):
+        assert (folder / "large").exists()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with scratch_beside(tmp_path / "a.zarr"):
+        assert not folder.exists()
