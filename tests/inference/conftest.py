@@ -88,7 +88,15 @@ def slides():
 
 
 def save_tiny_model(
-    folder, slides, *, kind="visiumformer", neighbours=6, standardise=True, decoder=0, alone=False
+    folder,
+    slides,
+    *,
+    kind="visiumformer",
+    neighbours=6,
+    standardise=True,
+    context=None,
+    decoder=0,
+    alone=False,
 ):
     """A model folder with random weights that fits the slides; a decoder of so many genes."""
     import torch
@@ -124,7 +132,7 @@ def save_tiny_model(
         gene=gene,
         vision=VisionConfig(size_px=32, kwargs={"widths": [8, 16], "norm": "group"}),
         dim=16,
-        context=ContextConfig(neighbours=neighbours, standardise=standardise),
+        context=context or ContextConfig(neighbours=neighbours, standardise=standardise),
         tokens=TokensConfig(length=64),
         decoder=DecoderConfig(tuple(vocabulary.ids[:decoder].tolist()), 8, alone)
         if decoder
