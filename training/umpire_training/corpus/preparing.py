@@ -1,10 +1,10 @@
-"""Everything `prepare` does, in steps that a later run goes on from.
+"""What `prepare` does, in steps that a later run goes on from.
 
 1. survey: each source is read once, in parallel; what it tells is kept in work/surveys.
 2. choose: exclusion, species, duplicates; here nothing is read.
 3. vocabulary: given, or of the sums of the chosen surveys.
 4. tokens: each chosen source is tokenised, in parallel, to work/pieces; then joined to shards.
-5. pairs: each chosen slide's patches and counts, in parallel, to work/pairs.
+5. pairs: each chosen slide's patches and counts, in parallel, to work/pairs: `preparing_pairs`.
 
 A result is found again by what it depends on: the source's path, size and time, and the options.
 So an interrupted run does not repeat what is finished, and the output is the same for any number
@@ -19,11 +19,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
-from napari_umpire.progress import run as run_steps
 from umpire_training.corpus.building import read_json, write_json
 from umpire_training.corpus.choice import Choice, LeftOut, choose
-from umpire_training.corpus.paired import write_pairs_json
-from umpire_training.corpus.paired_slide import slide_folder, write_paired_slide
 from umpire_training.corpus.pool import Outcome, run_jobs
 from umpire_training.corpus.survey import Survey, source_key, survey_source
 from umpire_training.corpus.token_files import Piece, read_piece, write_piece
@@ -37,9 +34,9 @@ if TYPE_CHECKING:
     from napari_umpire.progress import Steps
     from umpire_training.corpus.exclusion import ExcludeList
     from umpire_training.corpus.sources import Source
-    from umpire_training.options import ChoiceOptions, PatchOptions, QcOptions, TokenOptions
+    from umpire_training.options import ChoiceOptions, QcOptions, TokenOptions
 
-__all__ = ["Failed", "Surveyed", "make_corpus", "make_pairs", "survey_sources"]
+__all__ = ["Failed", "Surveyed", "failures", "make_corpus", "survey_sources"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def survey_sources(
         [sources[i] for i in good],
         surveys,
         chosen,
-        _failures(sources, outcomes[: len(sources)]),
+        failures(sources, outcomes[: len(sources)]),
         [w for outcome in outcomes for w in outcome.warned],
     )
 
@@ -163,7 +160,7 @@ def make_corpus(
         for (source, _), place in zip(kept, places, strict=True)
     ]
     outcomes = yield from run_jobs(_tokenise, jobs, workers=workers, stage="tokens")
-    failed = _failures([source for source, _ in kept], outcomes)
+    failed = failures([source for source, _ in kept], outcomes)
     good = [i for i, outcome in enumerate(outcomes) if not outcome.failed]
     later = [LeftOut(f.source.name, f.source.path, "failed", f.problem) for f in failed]
     if failed:
@@ -215,92 +212,8 @@ def _told(survey: Survey) -> dict[str, Any]:
     return {k: facts[k] for k in ("species", "technology", "n_outside", "n_counts", "content")}
 
 
-def make_pairs(
-    surveyed: Surveyed,
-    paired: Sequence[Source],
-    vocabulary: GeneVocabulary,
-    work: Path,
-    target: Path,
-    *,
-    patches: PatchOptions,
-    tokens: TokenOptions,
-    qc: QcOptions,
-    workers: int,
-) -> Steps[list[Failed]]:
-    """Write the paired set of those of ``paired`` that were chosen."""
-    chosen = [s for s, _ in surveyed.kept if any(s is p for p in paired)]
-    if not chosen:
-        raise InputError(
-            "No slide with an image is left for a paired set",
-            got="; ".join(f"{e['name']}: {e['reason']}" for e in surveyed.left_out()[:3]) or "none",
-            fix="Name other slides, or use --make tokens",
-        )
-    building = work / "pairs"
-    building.mkdir(parents=True, exist_ok=True)
-    depends = (qc, tokens, patches, vocabulary.digest)
-    given = (vocabulary, building)
-    jobs = [
-        (s, *given, slide_folder(n, s.name), source_key(s, *depends), patches, tokens, qc)
-        for n, s in enumerate(chosen)
-    ]
-    outcomes = yield from run_jobs(_pair, jobs, workers=workers, stage="pairs", unit="slides")
-    failed = _failures(chosen, outcomes)
-    slides = [outcome.value for outcome in outcomes if not outcome.failed]
-    if not slides:
-        raise InputError("No slide could be paired", got=failed[0].problem)
-    wanted = {slide["folder"] for slide in slides}
-    for folder in (building / "slides").iterdir():
-        if f"slides/{folder.name}" not in wanted:
-            shutil.rmtree(folder)
-        else:
-            (folder / _FACTS).unlink(missing_ok=True)
-    write_pairs_json(
-        building,
-        slides,
-        vocabulary,
-        patches=patches,
-        tokens=tokens,
-        qc=qc,
-        left_out=[
-            asdict(LeftOut(f.source.name, f.source.path, "failed", f.problem)) for f in failed
-        ],
-    )
-    os.rename(building, target)
-    return failed
-
-
-_FACTS = "facts.json"
-
-
-def _pair(
-    source: Source,
-    vocabulary: GeneVocabulary,
-    building: Path,
-    inside: str,
-    key: str,
-    patches: PatchOptions,
-    tokens: TokenOptions,
-    qc: QcOptions,
-) -> dict[str, Any]:
-    out = building / inside
-    if (out / _FACTS).is_file():
-        facts = read_json(out / _FACTS, "paired slide", "paired slide")
-        if facts.pop("key") == key:
-            del facts["kind"]
-            return facts
-    making = out.with_name(f".{out.name}")
-    for left in (out, making):
-        shutil.rmtree(left, ignore_errors=True)
-    facts = run_steps(
-        write_paired_slide(source, vocabulary, making, patches=patches, tokens=tokens, qc=qc)
-    )
-    facts["folder"] = inside
-    write_json(making / _FACTS, {"kind": "paired slide", "key": key, **facts})
-    os.rename(making, out)
-    return facts
-
-
-def _failures(sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failed]:
+def failures(sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failed]:
+    """The sources whose work failed, and why."""
     return [
         Failed(source, outcome.problem, outcome.trace)
         for source, outcome in zip(sources, outcomes, strict=True)

@@ -88,7 +88,7 @@ def fit_pair(
 
     from napari_umpire.inference.devices import pick_device
     from umpire_training.objectives.alignment import Alignment
-    from umpire_training.stages.align_data import gene_features, image_features
+    from umpire_training.stages.frozen_features import gene_features, image_features
 
     if temperature is not None and model.config.aligned:
         with torch.no_grad():

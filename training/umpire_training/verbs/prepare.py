@@ -168,7 +168,8 @@ def _prepare(
 ) -> tuple[list[Failed], dict[str, str]]:
     """Make what is not there yet; what failed, and what was made."""
     from umpire_training.console import follow
-    from umpire_training.corpus.preparing import make_corpus, make_pairs, survey_sources
+    from umpire_training.corpus.preparing import make_corpus, survey_sources
+    from umpire_training.corpus.preparing_pairs import make_pairs
     from umpire_training.corpus.vocabulary import surveyed_vocabulary
     from umpire_training.run_folder import logger
 
