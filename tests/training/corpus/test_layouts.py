@@ -290,5 +290,5 @@ def test_a_paired_set_opens_again(hest, tmp_path):
     pairs = pair(sources, tmp_path / "pairs", size_px=24)
     again = PairedSet.open(tmp_path / "pairs")
     assert again.n_spots == pairs.n_spots == sum(len(s.tokens) for s in again.slides)
-    neighbours = again.slides[0].neighbours(6)
+    neighbours = again.slides[0].neighbours(6, 1.6)
     assert neighbours.shape == (len(again.slides[0].tokens), 6)

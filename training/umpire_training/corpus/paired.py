@@ -58,11 +58,12 @@ class PairedSlide:
         """(n, length) uint16, memory-mapped."""
         return open_npy(self.path / "tokens.npy")
 
-    def neighbours(self, k: int) -> np.ndarray:
-        """(n, k) int64 rows of each spot's neighbours in the array, -1 where there is none."""
+    def neighbours(self, k: int, reach: float) -> np.ndarray:
+        """Rows of each spot's neighbours within ``reach`` pitches, (n, k) int64, -1 for none."""
         from napari_umpire.slides.neighbourhood import neighbours
 
-        return neighbours(self.spots()[["y", "x"]].to_numpy(), self.facts()["pitch_px"], k)
+        yx = self.spots()[["y", "x"]].to_numpy()
+        return neighbours(yx, self.facts()["pitch_px"], k, reach)
 
     def facts(self) -> dict[str, Any]:
         """n_genes of the vocabulary, pitch_px in full-resolution px."""

@@ -176,10 +176,14 @@ class ContextOptions:
     Parameters
     ----------
     neighbours
-        Append the mean features of so many nearest spots; 0: none.
+        Append the mean features of so many nearest spots, at most; 0: none.
     standardise
         z-score the features over the slide.
+    reach
+        How far away such a spot may be, in spot pitches: 1.6 holds the adjacent ones, the 6 of
+        Visium or the 8 of a square grid; 4.3 the 48 nearest of a square grid.
     """
 
     neighbours: int = 0
     standardise: bool = False
+    reach: float = 1.6
