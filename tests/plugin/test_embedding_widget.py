@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPointF, Qt
@@ -9,6 +11,7 @@ from qtpy.QtCore import QPointF, Qt
 from napari_umpire.inference.classes.labels import SpotLabels
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.session.session import session_of
+from napari_umpire.progress import Progress
 
 COLOURS = {"left": (213, 94, 0), "right": (0, 114, 178)}
 
@@ -245,7 +248,13 @@ def test_points_of_a_slide_that_is_gone_are_gone(dock, slides, lay_out):
     assert widget.projection.n == slides[1].n_spots
 
 
-def test_a_slide_removed_while_it_is_laid_out_is_said(dock, slides, qtbot):
+def test_a_slide_removed_while_it_is_laid_out_is_said(dock, slides, qtbot, monkeypatch):
+    def endless(*_):
+        while not ended.wait(0.01):
+            yield Progress("Embedding", 0, 0)
+
+    ended = threading.Event()
+    monkeypatch.setattr("napari_umpire.plugin.widgets.embedding.embedding.lay_out_steps", endless)
     viewer, widget, session = dock(*slides[:2])
     widget.run.click()
     assert widget.work.running

@@ -204,3 +204,13 @@ def test_the_menu_key_sorts_by_a_column_and_turns_the_order_round(view, frame, q
     assert view.table.sorted_frame["n"].is_monotonic_increasing
     choose("Sort by pcc")
     assert view.table.sorted_frame["pcc"].dropna().is_monotonic_decreasing
+
+
+def test_a_last_column_that_fills_has_the_rest_and_never_too_little(view, frame, qtbot):
+    view.fill_width()
+    for width in (700, 250, 500):
+        view.resize(width, 300)
+        qtbot.waitUntil(lambda w=width: abs(view.width() - w) < 2)
+        others = sum(view.columnWidth(c) for c in range(3))
+        rest = view.viewport().width() - others
+        assert view.columnWidth(3) == max(rest, 90)

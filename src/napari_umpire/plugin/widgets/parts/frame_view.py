@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    from qtpy.QtGui import QKeyEvent
+    from qtpy.QtGui import QKeyEvent, QResizeEvent
 
 __all__ = ["FrameView"]
 
 _WIDEST_PX, _MARGIN_PX, _ARROW_PX = 170, 14, 10
+_LEAST_PX = 90
+"""Of a last column that fills the width: the beginning and the end of a barcode."""
 _TRIED_ROWS = 100
 
 
@@ -37,7 +39,7 @@ class FrameView(QTableView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = FrameTable(self)
-        self._quiet = False
+        self._quiet = self._fills = False
         self._typed, self._typed_at = "", 0
         self.setModel(self.table)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -115,14 +117,20 @@ class FrameView(QTableView):
         return text
 
     def fill_width(self) -> None:
-        """Let the last column have what the others leave, and be cut where that is too little."""
-        header = self.horizontalHeader()
-        assert header is not None
-        last = self.table.columnCount() - 1
-        for column in range(last + 1):
-            mode = QHeaderView.ResizeMode
-            wide = mode.Stretch if column == last else mode.Interactive
-            header.setSectionResizeMode(column, wide)
+        """Let the last column have what the others leave, and so much that its ends can be read."""
+        self._fills = True
+        self._fill()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Give the last column its room anew."""
+        super().resizeEvent(event)
+        self._fill()
+
+    def _fill(self) -> None:
+        viewport, last = self.viewport(), self.table.columnCount() - 1
+        if self._fills and viewport is not None and last >= 0:
+            others = sum(self.columnWidth(column) for column in range(last))
+            self.setColumnWidth(last, max(viewport.width() - others, _LEAST_PX))
 
     def _fit_columns(self) -> None:
         """As wide as their words and first cells; Qt's own answer counts a style's wide margins."""
