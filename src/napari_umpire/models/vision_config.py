@@ -20,8 +20,8 @@ class VisionConfig:
     name
         Our own: ``"umpire-small"`` and ``"umpire-statistics"`` (trained from scratch),
         ``"umpire-texture"`` (fixed), ``"umpire-hybrid"`` (texture beside ``"umpire-small"``).
-        Others: ``"phikon"``, ``"uni"``, ``"uni2-h"``, ``"conch"``, ``"virchow2"``, ``"h-optimus-0"``,
-        ``"h-optimus-1"``, any timm name, or ``"hf-hub:owner/name"``.
+        Others: ``"phikon"``, ``"uni"``, ``"uni2-h"``, ``"conch"``, ``"virchow2"``,
+        ``"h-optimus-0"``, ``"h-optimus-1"``, any timm name, or ``"hf-hub:owner/name"``.
     size_px
         Side of the square patch it takes.
     field_um

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TokenShards"]
 
 MAPPED_SHARE = 0.6
-"""Up to this share of the machine's memory a corpus is mapped."""
+"""Up to this share of the memory that this process may use a corpus is mapped."""
 
 # A row that comes from memory takes about 1 us, one from a disk 20 us and more. Only a hint: what
 # the system counts is asked first, but it does not count what comes over every kind of network.
@@ -67,7 +67,10 @@ class TokenShards:
         starts = [_check(path, self._shape_of(i)) for i, path in enumerate(self.paths)]
         self._starts = np.array(starts, np.int64)
         if mapped is None:
-            mapped = shape[0] * shape[1] * 2 <= MAPPED_SHARE * _memory()
+            # What a scheduler or container allows, where that is less than the machine has.
+            from distributed.system import memory_limit
+
+            mapped = shape[0] * shape[1] * 2 <= MAPPED_SHARE * memory_limit()
         self.mapped = mapped or not _CAN_ADVISE
         self._forget()
 
@@ -181,14 +184,6 @@ def _fetched() -> int:
 
     used = resource.getrusage(resource.RUSAGE_THREAD)
     return used.ru_majflt + used.ru_inblock
-
-
-def _memory() -> int:
-    """Bytes of memory that the machine has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 2**30
 
 
 def _open(path: Path) -> int:
