@@ -120,3 +120,84 @@ def test_other_processes_of_a_distributed_run_write_nothing(tmp_path, monkeypatc
     with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
         logger.info("not me")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_continued_from_another_working_directory(tmp_path, monkeypatch):
+    for name in ("here", "elsewhere"):
+        (tmp_path / name / "data").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    place = tmp_path / "run"
+    with RunFolder(place, verb="pretrain", options=options(corpus="data")):
+        (place / "made").touch()
+    saved = yaml.safe_load((place / "config.yaml").read_text())
+    assert saved["corpus"] == str(tmp_path / "here" / "data")
+    monkeypatch.chdir(tmp_path)
+    again = options(corpus="here/data")
+    assert RunFolder(place, verb="pretrain", options=again, resume=True).resumed
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"corpus was '.*here/data', is '.*elsewhere/data'"):
+        RunFolder(place, verb="pretrain", options=options(corpus="data"), resume=True)
+
+
+def test_paths_of_an_older_run_are_compared_by_what_they_lead_to(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    with RunFolder(tmp_path / "run", verb="pretrain", options=options(corpus="data")):
+        config = tmp_path / "run" / "config.yaml"
+        config.write_text(config.read_text().replace(str(tmp_path / "data"), "data"))
+        (tmp_path / "run" / "made").touch()
+    again = options(corpus=str(tmp_path / "link"))
+    assert RunFolder(tmp_path / "run", verb="pretrain", options=again, resume=True).resumed
+
+
+def test_words_that_are_no_files_stay_as_they_are(tmp_path, monkeypatch):
+    from umpire_training.run_config import with_paths
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "soft").mkdir()
+    (tmp_path / "slide.h5ad").touch()
+    tree = {
+        "slides": ["slide.h5ad", "gone.h5ad"],
+        "align": {"target": {"kind": "soft"}, "vision.weights": "hub"},
+        "methods": {"a": {"start": "soft", "vocabulary.path": "soft"}},
+        "model": True,
+    }
+    assert with_paths(tree, lambda path: f"/{path}") == {
+        "slides": ["/slide.h5ad", "gone.h5ad"],
+        "align": {"target": {"kind": "soft"}, "vision.weights": "hub"},
+        "methods": {"a": {"start": "soft", "vocabulary.path": "/soft"}},
+        "model": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("made", "stays"),
+    [
+        (["corpus.json", "tensorboard/events.1", "checkpoints/"], False),
+        (["data.json"], False),
+        (["patients.csv", "checkpoints/last.ckpt"], True),
+    ],
+)
+def test_a_run_refused_after_its_data_were_noted_leaves_no_folder(tmp_path, made, stays):
+    def work():
+        with RunFolder(tmp_path / "run", verb="pretrain", options=options()):
+            for name in made:
+                place = tmp_path / "run" / name
+                place.parent.mkdir(exist_ok=True)
+                if name.endswith("/"):
+                    place.mkdir()
+                else:
+                    place.touch()
+            raise InputError("not like this")
+
+    with pytest.raises(InputError, match="not like this"):
+        work()
+    assert (tmp_path / "run").exists() == stays
+
+
+def test_files_of_the_user_are_never_taken_for_notes(tmp_path):
+    (tmp_path / "patients.csv").write_text("mine")
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        RunFolder(tmp_path, verb="mil", options=options())
+    assert (tmp_path / "patients.csv").read_text() == "mine"

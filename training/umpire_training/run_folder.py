@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.files import hold, make_folder, replace_file
-from umpire_training.keys import flatten
+from napari_umpire.files import hold, make_folder
+from umpire_training.run_config import changed_options, with_paths, write_yaml
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +25,8 @@ __all__ = ["START", "RunFolder", "is_main_process", "logger"]
 logger = logging.getLogger("umpire_training")
 
 CONFIG, LOG, DONE, START = "config.yaml", "run.log", "done.yaml", "start.json"
+# What a stage notes of its data before it makes anything: pretrain, probe, mil.
+_DATA_NOTES = ("corpus.json", "data.json", "patients.csv")
 
 
 def is_main_process() -> bool:
@@ -55,7 +58,8 @@ class RunFolder:
     verb
         What runs.
     options
-        Its dataclass of options, saved as ``config.yaml``, which `--config` accepts.
+        Its dataclass of options, saved as ``config.yaml``, which `--config` accepts; files with
+        their whole paths, so that it is accepted in any working directory.
     resume
         Continue the run that is there.
     may_change
@@ -82,7 +86,8 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.verb, self.makes = verb, makes
-        self.settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "resume"}
+        settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "resume"}
+        self.settings = with_paths(settings, os.path.abspath)
         self.resumed = False
         self._existed = self.path.is_dir()
         self._handlers: list[logging.Handler] = []
@@ -109,7 +114,7 @@ class RunFolder:
     def finish(self, **facts: Any) -> None:
         """Mark the run as done, with what is worth knowing at a glance."""
         if is_main_process():
-            _write_yaml(self.path / DONE, {"verb": self.verb, "finished": _now(), **facts})
+            write_yaml(self.path / DONE, {"verb": self.verb, "finished": _now(), **facts})
 
     def __enter__(self) -> RunFolder:
         logger.setLevel(logging.INFO)
@@ -150,7 +155,7 @@ class RunFolder:
             with suppress(OSError):
                 handler.close()
         if error is not None and not self.resumed:
-            self._remove_if_nothing_was_made()
+            self._remove_if_nothing_was_made(refused=isinstance(error, InputError))
 
     def _missing(self) -> list[str]:
         return [name for name in self.makes if not (self.path / name).exists()]
@@ -191,73 +196,54 @@ class RunFolder:
         from napari_umpire import __version__
 
         header = f"# umpire-train {self.verb}, napari-umpire {__version__}, {_now()}\n"
-        _write_yaml(self.path / CONFIG, self.settings, header)
+        write_yaml(self.path / CONFIG, self.settings, header)
 
     def _compare(self, resume: bool, may_change: set[str]) -> None:
-        import yaml
-
         if not resume:
             raise InputError(
                 f"{self.path} already holds a run",
                 fix="Continue it with --resume, or choose another --output",
             )
-        try:
-            saved = yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            saved = None
-        if not isinstance(saved, dict):
-            raise InputError(
-                f"{self.path / CONFIG} is damaged: nothing says which options the run began with",
-                fix="Choose another --output",
-            )
-        before = _flat(saved)
-        now = _flat(self.settings)
-        absent = object()
-        keys = sorted(k for k in before | now if before.get(k, absent) != now.get(k, absent))
-        keys = [k for k in keys if k not in may_change]
-        if keys:
-            said = [f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in keys]
+        said = changed_options(self.path / CONFIG, self.settings, may_change)
+        if said:
             raise InputError(
                 f"The run in {self.path} was started with other options",
                 got="; ".join(said),
                 fix=f"Give the same options ({self.path / CONFIG} holds them) or a new --output",
             )
 
-    def _remove_if_nothing_was_made(self) -> None:
-        """A run refused at its start leaves no folder: config and log alone are not a run."""
-        if not is_main_process() or not self.path.is_dir() or self._made():
+    def _remove_if_nothing_was_made(self, *, refused: bool) -> None:
+        """A run refused at its start leaves no folder: notes of a start are not a run.
+
+        They were not there before: a folder with other files is refused.
+        """
+        if not is_main_process() or not self.path.is_dir():
+            return
+        made = self._made()
+        if refused:
+            made = [name for name in made if name not in _DATA_NOTES and self._holds_work(name)]
+        if made:
             return
         for path in self.path.iterdir():
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         if not self._existed:
             self.path.rmdir()
+
+    def _holds_work(self, name: str) -> bool:
+        """Whether there is more behind a name than the curves of a training that never began."""
+        path = self.path / name
+        return not path.is_dir() or (
+            name != "tensorboard" and any(p.is_file() for p in path.rglob("*"))
+        )
 
     def _made(self) -> list[str]:
         """What is in the folder beside the notes of its start, whole or cut short by a kill."""
         names = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
-        notes = (LOG, CONFIG, START)
-        return [n for n in names if n not in notes and not n.endswith((f".{CONFIG}", f".{START}"))]
-
-
-def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-    groups: list[str] = []
-
-    def visit(part: dict[str, Any], prefix: str) -> None:
-        for key, value in part.items():
-            if isinstance(value, dict):
-                groups.append(prefix + key)
-                visit(value, f"{prefix}{key}.")
-
-    visit(tree, "")
-    return flatten(tree, groups)
-
-
-def _write_yaml(path: Path, tree: dict[str, Any], header: str = "") -> None:
-    import yaml
-
-    text = header + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    with replace_file(path) as written:
-        written.write_text(text, encoding="utf-8")
+        cut = (f".{CONFIG}", f".{START}")
+        return [n for n in names if n not in (LOG, CONFIG, START) and not n.endswith(cut)]
 
 
 def _now() -> str:
