@@ -98,6 +98,13 @@ class SmallEncoder(nn.Module):
                 expected='norm "batch" or "group", pool "mean" or "mean+std"',
             )
 
+        if not widths or not all(isinstance(n, int) and n > 0 for n in widths):
+            raise InputError(
+                "Impossible widths of the small image encoder",
+                got=widths,
+                expected="a list of whole numbers above 0, such as [32, 64]",
+            )
+
         def normalise(n: int) -> nn.Module:
             return nn.BatchNorm2d(n) if norm == "batch" else nn.GroupNorm(8, n)
 

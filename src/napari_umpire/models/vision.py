@@ -171,10 +171,22 @@ def _trunk(source: _Source) -> nn.Module:
 def _construct(build: Any, name: str, kwargs: dict[str, Any]) -> nn.Module:
     try:
         return build(**kwargs)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
+    except InputError:
+        raise
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        if "unexpected keyword" in str(error):
+            raise InputError(f"The image encoder {name} lacks a setting", got=error) from error
+        if not kwargs:
             raise
-        raise InputError(f"The image encoder {name} lacks a setting", got=error) from error
+        # Each encoder's constructor stumbles over a wrong value in its own way.
+        raise InputError(
+            f"The image encoder {name} cannot be built with these settings",
+            got=f"{', '.join(f'{k} {v!r}' for k, v in kwargs.items())} ({error})",
+            fix="Check vision.kwargs",
+        ) from error
 
 
 def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -> None:
