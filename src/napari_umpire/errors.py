@@ -33,14 +33,19 @@ class InputError(ValueError):
         if isinstance(got, BaseException):
             got = _said(got)
         self.problem, self.got, self.expected, self.fix = problem, got, expected, fix
-        parts = [problem.rstrip(".") + "."]
+        parts = [_ended(problem)]
         if got is not None:
-            parts.append(f"Got: {str(got).rstrip('.')}.")
+            parts.append(_ended(f"Got: {got}"))
         if expected is not None:
-            parts.append(f"Expected: {str(expected).rstrip('.')}.")
+            parts.append(_ended(f"Expected: {expected}"))
         if fix is not None:
-            parts.append(fix.rstrip(".") + ".")
+            parts.append(_ended(fix))
         super().__init__(" ".join(parts))
+
+
+def _ended(sentence: str) -> str:
+    """With one mark at its end: a question keeps its own."""
+    return sentence if sentence.endswith(("?", "!")) else sentence.rstrip(".") + "."
 
 
 def _said(error: BaseException) -> str:

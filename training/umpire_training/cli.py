@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from napari_umpire.errors import InputError, UmpireWarning
 from umpire_training.errors import TrainingStopped
 from umpire_training.keys import dotted_keys, flatten, in_words, is_list, nearest
+from umpire_training.options.ranges import check_ranges
 from umpire_training.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
     Raises
     ------
     InputError
-        For an unknown key (with the nearest known one), a value of the wrong type, a missing
-        required option, or a config file that cannot be read.
+        For an unknown key (with the nearest known one), a value of the wrong type, a number out of
+        its range, a missing required option, or a config file that cannot be read.
     """
     try:
         import jsonargparse
@@ -129,7 +130,9 @@ def parse(verb: str, argv: Sequence[str]) -> Any:
         raise _wrong_value(verb, " ".join(str(error).split()), keys) from error
     del namespace["config"]
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
-    return options(**vars(instantiate(namespace)))
+    parsed = options(**vars(instantiate(namespace)))
+    check_ranges(parsed)
+    return parsed
 
 
 def _wrong_value(verb: str, text: str, keys: dict[str, Any]) -> InputError:
@@ -254,7 +257,7 @@ def _known(verb: str, key: str, keys: dict[str, Any], where: str) -> Any:
 def _did_you_mean(name: str, known: Any) -> dict[str, Any]:
     near = nearest(name, known)
     if near:
-        return {"fix": f"Did you mean {near!r}"}
+        return {"fix": f"Did you mean {near!r}?"}
     return {"fix": f"See: {PROG} --help"}
 
 

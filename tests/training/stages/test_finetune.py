@@ -126,7 +126,8 @@ def test_it_starts_from_the_model_with_its_temperature(prepared, model_folder, t
     save_file(state, base / "model.safetensors")
     code = finetune(
         prepared, base, tmp_path / "run", "--trainer.epochs", "null", "--trainer.max_steps", "2",
-        "--trainer.patience", "null", "--optim.lr", "1e-9", "--optim.weight_decay", "0",
+        "--trainer.patience", "null", "--optim.lr", "1e-9", "--optim.min_lr", "0",
+        "--optim.weight_decay", "0",
     )  # fmt: skip
     assert code == 0
     after = weights(tmp_path / "run" / "model")
@@ -141,7 +142,7 @@ def test_an_adapter_of_a_model_that_has_one_goes_on_from_it(prepared, model_fold
     assert finetune(prepared, model_folder, first, *quick) == 0
     code = finetune(
         prepared, first / "model", second, *quick, "--optim.lr", "1e-9",
-        "--optim.weight_decay", "0",
+        "--optim.min_lr", "0", "--optim.weight_decay", "0",
     )  # fmt: skip
     assert code == 0
     torch.testing.assert_close(
@@ -186,6 +187,13 @@ def test_a_model_with_context_is_tuned_in_two_phases_and_resumes(
     assert finetune(prepared, context_model, cut, *CONTEXT, "--resume") == 0
     a, b = weights(whole / "model"), weights(cut / "model")
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_second_phase_is_looked_at_before_the_first(prepared, context_model, tmp_path, capsys):
+    argv = [*CONTEXT, "--head_trainer.max_steps", "3"]
+    assert finetune(prepared, context_model, tmp_path / "run", *argv) == 2
+    assert "head_trainer.max_steps 3, head_trainer.epochs 3" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_adapter_on_a_model_with_context(prepared, context_model, tmp_path):
@@ -265,7 +273,7 @@ def test_another_vocabulary_is_refused(prepared, model_folder, tmp_path, capsys)
         (["--mode", "adapter", "--augment.dihedral"], "the image encoder is frozen"),
         (["--rec.weight", "1"], "rec.weight"),
         (["--contrast.kind", "margin", "--target.kind", "soft"], "not soft targets"),
-        (["--contrast.chunk", "0"], "must be above 0"),
+        (["--contrast.chunk", "0"], "contrast.chunk must be at least 1"),
         (["--input_noise", "1"], "features of a frozen image encoder"),
         (["--trainer.val_fraction", "0"], "needs held-out spots"),
         (["--model", "nowhere"], "does not exist"),

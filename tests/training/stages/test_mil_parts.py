@@ -239,9 +239,9 @@ def test_left_out_patients_are_told_apart_and_shuffled_labels_are_not(tmp_path):
         ({"trainer": TrainerOptions(epochs=1, devices=2)}, "one device"),
         ({"trainer": TrainerOptions(epochs=0)}, "epochs must be"),
         ({"trainer": TrainerOptions()}, "How long"),
-        ({"validation": ValidationOptions(permutations=-1)}, "control"),
-        ({"validation": ValidationOptions(permuted_epochs=0)}, "control"),
-        ({"head": HeadOptions(attention=0)}, "Impossible"),
+        ({"validation": ValidationOptions(permutations=-1)}, "permutations must be"),
+        ({"validation": ValidationOptions(permuted_epochs=0)}, "permuted_epochs must be"),
+        ({"head": HeadOptions(attention=0)}, "head.attention must be"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change, said):

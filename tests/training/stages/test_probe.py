@@ -269,7 +269,7 @@ def test_an_encoder_that_has_seen_a_section_is_refused(cohort, own_encoder, tmp_
         (["--split.patient_pattern", "([a-z])"], "finds no patient in the name A1"),
         (["--save", "mine"], "kept in a model folder"),
         (["--fit.lr", "0"], "fit.lr must be above 0"),
-        (["--fit.val_fraction", "0"], "out of range"),
+        (["--fit.val_fraction", "0"], "needs held-out spots"),
         (["--fit.kinds", "[]"], "No kind of fit"),
         (["--leave_out", "[gall]"], "No spot is of the class 'gall'"),
         (["--labels", "nowhere"], "There is nothing at"),

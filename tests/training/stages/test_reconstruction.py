@@ -132,7 +132,7 @@ def test_two_phases_train_the_decoder_on_features_in_context(
     ("weights", "message"),
     [
         (["--contrast.weight", "0"], "no loss to train with"),
-        (["--contrast.weight", "-1", "--rec.weight", "1"], "no loss to train with"),
+        (["--contrast.weight", "-1", "--rec.weight", "1"], "contrast.weight must be at least 0"),
         (["--rec.weight", "1", "--rec.genes", "0"], "rec.genes must be at least 1"),
     ],
 )

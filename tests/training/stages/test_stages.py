@@ -209,7 +209,7 @@ def test_another_recipe_is_not_resumed(prepared, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--trainer.accelerator", "abacus"], "cannot be set up on this computer"),
+        (["--trainer.accelerator", "mps"], "cannot be set up on this computer"),
         (["--trainer.strategy", "fsdp"], "there is one"),
         (["--trainer.strategy", "fspd"], "Unknown trainer.strategy"),
         (["--trainer.precision", "bf16-mixd"], "trainer.precision cannot take this value"),
@@ -329,6 +329,11 @@ def test_the_panel_and_its_statistics_come_from_the_training_spots(prepared):
         (["--trainer.epochs", "1", "--rec.weight", "1", "--rec.genes", "601"], "Lower rec.genes"),
         (["--trainer.epochs", "1", "--trainer.batch_size", "1"], "a batch of 1 has none"),
         (["--trainer.epochs", "1", "--vision.name", "umpire-smal"], "Unknown image encoder"),
+        (["--trainer.epochs", "1", "--vision.kwargs", "{widths: []}"], "Impossible widths"),
+        (["--trainer.epochs", "1", "--context.neighbours", "6"], "head_trainer.max_steps None"),
+        (["--trainer.epochs", "1", "--context.standardise", "--head_trainer.epochs", "1",
+          "--head_trainer.patience", "1", "--head_trainer.val_fraction", "0"],
+         "Raise head_trainer.val_fraction"),
         (["--trainer.epochs", "1", "--trainer.patience", "1", "--trainer.val_fraction", "0"],
          "needs held-out spots"),
     ],

@@ -10,6 +10,7 @@ from umpire_training.engine.installed import ready_lightning
 from umpire_training.engine.launch import find_launch
 from umpire_training.engine.sampler import split_rows, steps_of
 from umpire_training.engine.trainer import check_trainer
+from umpire_training.options.ranges import check_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,25 +56,24 @@ def check_numbers(options: TrainerOptions, group: str = "trainer") -> None:
     InputError
         Unless exactly one of max_steps and epochs is given, or where a number is out of range.
     """
+    check_ranges(options, group)
     if (options.max_steps is None) == (options.epochs is None):
         raise InputError(
             "How long to train is not clear",
             got=f"{group}.max_steps {options.max_steps}, {group}.epochs {options.epochs}",
             expected="exactly one of the two",
         )
-    numbers = ("max_steps", "epochs", "round_steps", "patience", "batch_size", "accumulate")
-    for name in numbers:
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"{group}.{name} must be at least 1", got=value)
-    if not 0 <= options.val_fraction < 1:
-        raise InputError(
-            f"{group}.val_fraction is out of range", got=options.val_fraction, expected="0 to 1"
-        )
 
 
-def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> TrainingPlan:
+def make_plan(
+    n_rows: int, options: TrainerOptions, seed: int, group: str = "trainer"
+) -> TrainingPlan:
     """Split the rows and count the steps.
+
+    Parameters
+    ----------
+    group
+        As in `check_numbers`.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> TrainingPlan:
         Unless exactly one of max_steps and epochs is given, where a number is out of range, or
         where this computer cannot train as the options ask.
     """
-    check_numbers(options)
+    check_numbers(options, group)
     if options.patience is not None and round(n_rows * options.val_fraction) < 1:
         raise InputError(
             "Early stopping needs held-out spots",
-            got=f"trainer.val_fraction {options.val_fraction} of {n_rows} spots",
-            fix="Raise trainer.val_fraction, or set trainer.patience to null",
+            got=f"{group}.val_fraction {options.val_fraction} of {n_rows} spots",
+            fix=f"Raise {group}.val_fraction, or set {group}.patience to null",
         )
     train, held = split_rows(n_rows, options.val_fraction, seed)
     if len(train) < 2:
@@ -98,7 +98,7 @@ def make_plan(n_rows: int, options: TrainerOptions, seed: int) -> TrainingPlan:
         raise InputError(
             "A step has more batches than there are spots to train on",
             got=f"{pieces} batches of all processes, {len(train)} spots",
-            fix="Lower trainer.accumulate",
+            fix=f"Lower {group}.accumulate",
         )
     per_pass = steps_of(len(train), options.batch_size, pieces)
     total = options.max_steps or (options.epochs or 0) * per_pass

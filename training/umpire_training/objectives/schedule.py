@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_umpire.errors import InputError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -56,8 +54,6 @@ def make_optimizer(
     """
     import torch
 
-    if options.lr <= 0:
-        raise InputError("The learning rate must be positive", got=options.lr)
     optimizer = torch.optim.AdamW(
         parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True
     )

@@ -63,7 +63,7 @@ class TrainerOptions:
     patience
         Stop after so many rounds without a better held-out loss; null: never.
     accelerator
-        "auto", "cpu", "gpu", "mps".
+        Where to compute; "auto" takes a GPU where there is one.
     devices
         Number of devices of one computer, or "auto" for all; left out under torchrun and SLURM,
         which say it themselves.
@@ -91,7 +91,7 @@ class TrainerOptions:
     round_steps: int | None = None
     val_fraction: float = 0.1
     patience: int | None = None
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: int | str = 1
     num_nodes: int = 1
     strategy: str = "auto"

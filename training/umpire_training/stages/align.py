@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from umpire_training.engine.installed import ready_lightning
-from umpire_training.engine.plan import TrainingPlan, make_plan
+from umpire_training.engine.plan import TrainingPlan, check_numbers, make_plan
+from umpire_training.options.ranges import check_ranges
 from umpire_training.run_folder import logger
 from umpire_training.stages.build import build_model, choose_panel, choose_targets
 from umpire_training.stages.card import make_card
@@ -38,6 +39,9 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
     InputError
         One sentence about the first contradiction.
     """
+    check_ranges(settings)
+    if _two_phases(settings):
+        check_numbers(settings.head_trainer, "head_trainer")
     aug = settings.augment
     if (aug.dihedral or aug.stain > 0) and not settings.vision.train:
         raise InputError(
@@ -45,8 +49,6 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
             fix="Set vision.train to true, or augment.dihedral to false and augment.stain to 0",
         )
     _check_parts(settings)
-    if settings.temperature <= 0:
-        raise InputError("temperature must be above 0", got=settings.temperature)
     if settings.contrast.weight > 0:
         _check_gene(settings, pretrained_later)
     check_contrast(settings)
@@ -59,16 +61,11 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
 
 def _check_parts(settings: AlignSettings) -> None:
     contrast, rec = settings.contrast, settings.rec
-    if min(contrast.weight, rec.weight) < 0 or max(contrast.weight, rec.weight) == 0:
+    if max(contrast.weight, rec.weight) == 0:
         raise InputError(
             "There is no loss to train with",
             got=f"contrast.weight {contrast.weight:g}, rec.weight {rec.weight:g}",
-            expected="none below 0, and one above",
-        )
-    if rec.weight > 0 and ((rec.genes is not None and rec.genes < 1) or rec.hidden < 0):
-        raise InputError(
-            "rec.genes must be at least 1 and rec.hidden at least 0",
-            got=f"{rec.genes} and {rec.hidden}",
+            expected="one of them above 0",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from umpire_training.options.ranges import check_ranges
 from umpire_training.stages.pair import check_contrast
 from umpire_training.stages.phases import sees_slide
 
@@ -25,6 +26,7 @@ def check_settings(settings: FinetuneSettings) -> None:
     InputError
         One sentence about the first contradiction.
     """
+    check_ranges(settings)
     adapter = settings.mode == "adapter"
     aug, contrast = settings.augment, settings.contrast
     if adapter and (aug.dihedral or aug.stain > 0):

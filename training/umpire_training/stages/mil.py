@@ -43,8 +43,10 @@ def check_settings(settings: MilSettings) -> None:
     from napari_umpire.models.status_config import AbmilConfig, TileConfig
     from umpire_training.engine.launch import find_launch
     from umpire_training.engine.plan import make_plan
+    from umpire_training.options.ranges import check_ranges
 
-    trainer, optim, validation = settings.trainer, settings.optim, settings.validation
+    check_ranges(settings)
+    trainer = settings.trainer
     world = find_launch(trainer).world
     if world != 1 or trainer.strategy != "auto" or trainer.accumulate != 1:
         raise InputError(
@@ -54,17 +56,6 @@ def check_settings(settings: MilSettings) -> None:
             fix="Leave trainer.devices, strategy and accumulate out, and torchrun and srun",
         )
     make_plan(1000, trainer, 0)  # its checks of numbers
-    if not (optim.lr > 0 and optim.weight_decay >= 0):
-        raise InputError(
-            "The optimiser's numbers are out of range",
-            got=f"lr {optim.lr}, weight_decay {optim.weight_decay}",
-        )
-    epochs = validation.permuted_epochs
-    if validation.permutations < 0 or (epochs is not None and epochs < 1):
-        raise InputError(
-            "The control's numbers are out of range",
-            got=f"permutations {validation.permutations}, permuted_epochs {epochs}",
-        )
     TileConfig(**asdict(settings.tiles))
     AbmilConfig(dim=1, n_classes=2, **asdict(settings.head))
 

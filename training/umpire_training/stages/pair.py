@@ -40,11 +40,6 @@ def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
             "A margin knows pairs and others, not soft targets",
             fix="Set target.kind to one-hot, or contrast.kind to symmetric",
         )
-    if contrast.margin <= 0 or (contrast.chunk is not None and contrast.chunk < 1):
-        raise InputError(
-            "contrast.margin and contrast.chunk must be above 0",
-            got=f"{contrast.margin:g} and {contrast.chunk}",
-        )
     for name, trainer in (("trainer", settings.trainer), ("head_trainer", settings.head_trainer)):
         if contrast.weight > 0 and trainer.batch_size == 1 and not contrast.across_ranks:
             raise InputError(

@@ -92,12 +92,13 @@ def train_pair(
     if not two_phases:
         phase(model, plan, settings.optim, settings.trainer, folder)
         return
+    # What the second phase cannot do is said before the first, which may take days.
+    second = make_plan(data.pairs.n_spots, settings.head_trainer, seed, "head_trainer")
     to = folder / "encoder"
     alone = partial(phase, plan=plan, optim=settings.optim, trainer=settings.trainer, to=to)
     _first_phase(model, alone, to, resume=resume, from_own=from_own)
     freeze(model)
-    plan = make_plan(data.pairs.n_spots, settings.head_trainer, seed)
-    phase(model, plan, settings.head_optim, settings.head_trainer, folder)
+    phase(model, second, settings.head_optim, settings.head_trainer, folder)
 
 
 def _first_phase(

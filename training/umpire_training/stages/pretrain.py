@@ -13,6 +13,7 @@ from umpire_training.corpus.building import new_folder, read_json, write_json
 from umpire_training.engine.fit import fit
 from umpire_training.engine.installed import ready_lightning
 from umpire_training.engine.plan import make_plan
+from umpire_training.options.ranges import check_ranges
 from umpire_training.run_folder import logger
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def pretrain_encoder(
     target = folder / "encoder"
     if resume and target.is_dir():
         return target
+    check_ranges(settings)
     plan = make_plan(len(corpus.tokens), settings.trainer, seed)
     same_corpus(corpus, folder)
     torch.manual_seed(seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from umpire_training.corpus.building import read_json, write_json
+from umpire_training.options.ranges import check_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,7 @@ def check_settings(options: Options) -> None:
     InputError
         One sentence about the first contradiction.
     """
+    check_ranges(options)
     given = {
         "--model": options.model is not None,
         "--encoder": options.encoder is not None,
@@ -59,17 +61,11 @@ def check_settings(options: Options) -> None:
     fit = options.fit
     if not fit.kinds:
         raise InputError("No kind of fit is asked for", expected="adam, logistic or both")
-    positive = {"lr": fit.lr, "epochs": fit.epochs, "batch_size": fit.batch_size, "c": fit.c}
-    if fit.patience is not None:
-        positive["patience"] = fit.patience
-    for name, value in positive.items():
-        if value <= 0:
-            raise InputError(f"fit.{name} must be above 0", got=value)
-    if not 0 <= fit.val_fraction < 1 or (fit.patience is not None and fit.val_fraction == 0):
+    if fit.patience is not None and fit.val_fraction == 0:
         raise InputError(
-            "fit.val_fraction is out of range",
-            got=fit.val_fraction,
-            expected="above 0 and below 1, or fit.patience null",
+            "Early stopping needs held-out spots",
+            got="fit.val_fraction 0",
+            fix="Raise fit.val_fraction, or set fit.patience to null",
         )
 
 
