@@ -46,6 +46,20 @@ print([w.category is UmpireWarning for w in seen])
     assert out.splitlines() == ["True False", "[True]"]
 
 
+def test_workers_do_not_repeat_the_warning():
+    program = (
+        BROKEN
+        + """
+from napari_umpire.models.torchvision_guard import heal
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    print(heal(), len(seen))
+"""
+    )
+    assert run("import os; os.environ['RANK'] = '1'" + program) == "True 0"
+    assert run("import os; os.environ['RANK'] = '0'" + program) == "True 1"
+
+
 def test_the_fake_is_broken_without_the_guard():
     with pytest.raises(AssertionError, match="torchvision::nms does not exist"):
         run(BROKEN + "import torchvision")

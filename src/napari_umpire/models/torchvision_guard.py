@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import warnings
 from typing import Any
@@ -24,8 +26,8 @@ def heal() -> bool:
     timm, lightning and torchmetrics import torchvision. Where its compiled operators cannot load
     (a CUDA build beside a CPU torch, say) that import raises ``operator torchvision::nms does not
     exist``, and they fail with it, although none of them needs the operator here. Then, and only
-    then, the two missing schemas are declared, which lets the import pass, and a warning says so.
-    Call this before importing any of the three; with a healthy or an absent torchvision it does
+    then, the two missing schemas are declared, which lets the import pass, and a warning says so,
+    once for all processes of a run. Call this before importing any of the three; with a healthy or an absent torchvision it does
     nothing.
 
     Returns
@@ -56,13 +58,20 @@ def heal() -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision tells again that its extension is missing
         import torchvision  # noqa: F401
-    warnings.warn(
-        f"The installed torchvision does not match torch {torch.__version__}. It works for what "
-        "is needed here; install the torchvision of the same build to be rid of this message.",
-        UmpireWarning,
-        stacklevel=2,
-    )
+    if _is_first():
+        warnings.warn(
+            f"The installed torchvision does not match torch {torch.__version__}. It works for "
+            "what is needed here; install the torchvision of the same build to be rid of this "
+            "message.",
+            UmpireWarning,
+            stacklevel=2,
+        )
     return True
+
+
+def _is_first() -> bool:
+    """Whether this is the process that a user started: its workers need not repeat what it said."""
+    return multiprocessing.parent_process() is None and os.environ.get("RANK", "0") == "0"
 
 
 def is_mended() -> bool:
