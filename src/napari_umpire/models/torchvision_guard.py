@@ -27,8 +27,8 @@ def heal() -> bool:
     (a CUDA build beside a CPU torch, say) that import raises ``operator torchvision::nms does not
     exist``, and they fail with it, although none of them needs the operator here. Then, and only
     then, the two missing schemas are declared, which lets the import pass, and a warning says so,
-    once for all processes of a run. Call this before importing any of the three; with a healthy or an absent torchvision it does
-    nothing.
+    once for all processes of a run. Call this before importing any of the three; with a healthy
+    or an absent torchvision it does nothing.
 
     Returns
     -------
