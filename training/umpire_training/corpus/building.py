@@ -12,7 +12,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.files import make_folder, replace_file, scratch_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["link_or_copy", "new_folder", "read_json", "write_json"]
@@ -43,7 +43,9 @@ def write_json(path: Path, tree: dict[str, Any]) -> None:
         written.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, what: str, kind: str, made_by: str = "prepare") -> dict[str, Any]:
+def read_json(
+    path: Path, what: str, kind: str, made_by: str = "prepare", keys: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read a folder's JSON and check that it is of ``kind``.
 
     Parameters
@@ -54,6 +56,13 @@ def read_json(path: Path, what: str, kind: str, made_by: str = "prepare") -> dic
         The value that the key "kind" must have.
     made_by
         The verb that makes such a folder.
+    keys
+        What must be in it.
+
+    Raises
+    ------
+    InputError
+        Where it is missing, damaged, of another kind, or lacks one of ``keys``.
     """
     if not path.is_file():
         raise InputError(
@@ -71,6 +80,13 @@ def read_json(path: Path, what: str, kind: str, made_by: str = "prepare") -> dic
         ) from error
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         raise InputError(f"{path.parent} is not a {what}", got=f"{path.name} of another kind")
+    missing = [key for key in keys if key not in tree]
+    if missing:
+        raise InputError(
+            f"{path} is damaged",
+            got=f"no {' and no '.join(missing)} in it",
+            fix=f"Make the folder again with: umpire-train {made_by}",
+        )
     return tree
 
 

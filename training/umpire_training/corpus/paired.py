@@ -19,6 +19,7 @@ import pandas as pd
 from napari_umpire.errors import InputError
 from umpire_training.corpus.building import new_folder, read_json, write_json
 from umpire_training.corpus.npy import open_npy
+from umpire_training.corpus.paired_check import check_expression, check_parts
 from umpire_training.corpus.paired_slide import slide_folder, write_paired_slide
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ __all__ = [
     "build_paired",
     "write_pairs_json",
 ]
+
+
+_KEYS = ("vocabulary", "vocabulary_source", "patches", "tokens", "qc", "slides")
+_SLIDE_KEYS = ("n_genes", "pitch_px")
 
 
 @dataclass(frozen=True)
@@ -67,17 +72,23 @@ class PairedSlide:
 
     def facts(self) -> dict[str, Any]:
         """n_genes of the vocabulary, pitch_px in full-resolution px."""
-        return read_json(self.path / "slide.json", "slide of a paired set", "paired slide")
+        return read_json(
+            self.path / "slide.json", "slide of a paired set", "paired slide", keys=_SLIDE_KEYS
+        )
 
     def expression(self) -> sp.csr_matrix:
         """(n, n_genes of the vocabulary) float32, log1p CP10k."""
         import scipy.sparse as sp
 
-        data, indices, indptr = (
-            open_npy(self.path / f"expression_{part}.npy", memory_map=False)
-            for part in ("data", "indices", "indptr")
-        )
-        return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, self.facts()["n_genes"]))
+        data, indices, indptr = self.expression_parts(memory_map=False)
+        n_genes = self.facts()["n_genes"]
+        check_expression(data, indices, indptr, n_genes, self.path)
+        return sp.csr_matrix((data, indices, indptr), (len(indptr) - 1, n_genes))
+
+    def expression_parts(self, *, memory_map: bool = True) -> tuple[np.ndarray, ...]:
+        """data, indices and indptr of `expression`, as they lie on the disk."""
+        parts = (f"expression_{part}.npy" for part in ("data", "indices", "indptr"))
+        return tuple(open_npy(self.path / part, memory_map=memory_map) for part in parts)
 
     def measured(self) -> np.ndarray:
         """(n_genes of the vocabulary,) bool: which genes the slide measured, found or not."""
@@ -85,7 +96,13 @@ class PairedSlide:
 
     def spots(self) -> pd.DataFrame:
         """Index = spot id; columns y, x in full-resolution px."""
-        return pd.read_csv(self.path / "spots.csv", index_col=0, dtype={0: str})
+        path = self.path / "spots.csv"
+        try:
+            return pd.read_csv(path, index_col=0, dtype={0: str})
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is missing or damaged", got=error, fix="Prepare the paired set again"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class PairedSet:
         from napari_umpire.genes import GeneVocabulary
 
         path = Path(path)
-        facts = read_json(path / "pairs.json", "paired set", "paired set")
+        facts = read_json(path / "pairs.json", "paired set", "paired set", keys=_KEYS)
         vocabulary = replace(
             GeneVocabulary.read_csv(path / "genes.csv"), source=facts["vocabulary_source"]
         )
@@ -122,15 +139,9 @@ class PairedSet:
         slides = tuple(PairedSlide(s["name"], path / s["folder"]) for s in facts["slides"])
         px, length = facts["patches"]["size_px"], facts["tokens"]["length"]
         for slide, fact in zip(slides, facts["slides"], strict=True):
-            shapes = slide.patches.shape, slide.tokens.shape
-            wanted = (fact["n_spots"], px, px, 3), (fact["n_spots"], length)
-            if shapes != wanted:
-                raise InputError(
-                    f"Slide {slide.name} of the paired set {path} is damaged",
-                    got=shapes,
-                    expected=wanted,
-                    fix="Prepare it again",
-                )
+            n = fact["n_spots"]
+            shape = {"patches": (n, px, px, 3), "tokens": (n, length)}
+            check_parts(slide, shape, vocabulary.n_genes)
         return cls(path, vocabulary, slides, facts)
 
     @property

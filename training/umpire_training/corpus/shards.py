@@ -45,6 +45,8 @@ class TokenShards:
         Rows and columns of all together.
     shard_rows
         Rows of each file but the last.
+    n_tokens
+        Token ids there are; a batch with another one is refused. None: any.
 
     Raises
     ------
@@ -62,8 +64,10 @@ class TokenShards:
         shard_rows: int,
         *,
         mapped: bool | None = None,
+        n_tokens: int | None = None,
     ) -> None:
         self.paths, self.shape, self.shard_rows = tuple(paths), shape, shard_rows
+        self.n_tokens = n_tokens
         starts = [_check(path, self._shape_of(i)) for i, path in enumerate(self.paths)]
         self._starts = np.array(starts, np.int64)
         if mapped is None:
@@ -119,7 +123,8 @@ class TokenShards:
         IndexError
             A row that is not there.
         InputError
-            A shard that was cut short or taken away since it was opened.
+            A shard that was cut short or taken away since it was opened, or that holds a token
+            that is none.
         """
         rows = np.asarray(rows, np.int64).ravel()
         rows = np.where(rows < 0, rows + len(self), rows)
@@ -140,7 +145,18 @@ class TokenShards:
         slow = time.perf_counter() - started > _COLD_SECONDS * len(rows)
         # Copying is slow as well where other programs have the processor: only the count tells.
         self._cold = (slow and not copied) or _fetched() > fetched
+        if self.n_tokens is not None and out.max() >= self.n_tokens:
+            self._refuse(rows, out)
         return out
+
+    def _refuse(self, rows: np.ndarray, out: np.ndarray) -> None:
+        row, column = np.argwhere(out >= self.n_tokens)[0]
+        shard, inside = divmod(int(rows[row]), self.shard_rows)
+        raise _damaged(
+            self.paths[shard],
+            f"token {out[row, column]} in row {inside}",
+            expected=f"tokens below {self.n_tokens}",
+        )
 
     def _copy(self, rows: np.ndarray, out: np.ndarray) -> None:
         from umpire_training.corpus._gather import copy_rows

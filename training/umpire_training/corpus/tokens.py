@@ -36,6 +36,11 @@ __all__ = ["SHARD_SPOTS", "TokenCorpus", "build_corpus", "fill_corpus"]
 SHARD_SPOTS = 131_072
 """Rows of a shard: 393 MB at 1,500 tokens."""
 
+_KEYS = (
+    "n_spots", "length", "rounding", "vocabulary", "vocabulary_source", "shard_spots", "shards",
+    "sources",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TokenCorpus:
@@ -64,11 +69,7 @@ class TokenCorpus:
         from napari_umpire.genes import GeneVocabulary
 
         path = Path(path)
-        facts = read_json(path / "corpus.json", "token corpus", "token corpus")
-        if "shards" not in facts:
-            raise InputError(
-                f"The token corpus {path} is of an earlier version", fix="Prepare it again"
-            )
+        facts = read_json(path / "corpus.json", "token corpus", "token corpus", keys=_KEYS)
         vocabulary = GeneVocabulary.read_csv(path / "genes.csv")
         vocabulary = replace(vocabulary, source=facts["vocabulary_source"])
         if vocabulary.digest != facts["vocabulary"]:
@@ -82,6 +83,7 @@ class TokenCorpus:
             [path / "tokens" / shard["file"] for shard in facts["shards"]],
             (facts["n_spots"], facts["length"]),
             facts["shard_spots"],
+            n_tokens=vocabulary.n_tokens,
         )
         return cls(path, vocabulary, tokens, facts)
 

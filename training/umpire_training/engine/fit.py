@@ -130,6 +130,11 @@ def fit(
         loaders = [make_loader(data, sampler, options, trainer) for sampler in (train, held)]
         try:
             trainer.fit(learner, *loaders, ckpt_path=str(last) if resume else None)
+        except InputError as error:
+            said = _said_by_loader(error)
+            if said:
+                raise InputError(said) from error
+            raise
         except SystemExit as stop:
             # Lightning turns Ctrl-C into exit code 1; a shell expects an interrupt.
             if trainer.interrupted:
@@ -142,6 +147,12 @@ def fit(
         load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
+
+
+def _said_by_loader(error: InputError) -> str:
+    """The sentence of a process that loads batches, out of torch's traceback; "" if it is none."""
+    _, mark, said = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")
+    return said.strip() if mark else ""
 
 
 def _require_whole(checkpoint: Path) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from umpire_training.corpus.paired_check import check_tokens
+
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
@@ -136,6 +138,8 @@ class PairRows(Dataset):
     def __post_init__(self) -> None:
         self._patches = [slide.patches for slide in self.pairs.slides]
         self._tokens = [slide.tokens for slide in self.pairs.slides]
+        for slide in self.pairs.slides:
+            check_tokens(slide, self.pairs.vocabulary.n_tokens)
         self._ends = np.cumsum([len(tokens) for tokens in self._tokens])
 
     def __len__(self) -> int:
