@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from umpire_training.cli import main
 
@@ -51,8 +54,6 @@ def call(model, sections, output, *more):
 
 
 def weights(model):
-    from safetensors.torch import load_file
-
     return load_file(model / "slide_status" / "grade" / "status.safetensors")
 
 
@@ -182,6 +183,62 @@ def test_other_labels_do_not_continue_a_run(model, sections, tmp_path, monkeypat
     capsys.readouterr()
     assert call(model, (sections[0], path), tmp_path / "run", "--resume") == 2
     assert "other labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["slide", "model"])
+def test_other_slides_or_models_at_the_same_place_do_not_continue_a_run(
+    model, sections, tmp_path, monkeypatch, capsys, what
+):
+    from napari_umpire.slides.convert import write_slide
+    from napari_umpire.slides.synthetic import make_slide
+    from umpire_training.stages import mil
+
+    paths = [str(shutil.copytree(path, tmp_path / Path(path).name)) for path in sections[0]]
+    keep, kept = mil._keep, []
+
+    def cut(path, tree):
+        keep(path, tree)
+        kept.append(path)
+        if len(kept) == 2:
+            raise RuntimeError("power cut")
+
+    monkeypatch.setattr(mil, "_keep", cut)
+    with pytest.raises(RuntimeError, match="power cut"):
+        call(model, (paths, sections[1]), tmp_path / "run")
+    monkeypatch.undo()
+    if what == "slide":
+        shutil.rmtree(tmp_path / "B1.zarr")
+        write_slide(make_slide(99, rows=8, cols=6, mpp=2.0, name="B1"), tmp_path / "B1.zarr")
+    else:
+        state = load_file(model / "model.safetensors")
+        state["visual_projection.bias"] = state["visual_projection.bias"] + 1
+        save_file(state, model / "model.safetensors")
+    capsys.readouterr()
+    assert call(model, (paths, sections[1]), tmp_path / "run", "--resume") == 2
+    said = "The slide B1 is not the one" if what == "slide" else f"The model {model} is not the one"
+    assert said in capsys.readouterr().err
+    assert not (model / "slide_status").exists()
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        lambda model: (model / "slide_status").write_text("in the way"),
+        pytest.param(
+            lambda model: model.chmod(0o500),
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere"),
+        ),
+    ],
+    ids=["file", "rights"],
+)
+def test_a_model_that_takes_no_head_is_refused_before_any_work(
+    model, sections, tmp_path, capsys, lock
+):
+    lock(model)
+    assert call(model, sections, tmp_path / "run") == 2
+    model.chmod(0o700)
+    assert "The head cannot be written to" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,15 @@ def test_what_cannot_be_is_refused_in_words(cohort, tmp_path, capsys, more, said
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_that_takes_no_probe_is_refused_before_any_work(tmp_path, capsys):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "probes").write_text("in the way")
+    argv = ["probe", "--slides", "s", "--output", str(tmp_path / "run"), "--save", "mine"]
+    assert main([*argv, "--model", str(tmp_path / "model")]) == 2
+    assert "The probe cannot be written to" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_section_without_its_table_of_labels_is_named(cohort, tmp_path, capsys):
     assert probe(cohort, tmp_path / "run", sections=["A1", "A2"]) == 2
     assert "no table for section A2" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["link_or_copy", "new_folder", "read_json", "write_json"]
+__all__ = ["link_or_copy", "new_folder", "read_json", "require_writable", "write_json"]
 
 
 @contextmanager
@@ -35,6 +36,35 @@ def new_folder(path: Path) -> Iterator[Path]:
         building.mkdir()
         yield building
         os.rename(building, path)
+
+
+def require_writable(folder: Path, what: str) -> None:
+    """Refuse, before hours of work, a folder in which its result could not be written.
+
+    Parameters
+    ----------
+    folder
+        May be absent: then one above it must take it.
+    what
+        What is to be written, for the sentence.
+
+    Raises
+    ------
+    InputError
+        Naming the folder that refuses, and why.
+    """
+    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        # Tried, not asked: rights, read-only disks and quotas are told in too many ways.
+        with tempfile.TemporaryDirectory(prefix=".", dir=place):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{what} cannot be written to {folder}: {place} refuses",
+            got=error,
+            expected="a folder that can be written to",
+            fix="Copy the model to a folder of your own, and give that",
+        ) from error
 
 
 def write_json(path: Path, tree: dict[str, Any]) -> None:

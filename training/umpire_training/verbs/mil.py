@@ -72,6 +72,7 @@ def run(options: Options) -> None:
     from napari_umpire.models.status_head import head_folder
     from umpire_training.benchmark.status_table import write_status
     from umpire_training.console import follow
+    from umpire_training.corpus.building import require_writable
     from umpire_training.corpus.patients import read_patients
     from umpire_training.corpus.whole_slides import slides_by_name
     from umpire_training.engine.installed import need_lightning
@@ -86,6 +87,7 @@ def run(options: Options) -> None:
     from umpire_training.stages.mil_bags import check_slides, make_bags
     from umpire_training.stages.mil_folds import check_folds
     from umpire_training.stages.mil_head import keep_head
+    from umpire_training.stages.same_start import same_start
 
     need_lightning()
     check_settings(options)
@@ -101,11 +103,18 @@ def run(options: Options) -> None:
     folder = RunFolder(options.output, verb="mil", options=options, resume=options.resume)
     if target.exists() and not folder.resumed:
         raise InputError(f"{target} already exists", fix="Choose another --name")
+    require_writable(target.parent, "The head")
     with folder:
         if folder.finished:
             logger.info("this run is finished already")
             return
         _same_labels(folder.path, patients)
+        same_start(
+            folder.path,
+            "mil",
+            {"model": (model.digest, f"model {model.path}")}
+            | {f"slide {name}": (slide.digest, f"slide {name}") for name, slide in slides.items()},
+        )
         own = folder.path / "features"
         cache = FeatureCache(options.cache or own)
         bags = follow(

@@ -82,7 +82,9 @@ class Options(ProbeSettings):
 
 def run(options: Options) -> None:
     """Test a probe in a run folder."""
+    from napari_umpire.inference.classes.probe_file import PROBES
     from umpire_training.benchmark.probe_table import write_probe
+    from umpire_training.corpus.building import require_writable
     from umpire_training.corpus.finding import find_sources
     from umpire_training.corpus.labelled import read_labelled
     from umpire_training.run_folder import RunFolder, logger
@@ -92,6 +94,8 @@ def run(options: Options) -> None:
     from umpire_training.stages.probe_words import protocol
 
     check_settings(options)
+    if options.save is not None and options.model is not None:
+        require_writable(_path(options.model) / PROBES, "The probe")
     slides, single = find_sources(options.slides, options.counts, mpp=options.mpp)
     more = find_sources((), options.pretrain_counts)[1] if options.pretrain_counts else []
     group_of = _groups(options, [*slides, *single], more)
