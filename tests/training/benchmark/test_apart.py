@@ -85,6 +85,7 @@ def test_an_encoder_that_has_seen_a_slide_is_refused(seen_encoder, slide_paths):
 def test_an_evaluation_refuses_it_and_writes_nothing(seen_encoder, slide_paths, tmp_path, capsys):
     out = tmp_path / "run"
     words = ["evaluate", "--output", str(out), *STEPS, "--slides", *slide_paths[:2]]
+    words += ["--tokens.length", "16"]
     assert main([*words, "--align.gene.pretrained", str(seen_encoder)]) == 2
     assert "pre-trained on what is to be held out" in capsys.readouterr().err
     assert not out.exists()

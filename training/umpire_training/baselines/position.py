@@ -12,10 +12,12 @@ from napari_umpire.errors import InputError
 from umpire_training.baselines.fold import Skipped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_umpire.slides.slide import Slide
     from umpire_training.baselines.fold import Fold
 
-__all__ = ["nearest_in_position", "read_registration"]
+__all__ = ["nearest_in_position", "read_registration", "registered_positions"]
 
 K = 8
 _COORDINATES = (("warped_y", "warped_x"), ("y", "x"))
@@ -34,7 +36,8 @@ def nearest_in_position(fold: Fold) -> np.ndarray:
 
     without = [s.name for s in (*fold.train, fold.test) if s.position is None]
     if without:
-        raise Skipped(f"no registered coordinates of {', '.join(without)}")
+        # Sorted, so that all folds give the same reason.
+        raise Skipped(f"no registered coordinates of {', '.join(sorted(without))}")
     position = np.concatenate([s.position for s in fold.train if s.position is not None])
     known = np.isfinite(position).all(axis=1)
     test = fold.test.position
@@ -46,6 +49,26 @@ def nearest_in_position(fold: Fold) -> np.ndarray:
         raise Skipped(f"only {int(known.sum())} registered training spots")
     near = NearestNeighbors(n_neighbors=K).fit(position[known]).kneighbors(test)[1]
     return fold.train_expression()[known][near].mean(axis=1)
+
+
+def registered_positions(folder: str | Path, slides: Sequence[Slide]) -> list[np.ndarray | None]:
+    """`read_registration` of each slide.
+
+    Raises
+    ------
+    InputError
+        Where the folder has a table for none of them.
+    """
+    positions = [read_registration(folder, slide) for slide in slides]
+    if all(position is None for position in positions):
+        raise InputError(
+            f"The registration folder {folder} has a table for none of the slides",
+            got=", ".join(sorted(p.name for p in Path(folder).iterdir())[:4]) or "an empty folder",
+            expected=f"CSV or TSV files whose names start with those of the slides, such as "
+            f"{slides[0].name}.csv",
+            fix="Name another folder, or leave --registration out",
+        )
+    return positions
 
 
 def read_registration(folder: str | Path, slide: Slide) -> np.ndarray | None:

@@ -24,7 +24,7 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> list[Con
 
     Returns
     -------
-    The contents of the slides.
+    The contents of the slides, then of the further counts.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def require_apart(slides: Sequence[Source], extra: Sequence[Source]) -> list[Con
     found = overlaps(contents, PART_SHARE)
     shared = [pair for pair in found if pair.first < len(slides)]
     if not shared:
-        return contents[: len(slides)]
+        return contents
     lines = "; ".join(
         f"{sources[a].name} ({sources[a].path}) and {sources[b].name} ({sources[b].path}) "
         f"share {part:.0%} of their spots"
@@ -62,7 +62,7 @@ def require_unseen(encoder: str, slides: Sequence[Source], contents: Sequence[Co
     encoder
         The folder that align.gene.pretrained names.
     contents
-        Of the slides, as `require_apart` gives them.
+        Of the slides, in their order, as `require_apart` gives them.
 
     Raises
     ------

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_umpire.files import make_folder, replace_file
-from napari_umpire.slides.elements import element_name
 from umpire_training.baselines.fold import Fold, Section
 from umpire_training.benchmark.controls import control_rows
 from umpire_training.benchmark.methods import slug
+from umpire_training.benchmark.places import place_name
 from umpire_training.benchmark.row import run_row
 from umpire_training.benchmark.scoring import over_seeds, score, score_slide
 from umpire_training.run_folder import logger
@@ -122,7 +122,7 @@ def _run(
 
 def measured_file(fold: Path, slide: str) -> Path:
     """Where a fold keeps what was measured of a held-out slide, (n_spots, n_scored) float32."""
-    return fold / f"measured-{element_name(slide)}.npy"
+    return fold / f"measured-{place_name(slide)}.npy"
 
 
 def row_folder(fold: Path, name: str, seed: int) -> Path:
@@ -131,7 +131,7 @@ def row_folder(fold: Path, name: str, seed: int) -> Path:
 
 
 def _scores_file(work: FoldWork, slide: str) -> Path:
-    folder = work.folder if len(work.test) == 1 else work.folder / element_name(slide)
+    folder = work.folder if len(work.test) == 1 else work.folder / place_name(slide)
     return folder / "scores.json"
 
 

@@ -102,6 +102,12 @@ def read_methods(
                     f"Row {name!r} has no option {key!r}",
                     fix=f"Did you mean {near!r}" if near else "See: umpire-train benchmark --help",
                 )
+            if key in groups:
+                raise InputError(
+                    f"Row {name!r}: {key} is a group of options, not one",
+                    got=repr(flat[key]),
+                    expected=f"such as {next(k for k in keys if k.startswith(f'{key}.'))}: value",
+                )
         methods.append(
             Method(
                 name=name,

@@ -35,8 +35,8 @@ def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> li
         return []
     from napari_umpire.files import make_folder
     from napari_umpire.inference.scores.metrics import pcc_per_gene
-    from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.leave_out import measured_slides
+    from umpire_training.benchmark.places import place_name
 
     out = folder / "overlays"
     make_folder(out)
@@ -44,7 +44,7 @@ def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> li
     slides = {m.name: m.source.slide for m in measured_slides(rows.plan, rows.options, folder)}
     for result in results:
         name = result["slide"]
-        fold = folder / "folds" / element_name(result["fold"])
+        fold = folder / "folds" / place_name(result["fold"])
         truth = np.load(measured_file(fold, name), allow_pickle=False)
         for gene in genes:
             place = result["shown_places"][gene]
@@ -56,7 +56,7 @@ def draw_overlays(rows: Rows, results: list[dict[str, Any]], folder: Path) -> li
             drawn = np.stack(list(others.values()), axis=1)
             pcc = pcc_per_gene(drawn, np.repeat(maps["measured"][:, None], len(others), 1))
             said = {title: f"PCC {r:.2f}" for title, r in zip(others, pcc, strict=True)}
-            stem = out / f"{element_name(gene)}-{element_name(name)}"
+            stem = out / f"{place_name(gene)}-{place_name(name)}"
             for path in overlay_figures(slides[name], gene, maps, said, stem):
                 lines.append(f"- [{path.name}]({path.relative_to(folder)})")
     return [*lines, ""]

@@ -31,14 +31,18 @@ if TYPE_CHECKING:
 
 __all__ = ["check_method", "prediction_file", "run_row", "train_row"]
 
+_MIN_GENES = 100  # of a reference spot, as `Model.build_reference` asks by default
+
 
 def check_method(method: MethodSettings) -> None:
     """Refuse settings that contradict each other, before any work."""
     from napari_umpire.errors import InputError
     from umpire_training.engine.plan import check_numbers
+    from umpire_training.options.ranges import check_ranges
     from umpire_training.stages import finetune_checks
     from umpire_training.stages.align import check_settings
 
+    check_ranges(method)
     if method.start:
         finetune_checks.check_settings(method.finetune)
         check_numbers(method.finetune.trainer, "finetune.trainer")
@@ -183,9 +187,9 @@ def _predict(
 
 def prediction_file(folder: Path, slide: str) -> Path:
     """Where `run_row` keeps what it predicted of a slide, (n_spots, n_scored) float32."""
-    from napari_umpire.slides.elements import element_name
+    from umpire_training.benchmark.places import place_name
 
-    return folder / f"prediction-{element_name(slide)}.npy"
+    return folder / f"prediction-{place_name(slide)}.npy"
 
 
 def _with_reference(path: Path, work: FoldWork, method: MethodSettings) -> Model:
@@ -199,6 +203,8 @@ def _with_reference(path: Path, work: FoldWork, method: MethodSettings) -> Model
     follow(
         model.build_reference(
             slides, path / "reference", image_embeddings=False,
+            # The spots are good as the evaluation's own bound has it.
+            min_genes=min(_MIN_GENES, work.options.qc.min_genes),
             cache=_cache(work, frozen=not (method.start or method.align.gene.train)),
         )
     )  # fmt: skip

@@ -10,14 +10,15 @@ import numpy as np
 from napari_umpire.errors import InputError
 from napari_umpire.files import replace_file
 from napari_umpire.genes.normalise import vocabulary_expression
-from napari_umpire.slides.elements import element_name
 from umpire_training.baselines.colour import slide_features
 from umpire_training.baselines.position import read_registration
+from umpire_training.benchmark.places import place_name
 from umpire_training.console import follow
 from umpire_training.corpus.images import write_patches
 from umpire_training.corpus.qc import good_spots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import scipy.sparse as sp
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import SlideSource
     from umpire_training.options import PatchOptions, QcOptions
 
-__all__ = ["Measured", "load_measured"]
+__all__ = ["Measured", "good_sections", "load_measured"]
+
+MIN_SPOTS = 10
+"""Over fewer spots a correlation is chance, and of one or two there is none."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,29 @@ class Measured:
         return vocabulary_expression(self.counts, mapping), measured
 
 
+def good_sections(sources: Sequence[SlideSource], qc: QcOptions) -> list[SlideSource]:
+    """The slides with their good spots only.
+
+    Raises
+    ------
+    InputError
+        Where a slide has too few of them to be held out.
+    """
+    good = []
+    for source in sources:
+        slide = good_spots(source.slide, qc)
+        if slide.n_spots < MIN_SPOTS:
+            raise InputError(
+                f"Slide {slide.name} has too few good spots: over so few a correlation is chance",
+                got=f"{slide.n_spots} spots with at least {qc.min_genes} detected genes and "
+                f"{qc.min_counts} counts, of {source.slide.n_spots}",
+                expected=f"at least {MIN_SPOTS}",
+                fix="Leave the slide out, or lower qc.min_genes or qc.min_counts",
+            )
+        good.append(replace(source, opened=slide))
+    return good
+
+
 def load_measured(
     sources: list[SlideSource],
     folder: Path,
@@ -80,9 +107,9 @@ def load_measured(
         raise InputError("Leaving one section out needs at least two", got=f"{len(sources)} slides")
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for source in sources:
-        slide = good_spots(source.slide, qc)
-        stem = element_name(slide.name)
+    for source in good_sections(sources, qc):
+        slide = source.slide
+        stem = place_name(slide.name)
         position = None if registration is None else read_registration(registration, slide)
         pixels, colour = folder / f"{stem}-patches.npy", folder / f"{stem}-colour.npy"
         if not pixels.is_file():
@@ -93,7 +120,7 @@ def load_measured(
                 np.save(written, follow(slide_features(slide)))
         found.append(
             Measured(
-                source=replace(source, opened=slide),
+                source=source,
                 counts=slide.counts(),
                 patches=pixels,
                 colour=np.load(colour, allow_pickle=False),

@@ -19,6 +19,7 @@ from umpire_training.options.encoders import (
     ProjectionOptions,
     VisiumformerOptions,
 )
+from umpire_training.options.evaluation import EvaluationSettings, MethodSettings
 from umpire_training.options.finetune import FinetuneSettings
 from umpire_training.options.mil import AdamOptions, HeadOptions, TileOptions, ValidationOptions
 from umpire_training.options.objectives import ContrastOptions, RecOptions, TargetOptions
@@ -75,8 +76,10 @@ _OF_GROUP: Mapping[type, Mapping[str, _Range]] = {
     GeneOptions: {
         "panel_genes": _COUNT, "hidden": _COUNT, "features": _COUNT, "dropout": _DROPOUT,
     },
+    EvaluationSettings: {"n_genes": _COUNT, "permutations": _NONE_OR_MORE, "mpp": _POSITIVE},
     HeadOptions: {"hidden": _NONE_OR_MORE, "attention": _COUNT, "dropout": _DROPOUT},
     MaskOptions: {"probability": _Range(0, 1, open_low=True)},
+    MethodSettings: {"k": _COUNT},
     OptimOptions: {
         "lr": _POSITIVE, "min_lr": _NONE_OR_MORE, "weight_decay": _NONE_OR_MORE,
         "warmup_steps": _NONE_OR_MORE, "clip_norm": _POSITIVE,

@@ -99,7 +99,7 @@ def run(options: Options) -> None:
         verb="benchmark",
         options=options,
         resume=options.resume,
-        may_change=("only", "seeds"),
+        may_change=("only", "seeds", "device"),
     )
     with folder:
         text = work(folder.path, f"umpire-train benchmark --config {folder.path / 'config.yaml'}")

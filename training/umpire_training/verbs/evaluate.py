@@ -30,6 +30,8 @@ class Options(EvaluationSettings):
 
 def run(options: Options) -> None:
     """Evaluate in a run folder."""
+    from napari_umpire.inference.devices import pick_device
+    from umpire_training.benchmark.encoder_checks import check_encoders
     from umpire_training.benchmark.leave_out import check_protocol, plan_folds, train_folds
     from umpire_training.benchmark.methods import Method, check_starts, settings_of
     from umpire_training.benchmark.row import check_method
@@ -45,11 +47,19 @@ def run(options: Options) -> None:
         methods = [Method(_ROW, settings, (options.seed,), decoder_row=decoder_row)]
         check_starts(methods)
         need_lightning()
-        check_method(methods[0].settings)
+        check_method(settings)
         if decoder_row:
             check_method(replace(settings, prediction="decoder"))
+        pick_device(options.device)
+        check_encoders(settings, options.patches)
     plan = plan_folds(options, methods)
-    folder = RunFolder(options.output, verb="evaluate", options=options, resume=options.resume)
+    folder = RunFolder(
+        options.output,
+        verb="evaluate",
+        options=options,
+        resume=options.resume,
+        may_change=("device",),
+    )
     with folder:
         results = train_folds(plan, options, methods, folder.path, alone=True)
         text = write_tables(

@@ -71,14 +71,14 @@ def read_curves(
     folder: Path, results: list[dict[str, Any]], methods: Sequence[Method]
 ) -> pd.DataFrame:
     """Losses of every training: columns row, fold, seed, step, train_loss, val_loss."""
-    from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.fold import row_folder
+    from umpire_training.benchmark.places import place_name
 
     frames = []
     for name in dict.fromkeys(result["fold"] for result in results):
         for method in methods:
             for seed in method.seeds:
-                place = row_folder(folder / "folds" / element_name(name), method.name, seed)
+                place = row_folder(folder / "folds" / place_name(name), method.name, seed)
                 frame = pd.read_csv(place / "align" / "metrics.csv")
                 frame = frame[["step", *(c for c in _LOSSES if c in frame)]]
                 frames.append(frame.assign(row=method.name, fold=name, seed=seed))

@@ -47,14 +47,21 @@ class Rows:
         )
 
 
-def prepare_rows(options: Options, methods: list[Method]) -> Rows:
+def prepare_rows(options: Options, methods: list[Method], *, scored: bool = True) -> Rows:
     """Refuse before any work what cannot be trained.
+
+    Parameters
+    ----------
+    scored
+        See `plan_folds`.
 
     Raises
     ------
     InputError
         Naming the row.
     """
+    from napari_umpire.inference.devices import pick_device
+    from umpire_training.benchmark.encoder_checks import check_encoders
     from umpire_training.benchmark.leave_out import check_protocol, plan_folds
     from umpire_training.benchmark.row import check_method
 
@@ -65,9 +72,11 @@ def prepare_rows(options: Options, methods: list[Method]) -> Rows:
             fix="Start from the recipe benchmark-small: --config benchmark-small",
         )
     check_protocol(options)
+    pick_device(options.device)
     for method in methods:
         try:
             check_method(method.settings)
+            check_encoders(method.settings, options.patches)
         except InputError as error:
             raise InputError(f"Row {method.name!r} cannot be trained", got=error) from error
-    return Rows(options, methods, plan_folds(options, methods))
+    return Rows(options, methods, plan_folds(options, methods, scored=scored))

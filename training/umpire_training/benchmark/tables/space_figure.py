@@ -29,13 +29,13 @@ def draw_spaces(
 
     from napari_umpire.inference.classes.projection import project
     from napari_umpire.inference.figures.gene_figure import write_figure
-    from napari_umpire.slides.elements import element_name
     from umpire_training.benchmark.fold import row_folder
+    from umpire_training.benchmark.places import place_name
     from umpire_training.benchmark.tables.spaces import space_file
 
     result = results[0]
     slide = result["slide"]
-    fold = folder / "folds" / element_name(result["fold"])
+    fold = folder / "folds" / place_name(result["fold"])
     spaces = list(dict.fromkeys(s for m in methods for s in _first(result, m)["more"][slide]))
     codes = labels.codes[slide]
     there = codes >= 0
@@ -68,7 +68,7 @@ def draw_spaces(
         handles, names, loc="lower center", ncol=max(1, len(names)), fontsize=_SMALL, frameon=False
     )
     figure.tight_layout(rect=(0, 0.4 / figure.get_size_inches()[1], 1, 1))
-    return write_figure(figure, [folder / f"tsne-{element_name(slide)}.png"], dpi=150)
+    return write_figure(figure, [folder / f"tsne-{place_name(slide)}.png"], dpi=150)
 
 
 def _first(result: dict[str, Any], method: Method) -> dict[str, Any]:

@@ -129,9 +129,9 @@ def spaces_of(model: Model, slide: Slide) -> dict[str, np.ndarray]:
 
 def space_file(folder: Path, slide: str, space: str) -> Path:
     """Where the training of a row keeps a space of a held-out slide, (n_spots, dim) float32."""
-    from napari_umpire.slides.elements import element_name
+    from umpire_training.benchmark.places import place_name
 
-    return folder / f"space-{element_name(slide)}-{space.replace(' ', '-')}.npy"
+    return folder / f"space-{place_name(slide)}-{space.replace(' ', '-')}.npy"
 
 
 def by_space(results: list[dict[str, Any]], methods: Sequence[Method]) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             expected="slides, and a CSV with the columns slide, patient, label",
             fix="Give them with --status_slides and --status_labels",
         )
-    rows = prepare_rows(options, methods)
+    rows = prepare_rows(options, methods, scored=False)
     slides = slides_by_name(options.status_slides, options.mpp)
     patients = read_patients(options.status_labels, slides)
     folds = check_folds(patients.codes, patients.classes, options.status.validation.folds)

@@ -1,0 +1,71 @@
+"""What an evaluation began with: a resumed one goes on with the same slides, wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from umpire_training.corpus.content import Content
+    from umpire_training.corpus.sources import SlideSource, Source
+
+__all__ = ["start_of"]
+
+
+def start_of(
+    slides: Sequence[SlideSource],
+    extra: Sequence[Source],
+    contents: Sequence[Content],
+    patient_of: Mapping[str, str] | None,
+    positions: Sequence[np.ndarray | None],
+) -> dict[str, tuple[str, str]]:
+    """Digests of all that the folds are made of, for `stages.same_start`.
+
+    Parameters
+    ----------
+    contents
+        Of the slides, then of ``extra``.
+    patient_of
+        Slide -> patient; None where patients are not known.
+    positions
+        Registered coordinates of each slide's good spots, or None.
+    """
+    names = [source.name for source in slides]
+    start = {"slides": (_digest(json.dumps(names)), f"list of slides ({', '.join(names)})")}
+    for source in slides:
+        start[f"slide {source.name}"] = (_of_slide(source), f"slide {source.name}")
+    more = {s.name: c.digest for s, c in zip(extra, contents[len(slides) :], strict=True)}
+    start["counts"] = (_digest(json.dumps(more)), "list of further counts")
+    start["patients"] = (_digest(json.dumps(patient_of, sort_keys=True)), "table of patients")
+    places = [b"none" if p is None else p.tobytes() for p in positions]
+    start["registration"] = (_digest(*places), "registration")
+    return start
+
+
+def _of_slide(source: SlideSource) -> str:
+    """Of image, spots, genes and every single count."""
+    slide = source.slide
+    counts = slide.counts()
+    genes = slide.genes
+    names = [*genes.index, *genes["id"], *genes["symbol"]]
+    return _digest(
+        slide.digest,
+        json.dumps([str(name) for name in names]),
+        counts.indptr.astype("<i8").tobytes(),
+        counts.indices.astype("<i8").tobytes(),
+        np.ascontiguousarray(counts.data, "<f8").tobytes(),
+    )
+
+
+def _digest(*parts: str | bytes) -> str:
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        h.update(len(data).to_bytes(8, "little"))
+        h.update(data)
+    return h.hexdigest()
