@@ -105,9 +105,21 @@ def test_damage(tmp_path, state):
         with pytest.raises(InputError, match="damaged pickle"):
             read_state_dict(tmp_path / "cut.pkl")
     torch.save(dict(state), tmp_path / "cut.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:500])
+    whole = (tmp_path / "cut.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[:500])
     with pytest.raises(InputError, match="damaged torch"):
         read_weights(tmp_path / "cut.pt")
+
+
+@pytest.mark.parametrize(("zipped", "size"), [(True, 5000), (False, 16), (False, 200)])
+def test_a_checkpoint_that_is_cut_short_is_said_to_be(tmp_path, zipped, size):
+    """At these lengths torch has words of its own, such as "Invalid argument"."""
+    path = tmp_path / "cut.pt"
+    state = {"a": torch.zeros(300, 300), "b": torch.zeros(5)}
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputError, match=f"cut short, or is none.*{size:,} bytes"):
+        read_weights(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -112,8 +112,17 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             f"{path} holds Python objects besides tensors, which are not read",
             got=next((line for line in reason if "GLOBAL" in line), reason[0]),
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{path} is a damaged torch checkpoint", got=error) from error
+    except (OSError, EOFError, IndexError) as error:
+        # torch seeks beyond the end, or takes a byte that is not there.
+        raise InputError(
+            f"{path} is a damaged torch checkpoint: it is cut short, or is none at all",
+            got=f"a file of {path.stat().st_size:,} bytes",
+            fix="Copy or download it again",
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} is a damaged torch checkpoint", got=error, fix="Copy or download it again"
+        ) from error
     return only_tensors(data, path)
 
 
