@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 import traceback
 import warnings
@@ -20,6 +21,7 @@ from umpire_training.errors import TrainingStopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
 
     from napari_umpire.progress import Steps
 
@@ -111,13 +113,14 @@ def _in_processes(
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
 
-    with _single_threaded():
-        # Spawned, not forked: libraries with threads of their own do not survive a fork.
-        pool = ProcessPoolExecutor(
-            min(workers, len(jobs)), multiprocessing.get_context("spawn"), _watch_parent
-        )
+    # Spawned, not forked: libraries with threads of their own do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    heard, stop = context.Pipe(duplex=False)
+    with _single_threaded(), heard, stop:
+        pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (heard,))
         try:
-            futures = {pool.submit(_attempt, function, job): i for i, job in enumerate(jobs)}
+            with _interrupts_later():
+                futures = {pool.submit(_attempt, function, job): i for i, job in enumerate(jobs)}
             for future in as_completed(futures):
                 # What was yielded is not kept: results of a thousand jobs may be large.
                 yield futures.pop(future), future.result()
@@ -126,6 +129,10 @@ def _in_processes(
                 "A worker process was ended from outside, perhaps because memory ran out. What is "
                 "finished is kept: go on with --resume, and with fewer --workers"
             ) from error
+        except BaseException:
+            # Workers do not hear Ctrl-C, and what they are at may take minutes more.
+            stop.close()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -171,17 +178,34 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _watch_parent() -> None:
-    """End this process when the one that started it is gone, however it went."""
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C in the block counts after it; processes started in it never hear of it.
+
+    A terminal sends it to all of them, and each would print where it was, even while it starts.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(heard: Connection) -> None:
+    """Leave Ctrl-C to the process that started this one, and end when it says so or is gone."""
     import multiprocessing
     from multiprocessing.connection import wait
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
-        wait([parent.sentinel])
+        wait([parent.sentinel, heard])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
