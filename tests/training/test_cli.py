@@ -188,7 +188,23 @@ def test_exit_codes(monkeypatch, capsys):
     assert ends_with(OSError("59582 requested and 40928 written")) == 1
     assert "no room on the disk" in capsys.readouterr().err
     assert ends_with(KeyboardInterrupt()) == 130
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "interrupted; start again with --resume" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full", "a.npy")])
+def test_only_a_verb_that_resumes_speaks_of_it(monkeypatch, capsys, error):
+    from umpire_training.verbs import reference
+
+    def run(options):
+        raise error
+
+    monkeypatch.setattr(reference, "run", run)
+    cli.main(["reference", "--model", "m", "--slides", "s"])
+    said = capsys.readouterr().err
+    assert "start again." in said
+    assert "resume" not in said
 
 
 @pytest.mark.parametrize(

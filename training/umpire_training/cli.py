@@ -33,10 +33,11 @@ RECIPES = Path(__file__).parent / "recipes"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; what the user should know comes as one line."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     show = warnings.showwarning
     warnings.showwarning = _show_warning
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        return _main(argv)
     except InputError as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 2
@@ -44,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{PROG}: {_refused(error)}", file=sys.stderr)
+        print(f"{PROG}: {_refused(error, _how_to_go_on(argv))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{PROG}: interrupted. Training runs continue with --resume.", file=sys.stderr)
+        print(f"{PROG}: interrupted; {_how_to_go_on(argv)}.", file=sys.stderr)
         return 130
     finally:
         warnings.showwarning = show
@@ -68,7 +69,14 @@ def _main(argv: list[str]) -> int:
     return _module(verb).run(parse(verb, rest)) or 0
 
 
-def _refused(error: OSError) -> InputError:
+def _how_to_go_on(argv: Sequence[str]) -> str:
+    """What a run that was cut short asks of the user: some go on, some begin anew."""
+    if argv and argv[0] in VERBS and "resume" in dotted_keys(_module(argv[0]).Options):
+        return "start again with --resume to go on"
+    return "start again"
+
+
+def _refused(error: OSError, then: str) -> InputError:
     """What a system's refusal that no step could explain means for the user."""
     name = error.filename2 or error.filename  # of a copy, where it goes to
     where = f" at {name}" if name else ""
@@ -77,8 +85,7 @@ def _refused(error: OSError) -> InputError:
     return InputError(
         f"Reading or writing{where} failed",
         got=f"{error} (no room on the disk)" if full and not error.errno else error,
-        fix=("Make room on the disk" if full else "Check the folder")
-        + ", then start again; training runs continue with --resume",
+        fix=f"{'Make room on the disk' if full else 'Check the folder'}, then {then}",
     )
 
 

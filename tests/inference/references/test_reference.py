@@ -245,6 +245,17 @@ def test_an_existing_folder_is_never_overwritten(tmp_path):
     assert (tmp_path / "r" / "mine.txt").read_text() == "mine"
 
 
+def test_of_two_runs_to_one_place_the_first_stays(tmp_path):
+    parts = [make_part(seed, name, 12, ["G0", "G1", "G2"]) for seed, name in enumerate("CD")]
+    with ReferenceWriter(tmp_path / "r", model_digest="m") as slow:
+        slow.add(parts[0])
+        ReferenceDatabase.build(tmp_path / "r", [parts[1]], model_digest="m")
+        with pytest.raises(InputError, match="already exists: another run has made it"):
+            slow.finish()
+    assert [s.name for s in ReferenceDatabase.open(tmp_path / "r").info.slides] == ["D"]
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
 def test_no_slides_make_no_reference(tmp_path):
     with pytest.raises(InputError, match="at least one slide"):
         ReferenceDatabase.build(tmp_path / "r", [], model_digest="m")

@@ -206,6 +206,11 @@ class ReferenceWriter:
         try:
             os.rename(self._tmp, self.folder)
         except OSError as error:
+            if self.folder.exists():
+                raise InputError(
+                    f"{self.folder} already exists: another run has made it in the meantime",
+                    fix="Use that one, or choose a new folder",
+                ) from error
             raise InputError(f"{self.folder} could not be written", got=error) from error
         return ReferenceDatabase.open(self.folder)
 
