@@ -16,8 +16,9 @@ import sys
 from umpire_training.corpus.pool import run_jobs
 
 work = "import time; open({place!r}, 'a').write('x'); time.sleep(90)"
+jobs = {jobs}
 try:
-    for _ in run_jobs(exec, [(work,), (work,)], workers=2, stage="sleeping"):
+    for _ in run_jobs(exec, jobs, workers=2, stage="sleeping"):
         pass
 except KeyboardInterrupt:
     sys.exit("interrupted")
@@ -45,11 +46,13 @@ def wait_for(truth) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("moment", ["starting", "working"])
+@pytest.mark.parametrize("moment", ["starting", "working", "idle"])
 def test_an_interrupt_is_heard_once_and_ends_all(tmp_path, moment):
     place = tmp_path / "begun"
+    busy = 1 if moment == "idle" else 2
+    jobs = {1: "[('',), (work,)]", 2: "[(work,), (work,)]"}[busy]
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(place=str(place))],
+        [sys.executable, "-c", SCRIPT.format(place=str(place), jobs=jobs)],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -58,7 +61,8 @@ def test_an_interrupt_is_heard_once_and_ends_all(tmp_path, moment):
         wait_for(lambda: sum("spawn_main" in line for line in session(process.pid)) == 2)
         assert not place.exists()
     else:
-        wait_for(lambda: place.exists() and place.stat().st_size == 2)
+        wait_for(lambda: place.exists() and place.stat().st_size == busy)
+        time.sleep(0.5 if moment == "idle" else 0)  # the other process has nothing left to do
     # As a terminal does, to all of them at once.
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
