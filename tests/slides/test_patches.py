@@ -256,6 +256,25 @@ def test_spots_that_miss_the_image_are_refused() -> None:
         iter_patches(slide, PatchSpec(20, 40))
 
 
+def test_a_field_far_larger_than_the_slide_is_refused() -> None:
+    slide = slide_of([ArrayLevel(coded(), 1, 64)], scattered(5))  # 550 um across
+    assert plan_patches(slide, PatchSpec(1099, 40)).window_px == 2198
+    with pytest.raises(InputError, match=r"far larger than the image.*Got: 100,000 um.*1,100 um"):
+        iter_patches(slide, PatchSpec(1e5, 224))
+
+
+def test_a_field_that_only_the_finest_level_has_is_bounded() -> None:
+    """Of a large scan, without reading it: the level has a shape and no pixels."""
+    pixels = np.broadcast_to(np.uint8(7), (20_000, 30_000, 3))
+    slide = slide_of([ArrayLevel(pixels, 1, 64)], scattered(5))
+    assert plan_patches(slide, PatchSpec(4096, 40)).window_px == 8192
+    with pytest.raises(InputError, match=r"10,000 px of the level.*at most 4,096 um"):
+        plan_patches(slide, PatchSpec(5000, 40))
+    coarse = ArrayLevel(pixels[::16, ::16], 16, 64)
+    slide = slide_of([ArrayLevel(pixels, 1, 64), coarse], scattered(5))
+    assert plan_patches(slide, PatchSpec(5000, 40)).window_px == 625
+
+
 def test_one_spot_twice_is_a_mistake() -> None:
     slide = slide_of([ArrayLevel(coded(), 1, 64)], scattered(5))
     with pytest.raises(ValueError, match="each once"):

@@ -30,6 +30,11 @@ __all__ = ["PatchBatch", "PatchPlan", "PatchSpec", "iter_patches", "patch_digest
 CACHE_BYTES = 512 * 2**20
 """Room for decoded tiles; a slide of 100,000 px across with tiles of 256 needs 150 MiB."""
 
+# A model's field may be larger than a small piece of tissue, but not by far.
+_MOST_EXTENTS = 2
+# 200 MB of pixels, and as much again while they are reduced.
+_MOST_WINDOW_PX = 8192
+
 # A window within 0.2 % of the patch size is copied, not resampled: at 112 um that is 0.2 um, less
 # than half a pixel of a 20x scan, while resampling would blur every patch.
 _SAME = 2e-3
@@ -134,8 +139,9 @@ def plan_patches(slide: Slide, spec: PatchSpec) -> PatchPlan:
     Raises
     ------
     InputError
-        Where the slide's physical scale is not known, or its finest level is more than
-        ``spec.max_upsampling`` times coarser than the patch.
+        Where the slide's physical scale is not known, its finest level is more than
+        ``spec.max_upsampling`` times coarser than the patch, or the field is larger than the
+        slide by far, or than can be read at once.
     """
     field_px = spec.field_um / slide.mpp
     target = field_px / spec.size_px
@@ -152,7 +158,29 @@ def plan_patches(slide: Slide, spec: PatchSpec) -> PatchPlan:
             ),
             fix="Give the full-resolution image, or choose a model made for coarser images",
         )
-    return PatchPlan(spec, level, downsample, field_px / downsample)
+    plan = PatchPlan(spec, level, downsample, field_px / downsample)
+    _check_field(slide, plan)
+    return plan
+
+
+def _check_field(slide: Slide, plan: PatchPlan) -> None:
+    """Refuse a field of glass alone, and one whose pixels would fill the memory."""
+    field = f"{plan.spec.field_um:,.0f} um"
+    most = _MOST_EXTENTS * max(slide.pyramid.extent) * slide.mpp
+    if plan.spec.field_um > most:
+        raise InputError(
+            f"The field of a patch is far larger than the image of {slide.name}",
+            got=field,
+            expected=f"at most {most:,.0f} um, twice the longer side of the image",
+            fix="Give a smaller field",
+        )
+    if plan.window_px > _MOST_WINDOW_PX:
+        raise InputError(
+            f"A field of {slide.name} is too large to be read at once",
+            got=f"{field}, which are {plan.window_px:,.0f} px of the level that is read",
+            expected=f"at most {_MOST_WINDOW_PX * plan.downsample * slide.mpp:,.0f} um",
+            fix="Give a smaller field, or an image with coarser levels besides",
+        )
 
 
 def iter_patches(
