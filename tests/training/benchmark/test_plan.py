@@ -233,6 +233,15 @@ def test_encoders_are_made_once_before_any_work(flat, said):
         check_encoders(row(**flat).settings, settings([]).patches)
 
 
+@pytest.mark.parametrize("group", ["align", "pretrain", "finetune"])
+def test_a_computer_that_cannot_train_is_told_before_any_work(group):
+    flat = {"start": "model"} if group == "finetune" else {}
+    method = replace(row().settings, **flat)
+    getattr(method, group).trainer.accelerator = "abacus"
+    with pytest.raises(InputError, match="cannot be set up on this computer"):
+        check_encoders(method, settings([]).patches)
+
+
 def test_encoders_that_can_be_made_are_let_through(pretrained):
     patches = settings([]).patches
     check_encoders(row().settings, patches)

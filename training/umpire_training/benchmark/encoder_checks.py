@@ -1,4 +1,4 @@
-"""Can the encoders of a row be made? Told by making them once, before any work."""
+"""Can the encoders of a row be made, and trained here? Told by making them, before any work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from umpire_training.benchmark.row import pretrains
 
 if TYPE_CHECKING:
     from umpire_training.options import PatchOptions, VisionOptions
@@ -16,18 +17,32 @@ __all__ = ["check_encoders"]
 
 
 def check_encoders(method: MethodSettings, patches: PatchOptions) -> None:
-    """Refuse encoders that cannot be made as a row asks, with the weights it names.
+    """Refuse encoders that cannot be made as a row asks, or a computer that cannot train them.
 
     Raises
     ------
     InputError
         Naming the first thing that is wrong.
     """
+    _check_trainers(method)
     if method.start:
         return
     _check_vision(method.align.vision, patches)
     if method.align.contrast.weight > 0:
         _check_gene(method)
+
+
+def _check_trainers(method: MethodSettings) -> None:
+    from umpire_training.engine.installed import ready_lightning
+    from umpire_training.engine.trainer import check_trainer
+
+    ready_lightning()
+    if method.start:
+        check_trainer(method.finetune.trainer)
+        return
+    check_trainer(method.align.trainer)
+    if pretrains(method):
+        check_trainer(method.pretrain.trainer)
 
 
 def _folder(pretrained: str) -> Path:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Measure = Callable[[Model, FoldWork, Path], Any]
 
-__all__ = ["check_method", "prediction_file", "run_row", "train_row"]
+__all__ = ["check_method", "prediction_file", "pretrains", "run_row", "train_row"]
 
 _MIN_GENES = 100  # of a reference spot, as `Model.build_reference` asks by default
 
@@ -49,7 +49,7 @@ def check_method(method: MethodSettings) -> None:
     else:
         check_settings(method.align, pretrained_later=method.first_stage)
         check_numbers(method.align.trainer, "align.trainer")
-        if _pretrains(method):
+        if pretrains(method):
             check_numbers(method.pretrain.trainer, "pretrain.trainer")
     if method.prediction == "decoder" and method.start:
         raise InputError(
@@ -72,7 +72,7 @@ def check_method(method: MethodSettings) -> None:
         )
 
 
-def _pretrains(method: MethodSettings) -> bool:
+def pretrains(method: MethodSettings) -> bool:
     """Whether each fold has a gene encoder of its own to pre-train."""
     gene = method.align.gene
     own = gene.kind == "visiumformer" and not gene.pretrained and method.first_stage
@@ -163,7 +163,7 @@ def train_row(
     if start is not None:
         return finetune_model(start, work.pairs(method), method.finetune, **common)
     align = method.align
-    if _pretrains(method):
+    if pretrains(method):
         encoder = work.encoder(method, seed)
         align = replace(align, gene=replace(align.gene, pretrained=str(encoder)))
     return align_model(work.pairs(method), align, **common)
