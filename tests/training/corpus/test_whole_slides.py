@@ -40,7 +40,11 @@ def test_a_sample_of_hest_with_its_scan(tmp_path):
 
 def test_a_sample_of_hest_without_its_scan_is_no_slide(tmp_path):
     layouts.write_hest(tmp_path, {"H1": "Homo sapiens"})
-    with pytest.raises(InputError, match=r"no image.*wsis/H1\.tif"):
+    said = r"patches only.*H1\.h5, which serves prepare and align.*Expected: wsis/H1\.tif besides"
+    with pytest.raises(InputError, match=said):
+        one(tmp_path)
+    (tmp_path / "patches" / "H1.h5").unlink()
+    with pytest.raises(InputError, match=r"has no image.*wsis/H1\.tif, or patches/H1\.h5"):
         one(tmp_path)
 
 

@@ -44,19 +44,30 @@ class HestSource(H5adSource):
         """The id by which the collection's files are called."""
         return Path(self.path).stem
 
+    @property
+    def _patches(self) -> Path:
+        return self.root / "patches" / f"{self.sample}.h5"
+
     def images(self) -> SpotImages:
         """The patches of the collection where they are there, else those cut from its image."""
-        patches = self.root / "patches" / f"{self.sample}.h5"
-        if not patches.is_file():
+        if not self._patches.is_file():
             return super().images()
         from umpire_training.corpus.hest_patches import HestPatches
 
         spots, pitch_px = self._spots()
-        return HestPatches(self.name, patches, spots, mpp=self._mpp(), pitch_px=pitch_px)
+        return HestPatches(self.name, self._patches, spots, mpp=self._mpp(), pitch_px=pitch_px)
 
     def whole_image(self) -> Slide:
         """The collection's image of the section."""
         image = next(iter(sorted((self.root / "wsis").glob(f"{self.sample}.tif*"))), None)
+        if image is None and self._patches.is_file():
+            raise InputError(
+                f"Sample {self.name} of {self.root} has patches only, and no image of the whole "
+                "section",
+                got=f"patches/{self.sample}.h5, which serves prepare and align",
+                expected=f"wsis/{self.sample}.tif besides",
+                fix="Download it, or leave the sample out",
+            )
         if image is None:
             raise InputError(
                 f"Sample {self.name} of {self.root} has no image",
