@@ -261,3 +261,21 @@ def test_a_group_of_options_is_no_number():
 def test_folds_of_patients_that_differ_in_signs_are_two():
     splits = make_splits(["a", "b"], "patient", {"a": "P 1", "b": "P_1"})
     assert len({place_name(split.name) for split in splits}) == 2
+
+
+def test_other_labels_are_refused_when_the_run_goes_on(small_slides, tmp_path):
+    from umpire_training.benchmark.tables.rows import Rows
+    from umpire_training.benchmark.tables.spaces import Labels
+
+    options = settings(small_slides)
+    rows = Rows(options, [], plan_folds(options))
+
+    def start(*codes):
+        labels = Labels(("ductal", "other"), {"a": np.array(codes)}, ("#000000", "#ffffff"))
+        more = rows.beginning_with("labels", labels.digest, "table of labels")
+        measured_slides(more.plan, options, tmp_path / "run")
+
+    start(0, 1, 1)
+    start(0, 1, 1)
+    with pytest.raises(InputError, match="The table of labels is not the one"):
+        start(0, 1, 0)

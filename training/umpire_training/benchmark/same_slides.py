@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.content import Content
     from umpire_training.corpus.sources import SlideSource, Source
 
-__all__ = ["start_of"]
+__all__ = ["digest_parts", "start_of"]
 
 
 def start_of(
@@ -36,14 +36,14 @@ def start_of(
         Registered coordinates of each slide's good spots, or None.
     """
     names = [source.name for source in slides]
-    start = {"slides": (_digest(json.dumps(names)), f"list of slides ({', '.join(names)})")}
+    start = {"slides": (digest_parts(json.dumps(names)), f"list of slides ({', '.join(names)})")}
     for source in slides:
         start[f"slide {source.name}"] = (_of_slide(source), f"slide {source.name}")
     more = {s.name: c.digest for s, c in zip(extra, contents[len(slides) :], strict=True)}
-    start["counts"] = (_digest(json.dumps(more)), "list of further counts")
-    start["patients"] = (_digest(json.dumps(patient_of, sort_keys=True)), "table of patients")
+    start["counts"] = (digest_parts(json.dumps(more)), "list of further counts")
+    start["patients"] = (digest_parts(json.dumps(patient_of, sort_keys=True)), "table of patients")
     places = [b"none" if p is None else p.tobytes() for p in positions]
-    start["registration"] = (_digest(*places), "registration")
+    start["registration"] = (digest_parts(*places), "registration")
     return start
 
 
@@ -53,7 +53,7 @@ def _of_slide(source: SlideSource) -> str:
     counts = slide.counts()
     genes = slide.genes
     names = [*genes.index, *genes["id"], *genes["symbol"]]
-    return _digest(
+    return digest_parts(
         slide.digest,
         json.dumps([str(name) for name in names]),
         counts.indptr.astype("<i8").tobytes(),
@@ -62,7 +62,8 @@ def _of_slide(source: SlideSource) -> str:
     )
 
 
-def _digest(*parts: str | bytes) -> str:
+def digest_parts(*parts: str | bytes) -> str:
+    """64 hex digits over the parts and where each ends."""
     h = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

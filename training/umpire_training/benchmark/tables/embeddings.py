@@ -38,6 +38,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
 
     rows = prepare_rows(options, methods)
     labels = Labels.read(options, [source.slide for source in rows.plan.slides])
+    rows = rows.beginning_with("labels", labels.digest, "table of labels")
 
     def work(folder: Path, command: str) -> str:
         from umpire_training.benchmark.leave_out import measured_slides

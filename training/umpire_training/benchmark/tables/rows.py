@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
@@ -31,6 +31,11 @@ class Rows:
     options: Options
     methods: list[Method]
     plan: FoldPlan
+
+    def beginning_with(self, name: str, digest: str, words: str) -> Rows:
+        """The same rows, of a run that must also find ``name`` again: see `same_slides`."""
+        start = {**self.plan.start, name: (digest, words)}
+        return replace(self, plan=replace(self.plan, start=start))
 
     def train(self, folder: Path, measure: Measure | None = None) -> list[dict[str, Any]]:
         """Train and score all rows of all folds; one result per held-out slide."""

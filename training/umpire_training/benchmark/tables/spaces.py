@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from umpire_training.benchmark.same_slides import digest_parts
 from umpire_training.console import follow
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class Labels:
             place = np.array([*(classes.index(c) for c in labels.categories), -1])
             codes[name] = place[labels.codes]
         return cls(classes, codes, class_colours(len(classes)))
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits, others where a spot of any slide has another label."""
+        parts = [part for n, codes in self.codes.items() for part in (n, codes.tobytes())]
+        return digest_parts(*self.classes, *parts)
 
     def of_spots(self, measured: list[Measured], slides: list[SlideSource]) -> Labels:
         """The labels of the spots that passed quality control, in their order."""

@@ -31,6 +31,7 @@ ALONE = "image encoder alone"
 
 def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
     """See `PaperTable`."""
+    from umpire_training.benchmark.same_slides import digest_parts
     from umpire_training.benchmark.tables.rows import prepare_rows
     from umpire_training.corpus.patients import read_patients
     from umpire_training.corpus.whole_slides import slides_by_name
@@ -47,6 +48,9 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     rows = prepare_rows(options, methods, scored=False)
     slides = slides_by_name(options.status_slides, options.mpp)
     patients = read_patients(options.status_labels, slides)
+    said = [slide.digest for slide in slides.values()]
+    status = digest_parts(patients.to_frame().to_csv(index=False), *said)
+    rows = rows.beginning_with("status", status, "table of status, or a slide it names,")
     folds = check_folds(patients.codes, patients.classes, options.status.validation.folds)
 
     def work(folder: Path, command: str) -> str:
