@@ -8,11 +8,28 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[1]
 OURS = ("napari_umpire", "umpire_training")
+# Each may import those below it, and none beside it.
+ROOMS_OF_TRAINING = (
+    {"cli"},
+    {"verbs"},
+    {"benchmark"},
+    {"stages"},
+    {"objectives"},
+    {"baselines", "corpus", "engine"},
+    {"options"},
+    {"run_folder"},
+    {"run_config"},
+    {"cluster", "console", "errors", "keys", "recipes"},
+)
 
 
 def _modules_after(statement: str) -> set[str]:
@@ -34,6 +51,38 @@ def test_no_arrow_runs_up():
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def _imported_at_run_time(node: ast.AST) -> Iterator[str]:
+    """Names of the modules that code imports, also inside functions; not those of type hints."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        children: list[ast.AST] = [*node.orelse]
+    else:
+        children = [*ast.iter_child_nodes(node)]
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for child in children:
+        yield from _imported_at_run_time(child)
+
+
+def test_no_room_of_training_imports_a_higher_one():
+    top = ROOT / "training" / "umpire_training"
+    floor = {room: -i for i, rooms in enumerate(ROOMS_OF_TRAINING) for room in rooms}
+    found = [p for p in top.iterdir() if not p.name.startswith("_")]
+    rooms = {p.stem for p in found if p.is_dir() or p.suffix == ".py"}
+    assert rooms == set(floor), "ROOMS_OF_TRAINING must name every room"
+    wrong = []
+    for path in top.rglob("*.py"):
+        room = path.relative_to(top).parts[0].removesuffix(".py")
+        for name in _imported_at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
+            package, _, rest = name.partition(".")
+            other = rest.split(".")[0]
+            higher = floor.get(other, -len(floor)) >= floor[room]
+            if package == "umpire_training" and other != room and higher:
+                wrong.append(f"{path.relative_to(top)}: {name}")
+    assert not wrong
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import torch
 from sklearn.metrics import f1_score
 
 from napari_umpire.errors import InputError
-from umpire_training.benchmark.status_scores import auc, auc_interval, majority_f1, weighted_f1
 from umpire_training.corpus.patients import Patients, read_patients
 from umpire_training.options.mil import HeadOptions, MilSettings, ValidationOptions
 from umpire_training.options.training import TrainerOptions
 from umpire_training.stages.mil import abmil_config, check_settings, cross_validate, fit_head
 from umpire_training.stages.mil_bags import Bags
 from umpire_training.stages.mil_folds import bag_plan, check_folds, deal_folds, scheme_words
+from umpire_training.stages.mil_scores import auc, auc_interval, majority_f1, weighted_f1
 
 SLIDES = ["a1", "a2", "b", "c"]
 GOOD = "slide,patient,label,age\na1,A,low,50\nb,B,high,60\na2,A,low,50\nc,C,high,70\n"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_umpire.files import replace_file
-from umpire_training.benchmark.status_scores import auc, auc_interval, majority_f1, weighted_f1
 from umpire_training.engine.fit import fit
 from umpire_training.engine.installed import ready_lightning
 from umpire_training.run_folder import logger
 from umpire_training.stages.mil_folds import bag_plan, deal_folds, scheme_words
+from umpire_training.stages.mil_scores import auc, auc_interval, majority_f1, weighted_f1
 
 if TYPE_CHECKING:
     from pathlib import Path
