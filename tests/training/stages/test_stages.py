@@ -183,7 +183,7 @@ def test_a_full_disk_at_a_checkpoint_loses_nothing(prepared, tmp_path, monkeypat
     assert main([*argv, "--output", str(out)]) == 1
     err = capsys.readouterr().err
     assert "No space left on device" in err
-    assert "training runs continue with --resume" in err
+    assert "start again with --resume to go on" in err
     assert torch.load(kept, weights_only=True)["global_step"] == 4
     assert sorted(p.name for p in kept.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
     monkeypatch.undo()
