@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import json
 import re
 import shutil
@@ -263,6 +264,9 @@ def test_a_frozen_gene_encoder_is_the_pretrained_one(model_folder, pretrained):
     card = (model_folder / "README.md").read_text()
     assert "synthetic_5, synthetic_6" in card
     assert "Research use only" in card
+    assert "nothing else" not in card
+    digest = hashlib.sha256((pretrained / "encoder" / "encoder.safetensors").read_bytes())
+    assert f"pre-trained: run, digest {digest.hexdigest()}; frozen" in card
 
 
 def align(prepared, out, *more):

@@ -130,9 +130,10 @@ def align_model(
     torch.manual_seed(seed)
     model = build_model(pairs, data, settings)
     start = {"pairs": (pairs.digest, f"paired set {pairs.path}")}
+    began = None
     if model.config.aligned and settings.gene.pretrained is not None:
-        encoder = GeneEncoder.open(settings.gene.pretrained)
-        start["gene"] = (encoder.digest, f"gene encoder {settings.gene.pretrained}")
+        began = GeneEncoder.open(settings.gene.pretrained).digest
+        start["gene"] = (began, f"gene encoder {settings.gene.pretrained}")
     same_start(folder, "align", start)
     _say(model, pairs, plan, settings)
 
@@ -150,7 +151,7 @@ def align_model(
         temperature=settings.temperature,
         statistics=settings.gene.standardise,
     )
-    card = make_card(pairs, settings, seed, description)
+    card = make_card(pairs, settings, seed, description, gene_digest=began)
     keep_model(model_folder, model, pairs.vocabulary, card)
     return model_folder
 
