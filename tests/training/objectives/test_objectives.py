@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
+from napari_umpire.errors import InputError
+from umpire_training.engine.installed import ready_lightning
 from umpire_training.objectives.augment import augment, dihedral, stain_jitter
 from umpire_training.objectives.chunks import in_chunks
 from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
-from umpire_training.objectives.schedule import learning_rate, make_optimizer
-from umpire_training.options import AugmentOptions, OptimOptions
+from umpire_training.objectives.optimizer import learning_rate, make_optimizer
+from umpire_training.options import (
+    AlignSettings,
+    AugmentOptions,
+    ContrastOptions,
+    OptimOptions,
+    TargetOptions,
+)
 
 
 def unit(n, d, seed):
@@ -149,6 +158,38 @@ def test_published_schedule(step, total, warmup, lr):
 def test_other_schedules(schedule, step, lr):
     options = OptimOptions(lr=1.0, min_lr=0.01, warmup_steps=10, schedule=schedule)
     assert learning_rate(step, 110, options) == pytest.approx(lr)
+
+
+def test_another_schedule_is_refused():
+    with pytest.raises(InputError, match="published, shifted or constant"):
+        learning_rate(3, 10, OptimOptions(schedule="linear"))
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "one-sided", "margin", "triplet"])
+def test_only_known_contrasts_are_computed(kind):
+    ready_lightning()
+    from umpire_training.objectives.alignment import Alignment
+
+    image, gene = (torch.from_numpy(unit(6, 4, seed)) for seed in (0, 1))
+    settings = AlignSettings(contrast=ContrastOptions(kind=kind), target=TargetOptions())
+    same = SimpleNamespace(
+        project_image=lambda x: x, project_gene=lambda x: x, scale=torch.tensor(3.0)
+    )
+    task = SimpleNamespace(settings=settings, model=same, _of_all=lambda x: x)
+    wanted = {
+        "symmetric": lambda: contrastive_loss(image, gene, same.scale.log()),
+        "one-sided": lambda: contrastive_loss(image, gene, same.scale.log(), symmetric=False),
+        "margin": lambda: margin_loss(image, gene, settings.contrast.margin),
+    }
+
+    def found():
+        return Alignment._contrast(task, image, {"gene_features": gene})
+
+    if kind in wanted:
+        assert float(found()) == pytest.approx(float(wanted[kind]()))
+    else:
+        with pytest.raises(InputError, match="symmetric, one-sided or margin"):
+            found()
 
 
 def test_the_scheduler_follows_the_formula():

@@ -12,11 +12,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_umpire.errors import InputError
 from umpire_training.engine.sharding import shard
 from umpire_training.objectives.augment import augment
 from umpire_training.objectives.chunks import in_chunks
 from umpire_training.objectives.contrastive import contrastive_loss, margin_loss, soft_targets
-from umpire_training.objectives.schedule import make_optimizer
+from umpire_training.objectives.optimizer import make_optimizer
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -102,8 +103,15 @@ class Alignment(LightningModule):
             gene = in_chunks(self.model.encode_gene, batch["genes"], settings.contrast.chunk)
         image_embedding = self._of_all(self.model.project_image(image))
         gene_embedding = self._of_all(self.model.project_gene(gene))
-        if settings.contrast.kind == "margin":
+        kind = settings.contrast.kind
+        if kind == "margin":
             return margin_loss(image_embedding, gene_embedding, settings.contrast.margin)
+        if kind not in ("symmetric", "one-sided"):
+            raise InputError(
+                "Unknown contrastive loss",
+                got=repr(kind),
+                expected="symmetric, one-sided or margin",
+            )
         target = None
         if settings.target.kind == "soft":
             space = self._of_all(batch["space"]) if "space" in batch else gene_embedding
@@ -113,7 +121,7 @@ class Alignment(LightningModule):
             gene_embedding,
             self.model.scale.log(),
             target,
-            symmetric=settings.contrast.kind == "symmetric",
+            symmetric=kind == "symmetric",
         )
 
     def _of_all(self, rows: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from napari_umpire.genes.tokens import PAD_ID
 from umpire_training.corpus.read_ahead import ReadAhead
 from umpire_training.engine.flops import training_flops
 from umpire_training.engine.sharding import shard
-from umpire_training.objectives.schedule import make_optimizer
+from umpire_training.objectives.optimizer import make_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

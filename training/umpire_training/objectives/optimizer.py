@@ -1,9 +1,11 @@
-"""Learning rate by step."""
+"""The optimiser, and its learning rate by step."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,16 +30,26 @@ def learning_rate(step: int, total: int, options: OptimOptions) -> float:
     - "constant": max(min_lr, lr * warm(e)).
 
     Steps beyond T stay at the floor, where the published formula would rise again.
+
+    Raises
+    ------
+    InputError
+        For another schedule.
     """
     warm = min(1.0, step / options.warmup_steps) if options.warmup_steps > 0 else 1.0
     if options.schedule == "constant":
         factor = warm
     elif options.schedule == "published":
         factor = warm * _cosine(step, total)
-    elif step <= options.warmup_steps:
-        factor = warm
+    elif options.schedule == "shifted":
+        after = step - options.warmup_steps
+        factor = warm if after <= 0 else _cosine(after, total - options.warmup_steps)
     else:
-        factor = _cosine(step - options.warmup_steps, total - options.warmup_steps)
+        raise InputError(
+            "Unknown schedule of the learning rate",
+            got=repr(options.schedule),
+            expected="published, shifted or constant",
+        )
     return max(min(options.min_lr, options.lr), options.lr * factor)
 
 
