@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from napari_umpire.inference.predictions.weights import Weighting  # noqa: TC001  (keys.py reads the options' types)
 from umpire_training.options.data import PatchOptions, QcOptions, TokenOptions, VocabularyOptions
 from umpire_training.options.finetune import FinetuneSettings
 from umpire_training.options.stages import AlignSettings, PretrainSettings
@@ -53,7 +54,7 @@ class MethodSettings:
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     prediction: Literal["retrieval", "decoder"] = "retrieval"
     k: int = 50
-    weighting: Literal["softmax", "similarity"] = "softmax"
+    weighting: Weighting = "softmax"
 
 
 @dataclass(kw_only=True)

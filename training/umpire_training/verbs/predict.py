@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_umpire.inference.predictions.weights import Weighting  # noqa: TC001  (keys.py reads the options' types)
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -74,7 +76,7 @@ class Options:
     method: Literal["auto", "retrieval", "decoder"] = "auto"
     reference: str | None = None
     k: int = 50
-    weighting: Literal["softmax", "similarity"] = "softmax"
+    weighting: Weighting = "softmax"
     genes: list[str] = field(default_factory=list)
     std: bool = False
     name: str = "umpire"

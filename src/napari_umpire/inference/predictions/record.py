@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.inference.predictions.weights import WEIGHTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ _KINDS = {
     "method": "retrieval or decoder",
     "reference": "a path",
     "k": "a whole number above 0",
-    "weighting": "softmax or similarity",
+    "weighting": " or ".join(WEIGHTINGS),
     "mpp": "a number above 0",
     "image": "a path",
     "region": "a name",
@@ -222,6 +223,6 @@ def _fits(key: str, value: object) -> bool:
     if key == "method":
         return value in ("retrieval", "decoder")
     if key == "weighting":
-        return value in ("softmax", "similarity")
+        return value in WEIGHTINGS
     optional = key in ("reference", "image", "region")
     return (optional and value is None) or (isinstance(value, str) and value != "")

@@ -17,9 +17,13 @@ WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
 def check_weighting(kind: str) -> None:
     """Raise `InputError` where ``kind`` is not one of `WEIGHTINGS`."""
     if kind not in WEIGHTINGS:
-        raise InputError(
-            "Unknown weighting of references", got=repr(kind), expected=" or ".join(WEIGHTINGS)
-        )
+        raise _unknown(kind)
+
+
+def _unknown(kind: str) -> InputError:
+    return InputError(
+        "Unknown weighting of references", got=repr(kind), expected=" or ".join(WEIGHTINGS)
+    )
 
 
 def weights(similarity: np.ndarray, kind: Weighting, scale: float = 1.0) -> np.ndarray:
@@ -46,11 +50,12 @@ def weights(similarity: np.ndarray, kind: Weighting, scale: float = 1.0) -> np.n
     InputError
         For another `kind`.
     """
-    check_weighting(kind)
     sim = np.asarray(similarity, dtype=np.float64)
     if kind == "similarity":
         raw = np.maximum(sim, 0.0)
         raw[raw.sum(axis=1) == 0.0] = 1.0
-    else:
+    elif kind == "softmax":
         raw = np.exp(scale * (sim - sim.max(axis=1, keepdims=True)))
+    else:
+        raise _unknown(kind)
     return (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)

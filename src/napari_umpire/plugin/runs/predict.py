@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.model import Model
     from napari_umpire.inference.predictions.prediction import GenePrediction
     from napari_umpire.inference.predictions.record import Method
+    from napari_umpire.inference.predictions.weights import Weighting
     from napari_umpire.slides.slide import Slide
 
 __all__ = [
@@ -51,7 +52,7 @@ class PredictOptions:
     model: str
     device: str = "auto"
     k: int = 50
-    weighting: Literal["softmax", "similarity"] = "softmax"
+    weighting: Weighting = "softmax"
     batch_size: int = 64
     reference: str | None = None
     cache: Path | None = None

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_umpire.inference.predictions.weights import WEIGHTINGS
 from napari_umpire.plugin.preferences import DEVICES, preferences
 from napari_umpire.plugin.widgets.parts.form_parts import line_of
 from napari_umpire.plugin.widgets.parts.model_picker import ModelPicker
@@ -66,8 +67,8 @@ class PredictForm(QWidget):
         self.k.setValue(chosen.k)
         self.k.setToolTip("How many reference spots each prediction is averaged over")
         self.weighting = QComboBox()
-        self.weighting.addItem("softmax", "softmax")
-        self.weighting.addItem("similarity", "similarity")
+        for kind in WEIGHTINGS:
+            self.weighting.addItem(kind, kind)
         self.weighting.setToolTip(
             "How those spots are weighted: softmax of their similarity at the model's learned "
             "temperature, or in proportion to similarity"
