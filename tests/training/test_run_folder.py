@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
 from napari_umpire.errors import InputError
+from umpire_training.keys import dotted_keys
+from umpire_training.run_config import PATHS, with_paths
 from umpire_training.run_folder import RunFolder, logger
 from umpire_training.verbs.pretrain import Options
 
@@ -151,9 +155,43 @@ def test_paths_of_an_older_run_are_compared_by_what_they_lead_to(tmp_path, monke
     assert RunFolder(tmp_path / "run", verb="pretrain", options=again, resume=True).resumed
 
 
-def test_words_that_are_no_files_stay_as_they_are(tmp_path, monkeypatch):
-    from umpire_training.run_config import with_paths
+RUNS = ("prepare", "pretrain", "align", "finetune", "evaluate", "benchmark", "probe", "mil")
+WORDS = {  # options of texts that name no file of the user's
+    "accelerator", "column", "description", "device", "devices", "folds", "kind", "label_column",
+    "leave_out", "name", "only", "output", "overlays", "patient_pattern", "save", "show_genes",
+    "split", "strategy", "technologies",
+}  # fmt: skip
 
+
+@pytest.mark.parametrize("verb", RUNS)
+def test_every_text_among_the_options_is_known_as_a_path_or_a_word(verb):
+    """A path that is not made whole breaks a run that is continued from another place."""
+    from typing import get_args, get_origin
+
+    keys = dotted_keys(import_module(f"umpire_training.verbs.{verb}").Options)
+    texts = {
+        key.rpartition(".")[2]
+        for key, kind in keys.items()
+        if get_origin(kind) is not dict and {str, list[str]} & {kind, *get_args(kind)}
+    }
+    assert texts - PATHS - WORDS == set()
+    assert not PATHS & WORDS
+
+
+@pytest.mark.parametrize("name", ["pretrain_counts", "encoder", "cache"])
+def test_paths_of_probe_and_mil_are_saved_whole(name, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    given = ["data"] if name == "pretrain_counts" else "data"
+    whole = with_paths({name: given, "pretrain": {"encoder": {"dim": 8}}}, os.path.abspath)
+    data = str(tmp_path / "data")
+    assert whole == {
+        name: [data] if name == "pretrain_counts" else data,
+        "pretrain": {"encoder": {"dim": 8}},
+    }
+
+
+def test_words_that_are_no_files_stay_as_they_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "soft").mkdir()
     (tmp_path / "slide.h5ad").touch()

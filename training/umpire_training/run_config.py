@@ -13,13 +13,17 @@ from umpire_training.keys import flatten
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["changed_options", "with_paths", "write_yaml"]
+__all__ = ["PATHS", "changed_options", "with_paths", "write_yaml"]
 
-_PATHS = frozenset({
-    "corpus", "counts", "exclude", "labels", "model", "pairs", "path", "patients", "pretrained",
-    "registration", "slides", "start", "status_labels", "status_slides", "weights",
+PATHS = frozenset({
+    "cache", "corpus", "counts", "encoder", "exclude", "labels", "model", "pairs", "path",
+    "patients", "pretrain_counts", "pretrained", "registration", "slides", "start",
+    "status_labels", "status_slides", "weights",
 })  # fmt: skip
-"""Options, by the last part of their keys, that name files where there are such."""
+"""Options, by the last part of their keys, that name files where there are such.
+
+By name, as rows of a benchmark hold the same options in dotted keys of YAML.
+"""
 
 
 def with_paths(tree: Any, whole: Callable[[str], str], name: str = "") -> Any:
@@ -34,7 +38,7 @@ def with_paths(tree: Any, whole: Callable[[str], str], name: str = "") -> Any:
         return {key: with_paths(part, whole, key.rpartition(".")[2]) for key, part in tree.items()}
     if isinstance(tree, (list, tuple)):
         return [with_paths(part, whole, name) for part in tree]
-    if not (isinstance(tree, str) and name in _PATHS):
+    if not (isinstance(tree, str) and name in PATHS):
         return tree
     path = Path(tree).expanduser()
     # A row of a benchmark may be called as a folder that happens to be here.

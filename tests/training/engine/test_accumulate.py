@@ -92,6 +92,47 @@ def test_the_candidates_of_a_contrast_are_not_cut_into_batches(prepared, tmp_pat
     err = capsys.readouterr().err
     assert "candidates" in err
     assert "contrast.chunk" in err
+    in_context = ["--context.standardise", "--head_trainer.epochs", "1"]
+    argv += ["--trainer.epochs", "1", *in_context, "--head_trainer.accumulate", "2"]
+    assert main(argv) == 2
+    assert "which head_trainer.accumulate would make small" in capsys.readouterr().err
+
+
+def test_a_phase_that_there_is_not_needs_no_candidates():
+    from umpire_training.options import AlignSettings, TrainerOptions
+    from umpire_training.stages.align import check_settings
+
+    for head in (TrainerOptions(accumulate=4), TrainerOptions(batch_size=1)):
+        check_settings(AlignSettings(head_trainer=head))
+
+
+def test_a_reconstruction_in_small_batches_trains_as_in_the_large_one(
+    prepared, tmp_path, monkeypatch
+):
+    from safetensors.torch import load_file
+
+    from umpire_training.engine.installed import ready_lightning
+
+    ready_lightning()
+    from umpire_training.objectives import alignment
+
+    monkeypatch.setattr(
+        alignment, "make_optimizer", lambda parameters, total, o: torch.optim.SGD(parameters, o.lr)
+    )
+    found = {}
+    argv = ["align", "--pairs", str(prepared / "pairs"), "--contrast.weight", "0"]
+    argv += ["--rec.weight", "1", "--rec.genes", "30", "--rec.hidden", "8", "--vision.kwargs"]
+    argv += ["{widths: [4, 8]}", "--vision.train", "false", "--trainer.max_steps", "6"]
+    argv += ["--trainer.accelerator", "cpu", "--optim.lr", "0.3"]
+    for name, size in (("large", LARGE), ("small", SMALL), ("start", [*LARGE, "--optim.lr=1e-9"])):
+        more = ["--optim.min_lr", "0", "--output", str(tmp_path / name), *size]
+        assert main([*argv, *more]) == 0
+        found[name] = load_file(tmp_path / name / "model" / "model.safetensors")
+    decoder = [key for key in found["large"] if key.startswith("decoder.layers")]
+    for key in decoder:
+        torch.testing.assert_close(found["small"][key], found["large"][key], atol=1e-5, rtol=0)
+    moved = max(float((found["large"][k] - found["start"][k]).abs().max()) for k in decoder)
+    assert moved > 1e-3
 
 
 def test_spots_of_like_length_resume_bit_for_bit(prepared, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def check_settings(settings: AlignSettings, *, pretrained_later: bool = False) -
     _check_parts(settings)
     if settings.contrast.weight > 0:
         _check_gene(settings, pretrained_later)
-    check_contrast(settings)
+    check_contrast(settings, two_phases=_two_phases(settings))
     if settings.input_noise > 0 and settings.vision.train and not _two_phases(settings):
         raise InputError(
             "input_noise acts on the features of a frozen image encoder",

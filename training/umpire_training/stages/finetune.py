@@ -13,7 +13,7 @@ from umpire_training.run_folder import logger
 from umpire_training.stages.build import choose_targets
 from umpire_training.stages.card import finetune_card
 from umpire_training.stages.finetune_checks import check_settings, require_pairs, require_trainable
-from umpire_training.stages.pair import keep_model, trains
+from umpire_training.stages.pair import check_contrast, keep_model, trains
 from umpire_training.stages.phases import sees_slide, train_pair
 from umpire_training.stages.same_start import same_start
 
@@ -81,6 +81,8 @@ def finetune_model(
     same_start(folder, "finetune", start)
     torch.manual_seed(seed)
     model = _prepared(loaded.model, settings)
+    two_phases = sees_slide(model.config.context) and trains(model.visual_backbone)
+    check_contrast(settings, two_phases=two_phases)
     _say(model, loaded, pairs, plan, settings)
 
     train_pair(
@@ -91,7 +93,7 @@ def finetune_model(
         folder=folder,
         seed=seed,
         resume=resume,
-        two_phases=sees_slide(model.config.context) and trains(model.visual_backbone),
+        two_phases=two_phases,
         freeze=_heads_only,
         from_own=True,
     )

@@ -36,7 +36,8 @@ def check_settings(settings: FinetuneSettings) -> None:
         )
     if contrast.weight <= 0:
         raise InputError("A fine-tuning needs contrast.weight above 0", got=contrast.weight)
-    check_contrast(settings)
+    # Whether there is a second phase depends on the model: see `finetune_model`.
+    check_contrast(settings, two_phases=False)
 
 
 def require_pairs(loaded: LoadedModel, pairs: PairedSet) -> None:

@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["check_contrast", "fit_pair", "keep_model", "trains"]
 
 
-def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
-    """Refuse settings of the contrastive loss that contradict each other.
+def check_contrast(settings: AlignSettings | FinetuneSettings, *, two_phases: bool) -> None:
+    """Refuse settings of the contrastive loss that contradict each other; none where it is off.
+
+    Parameters
+    ----------
+    two_phases
+        Whether ``settings.head_trainer`` trains a second phase.
 
     Raises
     ------
@@ -35,24 +40,29 @@ def check_contrast(settings: AlignSettings | FinetuneSettings) -> None:
         One sentence about the first contradiction.
     """
     contrast = settings.contrast
+    if contrast.weight == 0:
+        return
     if contrast.kind == "margin" and settings.target.kind == "soft":
         raise InputError(
             "A margin knows pairs and others, not soft targets",
             fix="Set target.kind to one-hot, or contrast.kind to symmetric",
         )
-    for name, trainer in (("trainer", settings.trainer), ("head_trainer", settings.head_trainer)):
-        if contrast.weight > 0 and trainer.batch_size == 1 and not contrast.across_ranks:
+    trainers = {"trainer": settings.trainer}
+    if two_phases:
+        trainers["head_trainer"] = settings.head_trainer
+    for name, trainer in trainers.items():
+        if trainer.batch_size == 1 and not contrast.across_ranks:
             raise InputError(
                 "A spot can be told from the others of its batch only, and a batch of 1 has none",
                 got=f"{name}.batch_size 1",
                 expected="at least 2",
             )
-    if settings.trainer.accumulate != 1 or settings.head_trainer.accumulate != 1:
-        raise InputError(
-            "The candidates of the contrastive loss are one batch, which trainer.accumulate would "
-            "make small",
-            fix="Raise trainer.batch_size, and set contrast.chunk so that it fits the memory",
-        )
+        if trainer.accumulate != 1:
+            raise InputError(
+                f"The candidates of the contrastive loss are one batch, which {name}.accumulate "
+                "would make small",
+                fix=f"Raise {name}.batch_size, and set contrast.chunk so that it fits the memory",
+            )
 
 
 def fit_pair(
