@@ -115,3 +115,36 @@ def test_a_panel_is_as_wide_in_each_fold_where_one_lacks_genes():
         variance = x[fold.train].var(axis=0)
         expected = x[:, np.sort(np.argsort(-variance)[:4])]
         np.testing.assert_array_equal(data.panel(fold.train, 500), expected)
+
+
+@pytest.mark.parametrize("c", [1.0, 0.003])
+def test_the_row_of_positions_has_the_penalty_of_the_other_logistic_rows(c, tmp_path):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    from napari_umpire.inference.classes.folds import random_folds
+    from umpire_training.options.probe import FitOptions, ProbeControls, ProbeSettings
+    from umpire_training.stages.probe import POSITION, probe_folds
+    from umpire_training.stages.probe_data import ProbeData
+
+    rng = np.random.default_rng(0)
+    yx = rng.uniform(-1, 1, size=(200, 2))
+    yx = (yx - yx.mean(axis=0)) / np.abs(yx - yx.mean(axis=0)).max()  # as wide as it is scaled to
+    codes = (rng.random(200) < 1 / (1 + np.exp(-4 * yx[:, 0] * yx[:, 1] - 0.7))).astype(int)
+    zeros = np.zeros(200, np.int64)
+    folds = random_folds(codes, 2, seed=0)
+    data = ProbeData(
+        (SimpleNamespace(yx_um=yx),), ("a", "b"), codes, zeros, zeros, ("s",), folds, ()
+    )
+    settings = ProbeSettings(
+        fit=FitOptions(kinds=["logistic"], c=c),
+        controls=ProbeControls(expression_genes=0, mlp_genes=0, permutations=0),
+    )
+    found = probe_folds(data, lambda *_: {"genes": yx}, settings, folder=tmp_path, seed=0)
+    x = PolynomialFeatures(3, include_bias=False).fit_transform(yx)
+    for fold, result in zip(folds, found, strict=True):
+        scale = StandardScaler().fit(x[fold.train])
+        stock = LogisticRegression(C=c, max_iter=5000)
+        stock.fit(scale.transform(x[fold.train]), codes[fold.train])
+        expected = stock.predict(scale.transform(x[fold.test]))
+        np.testing.assert_array_equal(result.said[POSITION], expected)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_umpire.files import replace_file
-from napari_umpire.inference.classes.probe import fit
 from napari_umpire.inference.classes.probe_check import position_inputs
 from umpire_training.baselines.permuted import permuted_rows
 from umpire_training.run_folder import logger
@@ -114,8 +113,7 @@ def _fold(
         said[row] = fit_mlp(x[train], codes, k, x[test], options, controls, seed).tolist()
     if data.yx_um is not None:
         x = position_inputs(data.yx_um, data.section)
-        said[POSITION] = fit(x[train], codes, k, balanced=options.balanced).predict(x[test])
-        said[POSITION] = said[POSITION].tolist()
+        said[POSITION] = layer(x, codes, "logistic")
     if controls.permutations:
         first = next(iter(features.values()))
         orders = permuted_rows(data.section[train], n=controls.permutations, seed=[seed, 0x5AFE])

@@ -34,7 +34,7 @@ def protocol(data: ProbeData, options: Options, n_pretrained: int) -> list[str]:
         spots,
         data.folds.words,
         _encoder(options, n_pretrained),
-        _fit(options),
+        _fit(data, options),
         scores,
         *_controls(data, options),
         *data.notes,
@@ -69,7 +69,7 @@ def _encoder(options: Options, n_pretrained: int) -> str:
     )
 
 
-def _fit(options: Options) -> str:
+def _fit(data: ProbeData, options: Options) -> str:
     fit, said = options.fit, []
     if "adam" in fit.kinds:
         stop = (
@@ -82,7 +82,8 @@ def _fit(options: Options) -> str:
             f"Adam: one linear layer, learning rate {fit.lr:g}, batches of {fit.batch_size}, up to "
             f"{fit.epochs} epochs over the training spots{stop}."
         )
-    if "logistic" in fit.kinds or options.controls.expression_genes:
+    beside = options.controls.expression_genes or data.yx_um is not None
+    if "logistic" in fit.kinds or beside:
         said.append(f"Logistic: scikit-learn's, C = {fit.c:g}.")
     weighing = "class" if fit.balanced else "spot"
     said.append(f"Inputs are standardised over the training spots; each {weighing} weighs the same")
