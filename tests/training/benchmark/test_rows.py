@@ -152,6 +152,8 @@ def test_parameters_are_the_paper_s_to_the_printed_digit(tmp_path):
         (["table-1"], "no row of table-1 to train"),
         (["table-1", "--methods", '{"table-1": {"a": {"align.dimm": 3}}}'], "align.dim"),
         (["table-2", "--methods", '{"table-2": {"a": {}}}', "SLIDES"], "--labels"),
+        (["figure-s5", "--methods", '{"figure-s5": {"a": {}}}', "SLIDES", "--overlays", "ERBB2"],
+         "overlays for table-1 or table-s1 only"),
         (["figure-5", "--methods", '{"figure-5": {"a": {}}}', "SLIDES"], "--status_slides"),
         (["table-1", "--methods", '{"table-1": {"a": {}}}', "SLIDES", "--split", "patient"],
          "patients must be known"),

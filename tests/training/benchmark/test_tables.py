@@ -179,6 +179,38 @@ def test_convergence_is_drawn_from_the_losses(recipe, slide_paths, tmp_path):
     assert (out / "figure-s1.png").stat().st_size > 5000
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_what_a_row_is_measured_by_has_its_seed(seed, monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from umpire_training.benchmark.tables import embeddings, probes, spaces
+    from umpire_training.stages import probe_fit
+
+    rng = np.random.default_rng(1)
+    x = {name: rng.normal(size=(40, 3)) for name in ("A", "B")}
+    codes = {name: rng.integers(0, 2, 40) for name in x}
+    labels = SimpleNamespace(codes=codes, classes=("a", "b"))
+    one = {n: SimpleNamespace(name=n, source=SimpleNamespace(slide=n)) for n in x}
+    work = SimpleNamespace(train=[one["A"]], test=[one["B"]])
+    monkeypatch.setattr(spaces, "spaces_of", lambda model, slide: {"genes": x[slide]})
+    monkeypatch.setattr(probes, "_panels", lambda work: x)
+    seeds, fit = [], probe_fit.fit_linear
+
+    def counted(*args):
+        seeds.append(args[-1])
+        return fit(*args)
+
+    monkeypatch.setattr(probe_fit, "fit_linear", counted)
+    probes.probe_spaces(labels, None, work, tmp_path, seed)
+    assert seeds == [seed] * 3  # of the space, of its shuffled labels, of the expression
+    # Figure S4: scikit-learn on labels shuffled with the same seed.
+    from sklearn.metrics import silhouette_score
+
+    found = embeddings._separation(labels, None, work, tmp_path, seed)["B"]["genes"]
+    mixed = np.random.default_rng(seed).permutation(codes["B"])
+    assert found["silhouette_shuffled"] == pytest.approx(silhouette_score(x["B"], mixed), abs=1e-6)
+
+
 @pytest.mark.slow
 def test_labelled_tables(recipe, slide_paths, labels, tmp_path):
     rows = {"SCL": {}, "REC": REC}
@@ -194,6 +226,7 @@ def test_labelled_tables(recipe, slide_paths, labels, tmp_path):
         assert "gene features" not in set(frame[frame["row"] == "REC"]["space"])
         text = (out / f"{table}.md").read_text()
         assert "2 classes: left, right" in text
+        assert ("(C = 0.01)" in text) == (table == "table-2")
     assert (tmp_path / "figure-s4" / "tsne-synthetic_5.png").is_file()
     # The silhouette again, by scikit-learn on what was kept.
     from sklearn.metrics import silhouette_score

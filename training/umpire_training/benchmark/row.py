@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from umpire_training.benchmark.shared import FoldWork
     from umpire_training.options.evaluation import MethodSettings
 
-    Measure = Callable[[Model, FoldWork, Path], Any]
+    Measure = Callable[[Model, FoldWork, Path, int], Any]
 
 __all__ = ["check_method", "prediction_file", "pretrains", "run_row", "train_row"]
 
@@ -104,7 +104,8 @@ def run_row(
     wanted
         Another row starts from the model: where it was removed, it is trained again.
     measure
-        What else a table wants to know of the model; must give what JSON can hold.
+        What else a table wants to know of the model, its folder and its seed given; must give
+        what JSON can hold.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def run_row(
         "seed": seed,
         "seconds": round(time.monotonic() - started, 1),
         "parameters": sum(p.numel() for p in model.module.parameters()),
-        "more": measure(model, work, folder) if measure is not None else None,
+        "more": measure(model, work, folder, seed) if measure is not None else None,
     }
     with replace_file(done) as written:
         written.write_text(json.dumps(result, indent=1), encoding="utf-8")

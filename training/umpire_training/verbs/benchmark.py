@@ -38,7 +38,8 @@ class Options(EvaluationSettings):
     paper_data
         Which of the paper's data sets stands beside the scores.
     overlays
-        Genes that are drawn over the held-out slides, measured beside predicted; empty: none.
+        table-1, table-s1: genes that are drawn over the held-out slides, measured beside
+        predicted; empty: none.
     labels
         table-2, figure-s4: folder of tables of spot labels, each named after its slide.
     label_column
@@ -80,11 +81,12 @@ class Options(EvaluationSettings):
 def run(options: Options) -> None:
     """Make one table in a run folder."""
     from umpire_training.benchmark.methods import read_methods, settings_of
-    from umpire_training.benchmark.tables import open_table
+    from umpire_training.benchmark.tables import check_overlays, open_table
     from umpire_training.engine.installed import need_lightning
     from umpire_training.run_folder import RunFolder, logger
 
     need_lightning()
+    check_overlays(options.table, options.overlays)
     also = [gene for gene in options.overlays if gene not in options.show_genes]
     options = replace(options, show_genes=[*options.show_genes, *also])
     table = open_table(options.table)

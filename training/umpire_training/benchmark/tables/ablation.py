@@ -38,7 +38,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
             times,
         )
         from umpire_training.benchmark.table import details, scores_of, write_scores
-        from umpire_training.benchmark.tables.probes import probe_lines, probe_spaces
+        from umpire_training.benchmark.tables.probes import PROTOCOL, probe_lines, probe_spaces
         from umpire_training.benchmark.writing import write_csv, write_lines
 
         probes, measure = [], None
@@ -49,7 +49,8 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         if labels is not None:
             frame = by_space(results, methods)
             write_csv(folder / f"{options.table}-probes.csv", frame)
-            probes = ["## Linear probes", "", *probe_lines(frame, len(labels.classes))]
+            lines = probe_lines(frame, len(labels.classes))
+            probes = ["## Linear probes", "", PROTOCOL, "", *lines]
         scores = scores_of(results, options.qc.min_genes, options.split)
         write_scores(scores, folder / f"{options.table}.csv")
         title = "Figure S5: ablation of the objective"

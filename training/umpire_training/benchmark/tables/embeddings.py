@@ -66,7 +66,9 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     return work
 
 
-def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> dict[str, Any]:
+def _separation(
+    labels: Labels, model: Model, work: FoldWork, folder: Path, seed: int
+) -> dict[str, Any]:
     """{held-out slide: {space: {silhouette, davies_bouldin, and of shuffled labels}}}.
 
     The spaces themselves are kept in ``folder``, for the pictures.
@@ -82,7 +84,7 @@ def _separation(labels: Labels, model: Model, work: FoldWork, folder: Path) -> d
         codes = labels.codes[test.name]
         there = codes >= 0
         mixed = np.full(len(codes), -1)
-        mixed[there] = np.random.default_rng(0).permutation(codes[there])
+        mixed[there] = np.random.default_rng(seed).permutation(codes[there])
         found[test.name] = {}
         for name, x in spaces.items():
             real, shuffled = follow(group_scores(x, {"label": codes, "shuffled": mixed}))

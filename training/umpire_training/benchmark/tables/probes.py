@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from umpire_training.benchmark.tables.spaces import Labels
     from umpire_training.verbs.benchmark import Options
 
-__all__ = ["prepare", "probe_lines", "probe_spaces"]
+__all__ = ["PROTOCOL", "prepare", "probe_lines", "probe_spaces"]
 
+_C = 0.01
+"""Of the regression on expression, whose genes are many and go together: a strong penalty."""
 _SCORES = ("balanced_accuracy", "weighted_f1")
-_PROTOCOL = (
+PROTOCOL = (
     "Each row's encoders are trained on the training sections of a fold; then one linear layer is "
     "trained on what they say of the labelled training spots (Adam 1e-4, at most 50 epochs, "
     "patience 5 on 20 %), and asked about the held-out section. Features are taken before the "
     "projection, embeddings after it. Beside it: the most frequent training class, labels shuffled "
-    "within sections, and log expression of the 500 most variable genes. Labels that were made "
-    "from expression (clusters) are circular for gene encoders and for that control."
+    f"within sections, and scikit-learn's logistic regression (C = {_C:g}) on the log expression "
+    "of the 500 most variable genes. Labels that were made from expression (clusters) are circular "
+    "for gene encoders and for that control."
 )
 
 
@@ -50,7 +53,7 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
         results = rows.train(folder, partial(probe_spaces, mine))
         frame = by_space(results, methods)
         write_csv(folder / f"{options.table}.csv", frame)
-        protocol = f"{rows.plan.words} {_PROTOCOL}"
+        protocol = f"{rows.plan.words} {PROTOCOL}"
         parts = [
             *mine.heading("Table 2: linear probes of spot labels", command, len(results), protocol),
             *probe_lines(frame, len(mine.classes)),
@@ -63,7 +66,9 @@ def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], st
     return work
 
 
-def probe_spaces(labels: Labels, model: Model, work: FoldWork, folder: Path) -> dict[str, Any]:
+def probe_spaces(
+    labels: Labels, model: Model, work: FoldWork, folder: Path, seed: int
+) -> dict[str, Any]:
     """{held-out slide: {space: {score: value}}}, controls among the spaces."""
     from umpire_training.benchmark.tables.spaces import spaces_of
 
@@ -74,11 +79,12 @@ def probe_spaces(labels: Labels, model: Model, work: FoldWork, folder: Path) -> 
     for space in spaces[names[0]]:
         x = np.concatenate([spaces[n][space][codes[n] >= 0] for n in names])
         test = {m.name: spaces[m.name][space] for m in work.test}
-        _score(found, space, x, test, codes, names, len(labels.classes), "adam")
+        _score(found, space, x, test, codes, names, len(labels.classes), "adam", seed)
     panels = _panels(work)
     train = np.concatenate([panels[n][codes[n] >= 0] for n in names])
     held = {m.name: panels[m.name] for m in work.test}
-    _score(found, "log expression", train, held, codes, names, len(labels.classes), "logistic")
+    k = len(labels.classes)
+    _score(found, "log expression", train, held, codes, names, k, "logistic", seed)
     return found
 
 
@@ -106,6 +112,7 @@ def _score(
     names: list[str],
     k: int,
     kind: str,
+    seed: int,
 ) -> None:
     """Add the scores of one space, and of what says the same without looking."""
     from umpire_training.baselines.permuted import permuted_rows
@@ -114,10 +121,10 @@ def _score(
 
     given = np.concatenate([codes[n][codes[n] >= 0] for n in names])
     section = np.repeat(np.arange(len(names)), [(codes[n] >= 0).sum() for n in names])
-    mixed = given[next(permuted_rows(section, n=1, seed=0))]
-    options = FitOptions(c=0.01) if kind == "logistic" else FitOptions()
-    probe = fit_linear(x, given, k, kind, options, 0)
-    shuffled = fit_linear(x, mixed, k, kind, options, 0) if kind == "adam" else None
+    mixed = given[next(permuted_rows(section, n=1, seed=seed))]
+    options = FitOptions(c=_C) if kind == "logistic" else FitOptions()
+    probe = fit_linear(x, given, k, kind, options, seed)
+    shuffled = fit_linear(x, mixed, k, kind, options, seed) if kind == "adam" else None
     for slide, features in test.items():
         there = codes[slide] >= 0
         truth = codes[slide][there]
