@@ -212,9 +212,9 @@ def test_words_that_are_no_files_stay_as_they_are(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("made", "stays"),
     [
-        (["corpus.json", "tensorboard/events.1", "checkpoints/"], False),
-        (["data.json"], False),
-        (["patients.csv", "checkpoints/last.ckpt"], True),
+        (["start.json", "tensorboard/events.1", "checkpoints/"], False),
+        (["start.json"], False),
+        (["start.json", "checkpoints/last.ckpt"], True),
     ],
 )
 def test_a_run_refused_after_its_data_were_noted_leaves_no_folder(tmp_path, made, stays):

@@ -25,8 +25,6 @@ __all__ = ["START", "RunFolder", "is_main_process", "logger"]
 logger = logging.getLogger("umpire_training")
 
 CONFIG, LOG, DONE, START = "config.yaml", "run.log", "done.yaml", "start.json"
-# What a stage notes of its data before it makes anything: pretrain, probe, mil.
-_DATA_NOTES = ("corpus.json", "data.json", "patients.csv")
 
 
 def is_main_process() -> bool:
@@ -221,7 +219,7 @@ class RunFolder:
             return
         made = self._made()
         if refused:
-            made = [name for name in made if name not in _DATA_NOTES and self._holds_work(name)]
+            made = [name for name in made if self._holds_work(name)]
         if made:
             return
         for path in self.path.iterdir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -362,14 +363,24 @@ def test_collections_together_by_two_processes(tmp_path):
 
 def test_checkpoints_of_another_corpus_are_refused(unbroken, files, tmp_path):
     """A vocabulary that is not the checkpoint's, and other tokens of the same vocabulary."""
-    from umpire_training.stages.pretrain import same_corpus
+    from umpire_training.options import PretrainSettings, TrainerOptions, VisiumformerOptions
+    from umpire_training.stages.pretrain import pretrain_encoder
 
-    corpus = TokenCorpus.open(unbroken / "corpus")
-    same_corpus(corpus, tmp_path / "run")
-    same_corpus(corpus, tmp_path / "run")
+    settings = PretrainSettings(
+        encoder=VisiumformerOptions(dim=8, heads=1, feedforward=8, layers=1),
+        trainer=TrainerOptions(max_steps=1, batch_size=4, progress_bar=False),
+    )
+
+    def pretrain(folder):
+        corpus = TokenCorpus.open(folder / "corpus")
+        return pretrain_encoder(corpus, settings, folder=tmp_path / "run", seed=0, resume=True)
+
+    shutil.rmtree(pretrain(unbroken))
+    pretrain(unbroken)
     vocabulary = ["--vocabulary.path", str(unbroken / "corpus")]
     assert prepare(tmp_path / "fewer", files[:3], *vocabulary) == 0
     assert prepare(tmp_path / "own", files[:3]) == 0
-    for name, said in (("fewer", "is not the one that the run"), ("own", "The vocabulary of the")):
+    shutil.rmtree(tmp_path / "run" / "encoder")
+    for name, said in (("fewer", "The token corpus .* is not the one"), ("own", "The vocabulary")):
         with pytest.raises(InputError, match=said):
-            same_corpus(TokenCorpus.open(tmp_path / name / "corpus"), tmp_path / "run")
+            pretrain(tmp_path / name)

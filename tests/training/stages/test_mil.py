@@ -182,7 +182,7 @@ def test_other_labels_do_not_continue_a_run(model, sections, tmp_path, monkeypat
     table.to_csv(path, index=False)
     capsys.readouterr()
     assert call(model, (sections[0], path), tmp_path / "run", "--resume") == 2
-    assert "other labels" in capsys.readouterr().err
+    assert f"The table of labels {path} is not the one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["slide", "model"])

@@ -196,7 +196,7 @@ def test_it_goes_on_where_it_was_killed(cohort, run, tmp_path, monkeypatch, caps
     )
     capsys.readouterr()
     assert probe((folder, None), out, "--resume") == 2
-    assert "other counts or labels" in capsys.readouterr().err
+    assert "The set of counts, labels and folds is not the one" in capsys.readouterr().err
     (out / "config.yaml").write_text(
         (out / "config.yaml").read_text().replace(str(folder), str(cohort[0]))
     )

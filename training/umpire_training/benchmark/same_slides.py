@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from umpire_training.stages.same_start import digest_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.content import Content
     from umpire_training.corpus.sources import SlideSource, Source
 
-__all__ = ["digest_parts", "start_of"]
+__all__ = ["start_of"]
 
 
 def start_of(
@@ -60,13 +61,3 @@ def _of_slide(source: SlideSource) -> str:
         counts.indices.astype("<i8").tobytes(),
         np.ascontiguousarray(counts.data, "<f8").tobytes(),
     )
-
-
-def digest_parts(*parts: str | bytes) -> str:
-    """64 hex digits over the parts and where each ends."""
-    h = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        h.update(len(data).to_bytes(8, "little"))
-        h.update(data)
-    return h.hexdigest()

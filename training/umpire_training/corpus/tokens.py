@@ -107,22 +107,6 @@ class TokenCorpus:
         """(n_spots,) int32: tokens of each spot before the padding."""
         return self.spots(["n_tokens"])["n_tokens"].to_numpy()
 
-    def require_vocabulary(self, digest: str, whose: str) -> None:
-        """Refuse a corpus whose genes are not those of ``whose``.
-
-        Raises
-        ------
-        InputError
-            Where the same token would mean another gene.
-        """
-        if digest != self.vocabulary.digest:
-            raise InputError(
-                f"The vocabulary of the token corpus {self.path} is not that of {whose}",
-                got=f"{self.vocabulary.n_genes:,} genes, digest {self.vocabulary.digest}",
-                expected=f"digest {digest}",
-                fix=f"Prepare the corpus with --vocabulary.path and the genes.csv of {whose}",
-            )
-
 
 def build_corpus(
     sources: Iterable[Source],

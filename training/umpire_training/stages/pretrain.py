@@ -15,6 +15,7 @@ from umpire_training.engine.installed import ready_lightning
 from umpire_training.engine.plan import make_plan
 from umpire_training.options.ranges import check_ranges
 from umpire_training.run_folder import logger
+from umpire_training.stages.same_start import same_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.tokens import TokenCorpus
     from umpire_training.options import PretrainSettings
 
-__all__ = ["GeneEncoder", "pretrain_encoder", "same_corpus", "write_encoder"]
+__all__ = ["GeneEncoder", "pretrain_encoder", "write_encoder"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,12 @@ def pretrain_encoder(
         return target
     check_ranges(settings)
     plan = make_plan(len(corpus.tokens), settings.trainer, seed)
-    same_corpus(corpus, folder)
+    words = f"token corpus {corpus.path}"
+    start = {
+        "vocabulary": (corpus.vocabulary.digest, f"vocabulary of the {words}"),
+        "tokens": (corpus.digest, words),
+    }
+    same_start(folder, "pretrain", start)
     torch.manual_seed(seed)
     config = VisiumformerConfig(
         **asdict(settings.encoder),
@@ -129,34 +135,6 @@ def pretrain_encoder(
     )
     _save(target, encoder, corpus)
     return target
-
-
-def same_corpus(corpus: TokenCorpus, folder: Path) -> None:
-    """Note in ``folder`` what a run trains on, or refuse another corpus than the noted one.
-
-    Raises
-    ------
-    InputError
-        Checkpoints there are of another vocabulary, or of other tokens.
-    """
-    from umpire_training.run_folder import is_main_process
-
-    path = folder / "corpus.json"
-    if not path.is_file():
-        if is_main_process():
-            folder.mkdir(parents=True, exist_ok=True)
-            note = {"vocabulary": corpus.vocabulary.digest, "tokens": corpus.digest}
-            write_json(path, {"kind": "pre-training corpus", **note})
-        return
-    before = read_json(path, "pre-training run", "pre-training corpus", made_by="pretrain")
-    corpus.require_vocabulary(before["vocabulary"], f"the checkpoints in {folder}")
-    if before["tokens"] != corpus.digest:
-        raise InputError(
-            f"The token corpus {corpus.path} is not the one that the run in {folder} began with",
-            got=f"digest {corpus.digest}",
-            expected=f"digest {before['tokens']}",
-            fix="Give that corpus, or a new --output",
-        )
 
 
 def write_encoder(

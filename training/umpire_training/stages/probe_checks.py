@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from umpire_training.corpus.building import read_json, write_json
 from umpire_training.options.ranges import check_ranges
+from umpire_training.stages.same_start import digest_parts, same_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,18 +103,11 @@ def same_data(data: ProbeData, folder: Path) -> None:
     InputError
         Counts, labels or folds are not those that the run began with.
     """
-    h = hashlib.sha256()
-    for section in data.sections:
-        h.update(section.content.digest.encode())
-        h.update("\n".join((*section.spots, *section.labels)).encode())
-    for fold in data.folds:
-        h.update(fold.train.tobytes() + fold.test.tobytes())
-    now, path = h.hexdigest(), folder / "data.json"
-    if not path.is_file():
-        write_json(path, {"kind": "probe", "spots": now})
-        return
-    if read_json(path, "probe run", "probe", made_by="probe")["spots"] != now:
-        raise InputError(
-            f"The run in {folder} was started with other counts or labels",
-            fix="Give those, or choose another --output",
-        )
+    sections = [
+        part
+        for section in data.sections
+        for part in (section.content.digest, "\n".join((*section.spots, *section.labels)))
+    ]
+    folds = [part.tobytes() for fold in data.folds for part in (fold.train, fold.test)]
+    digest = digest_parts(*sections, *folds)
+    same_start(folder, "probe", {"spots": (digest, "set of counts, labels and folds")})

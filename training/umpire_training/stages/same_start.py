@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["same_start"]
+__all__ = ["digest_parts", "same_start"]
 
 
 def same_start(folder: Path, verb: str, now: Mapping[str, tuple[str, str]]) -> None:
@@ -44,3 +45,13 @@ def same_start(folder: Path, verb: str, now: Mapping[str, tuple[str, str]]) -> N
                 expected=f"digest {str(before.get(name))[:16]}",
                 fix="Give that one, or a new --output",
             )
+
+
+def digest_parts(*parts: str | bytes) -> str:
+    """64 hex digits over the parts and where each ends."""
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        h.update(len(data).to_bytes(8, "little"))
+        h.update(data)
+    return h.hexdigest()

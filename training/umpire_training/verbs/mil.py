@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from umpire_training.options.mil import MilSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from napari_umpire.inference.model import Model
@@ -87,7 +85,7 @@ def run(options: Options) -> None:
     from umpire_training.stages.mil_bags import check_slides, make_bags
     from umpire_training.stages.mil_folds import check_folds
     from umpire_training.stages.mil_head import keep_head
-    from umpire_training.stages.same_start import same_start
+    from umpire_training.stages.same_start import digest_parts, same_start
 
     need_lightning()
     check_settings(options)
@@ -108,11 +106,14 @@ def run(options: Options) -> None:
         if folder.finished:
             logger.info("this run is finished already")
             return
-        _same_labels(folder.path, patients)
+        labels = digest_parts(patients.to_frame().to_csv(index=False))
         same_start(
             folder.path,
             "mil",
-            {"model": (model.digest, f"model {model.path}")}
+            {
+                "labels": (labels, f"table of labels {options.labels}"),
+                "model": (model.digest, f"model {model.path}"),
+            }
             | {f"slide {name}": (slide.digest, f"slide {name}") for name, slide in slides.items()},
         )
         own = folder.path / "features"
@@ -157,28 +158,6 @@ def _all(patients: Patients) -> np.ndarray:
     import numpy as np
 
     return np.arange(len(patients.names))
-
-
-def _same_labels(folder: Path, patients: Patients) -> None:
-    """Keep the labels with the run; a resumed run with other ones is refused."""
-    import pandas as pd
-
-    from napari_umpire.errors import InputError
-    from napari_umpire.files import replace_file
-
-    path = folder / "patients.csv"
-    frame = patients.to_frame()
-    if path.is_file():
-        before = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if not before.equals(frame):
-            raise InputError(
-                f"The run in {folder} was started with other labels",
-                got=f"a table that differs from {path}",
-                fix="Give the same labels, or choose another --output",
-            )
-        return
-    with replace_file(path) as written:
-        frame.to_csv(written, index=False)
 
 
 def _config(

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
-from umpire_training.benchmark.same_slides import digest_parts
 from umpire_training.console import follow
+from umpire_training.stages.same_start import digest_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

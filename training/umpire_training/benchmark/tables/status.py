@@ -31,12 +31,12 @@ ALONE = "image encoder alone"
 
 def prepare(options: Options, methods: list[Method]) -> Callable[[Path, str], str]:
     """See `PaperTable`."""
-    from umpire_training.benchmark.same_slides import digest_parts
     from umpire_training.benchmark.tables.rows import prepare_rows
     from umpire_training.corpus.patients import read_patients
     from umpire_training.corpus.whole_slides import slides_by_name
     from umpire_training.stages.mil import check_settings
     from umpire_training.stages.mil_folds import check_folds
+    from umpire_training.stages.same_start import digest_parts
 
     check_settings(options.status)
     if options.status_labels is None or not options.status_slides:
