@@ -109,6 +109,7 @@ def test_columns_are_summed_and_dropped_as_a_dense_loop_does(vocabulary):
     assert got.has_canonical_format
     assert np.array_equal(got.toarray(), expected)  # 8 bits would have overflowed
     assert (mapping.n_mapped, mapping.n_genes) == (5, 3)
+    assert [i for i, has in enumerate(mapping.measured) if has] == sorted({*mapping.index} - {-1})
     with pytest.raises(InputError, match="5 columns.*Expected: 6"):
         mapping.apply(counts[:, :5])
 

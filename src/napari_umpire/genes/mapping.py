@@ -86,6 +86,13 @@ class GeneMapping:
         """Number of genes of the vocabulary that have a column."""
         return int(np.unique(self.index[self.index >= 0]).size)
 
+    @property
+    def measured(self) -> np.ndarray:
+        """(vocabulary.n_genes,) bool: which genes of the vocabulary have a column."""
+        has = np.zeros(self.vocabulary.n_genes, bool)
+        has[self.index[self.index >= 0]] = True
+        return has
+
     def report(self, examples: int = 10) -> str:
         """What mapped and how, what was summed, what did not map; one sentence a line."""
         routes = ", ".join(f"{n:,} by {route}" for route, n in self.routes.items() if n)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from napari_umpire.slides.patches import PatchSpec
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["Model", "load_model"]
+__all__ = ["MIN_GENES", "Model", "load_model"]
+
+MIN_GENES = 100
+"""Detected genes that a reference spot must have, as long as nothing else is asked."""
 
 
 def load_model(
@@ -203,7 +206,7 @@ class Model:
         *,
         batch_size: int = 64,
         cache: FeatureCache | None = None,
-        min_genes: int = 100,
+        min_genes: int = MIN_GENES,
         patches: bool = False,
         image_embeddings: bool = True,
     ) -> Steps[ReferenceDatabase]:

@@ -51,6 +51,9 @@ REQUIRED = {
         ("mil", "optim.clip_norm", "-1", "above 0"),
         ("mil", "batch_size", "0", "at least 1"),
         ("prepare", "qc.min_genes", "-1", "at least 0"),
+        ("prepare", "workers", "0", "at least 1"),
+        ("prepare", "shard_spots", "0", "at least 1"),
+        ("align", "trainer.devices", "0", "at least 1"),
         ("prepare", "patches.size_px", "1000000", "at least 1 and at most 4096"),
     ],
 )  # fmt: skip

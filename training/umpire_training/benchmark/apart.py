@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError, UmpireWarning
-from umpire_training.corpus.seen import seen_sections
+from umpire_training.corpus.seen import refuse_seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,25 +69,15 @@ def require_unseen(encoder: str, slides: Sequence[Source], contents: Sequence[Co
     InputError
         It was pre-trained on the counts of a slide, whatever that was called there.
     """
-    seen = seen_sections(encoder)
-    if seen is None:
+    held = [(slide.name, known.digest) for slide, known in zip(slides, contents, strict=True)]
+    fix = (
+        "Prepare its corpus with --exclude, or leave align.gene.pretrained out: each fold then "
+        "pre-trains its own"
+    )
+    if not refuse_seen(encoder, held, fix=fix):
         warnings.warn(
             f"The gene encoder {encoder} does not say what it was pre-trained on; if these slides "
             "were among it, the scores are too good",
             UmpireWarning,
             stacklevel=2,
-        )
-        return
-    found = [
-        f"{slide.name} (there called {seen[content.digest]})"
-        for slide, content in zip(slides, contents, strict=True)
-        if content.digest in seen
-    ]
-    if found:
-        raise InputError(
-            f"The gene encoder {encoder} was pre-trained on what is to be held out",
-            got=", ".join(found[:4]),
-            expected="counts of other sections alone",
-            fix="Prepare its corpus with --exclude, or leave align.gene.pretrained out: each fold "
-            "then pre-trains its own",
         )

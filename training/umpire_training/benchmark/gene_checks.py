@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.inference.genes.choice import MIN_DETECTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
-    from napari_umpire.genes import GeneVocabulary
     from umpire_training.benchmark.methods import Method
     from umpire_training.benchmark.splits import Split
     from umpire_training.corpus.sources import SlideSource
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from umpire_training.options.evaluation import EvaluationSettings, MethodSettings
 
 __all__ = ["check_method_genes", "check_scored_genes"]
-
-_MIN_DETECTED = 0.1  # as `choose_genes` asks of a gene by default
 
 
 def check_scored_genes(
@@ -45,7 +41,8 @@ def check_scored_genes(
 
     parts = [(source.slide.counts(), source.slide.genes) for source in good]
     vocabulary = GeneVocabulary.from_counts(parts, min_spots=1)
-    measured = np.stack([_measured(vocabulary, genes) for _, genes in parts])
+    mappings = [vocabulary.map(genes) for _, genes in parts]
+    measured = np.stack([mapping.measured for mapping in mappings])
     everywhere = measured.all(axis=0)
     if not everywhere.any():
         raise InputError(
@@ -56,8 +53,8 @@ def check_scored_genes(
             fix="Leave out the slides whose genes are others",
         )
     found = []
-    for counts, genes in parts:
-        x = vocabulary_expression(counts, vocabulary.map(genes))
+    for (counts, _), mapping in zip(parts, mappings, strict=True):
+        x = vocabulary_expression(counts, mapping)
         found.append(np.bincount(x.indices[x.data != 0], minlength=vocabulary.n_genes))
     shown = {name: int(vocabulary.map([name]).index[0]) for name in options.show_genes}
     for name, gene in shown.items():
@@ -72,7 +69,7 @@ def check_scored_genes(
         train = list(split.train)
         n_spots = sum(parts[i][0].shape[0] for i in train)
         seen = np.sum([found[i] for i in train], axis=0)
-        often = everywhere & (seen > 0) & (seen >= _MIN_DETECTED * n_spots)
+        often = everywhere & (seen > 0) & (seen >= MIN_DETECTED * n_spots)
         if often.sum() < max(options.n_genes):
             raise InputError(
                 f"There are too few genes to choose sets of {max(options.n_genes)} from",
@@ -156,17 +153,9 @@ def _available(train: Sequence[SlideSource], settings: MethodSettings) -> int:
     else:
         parts = ((source.slide.counts(), source.slide.genes) for source in train)
         vocabulary = GeneVocabulary.from_counts(parts, min_spots=1)
-    common = np.all([_measured(vocabulary, source.slide.genes) for source in train], axis=0)
+    common = np.all([vocabulary.map(source.slide.genes).measured for source in train], axis=0)
     most = options.max_genes if options.path is None else None
     return int(common.sum()) if most is None else min(most, int(common.sum()))
-
-
-def _measured(vocabulary: GeneVocabulary, genes: pd.DataFrame) -> np.ndarray:
-    """(n_genes,) bool: which genes of ``vocabulary`` a table has."""
-    index = vocabulary.map(genes).index
-    measured = np.zeros(vocabulary.n_genes, bool)
-    measured[index[index >= 0]] = True
-    return measured
 
 
 def _in_words(source: SlideSource) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError, UmpireWarning
+from umpire_training.options.ranges import check_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,13 +61,12 @@ class FoldPlan:
 
 def check_protocol(options: EvaluationSettings) -> None:
     """Refuse numbers that are out of range."""
-    if options.permutations < 0:
-        raise InputError("permutations must be at least 0", got=options.permutations)
+    check_ranges(options)
     if options.permutations == 1:
         raise InputError(
             "One permutation has no spread", got=options.permutations, expected="0, or at least 2"
         )
-    if not options.n_genes or min(options.n_genes) < 1:
+    if not options.n_genes:
         raise InputError(
             "The gene sets need sizes", got=options.n_genes, expected="one or more, such as 50 100"
         )

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_method", "prediction_file", "pretrains", "run_row", "train_row"]
 
-_MIN_GENES = 100  # of a reference spot, as `Model.build_reference` asks by default
-
 
 def check_method(method: MethodSettings) -> None:
     """Refuse settings that contradict each other, before any work."""
@@ -194,7 +192,7 @@ def prediction_file(folder: Path, slide: str) -> Path:
 
 
 def _with_reference(path: Path, work: FoldWork, method: MethodSettings) -> Model:
-    from napari_umpire.inference.model import load_model
+    from napari_umpire.inference.model import MIN_GENES, load_model
 
     model = load_model(path, device=work.options.device)
     if method.prediction == "decoder" or model.reference is not None:
@@ -205,7 +203,7 @@ def _with_reference(path: Path, work: FoldWork, method: MethodSettings) -> Model
         model.build_reference(
             slides, path / "reference", image_embeddings=False,
             # The spots are good as the evaluation's own bound has it.
-            min_genes=min(_MIN_GENES, work.options.qc.min_genes),
+            min_genes=min(MIN_GENES, work.options.qc.min_genes),
             cache=_cache(work, frozen=not (method.start or method.align.gene.train)),
         )
     )  # fmt: skip

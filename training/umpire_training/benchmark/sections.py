@@ -63,9 +63,7 @@ class Measured:
     def expression(self, vocabulary: GeneVocabulary) -> tuple[sp.csr_matrix, np.ndarray]:
         """log1p CP10k over the vocabulary (n_spots, n_genes), and which genes were measured."""
         mapping = vocabulary.map(self.source.slide.genes)
-        measured = np.zeros(vocabulary.n_genes, bool)
-        measured[mapping.index[mapping.index >= 0]] = True
-        return vocabulary_expression(self.counts, mapping), measured
+        return vocabulary_expression(self.counts, mapping), mapping.measured
 
 
 def good_sections(sources: Sequence[SlideSource], qc: QcOptions) -> list[SlideSource]:

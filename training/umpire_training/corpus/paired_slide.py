@@ -57,9 +57,7 @@ def write_paired_slide(
         yield from images.write(ids, out / "patches.npy", patches)
     else:
         link_or_copy(patches_from, out / "patches.npy")
-    measured = np.zeros(vocabulary.n_genes, bool)
-    measured[mapping.index[mapping.index >= 0]] = True
-    np.save(out / "measured.npy", measured, allow_pickle=False)
+    np.save(out / "measured.npy", mapping.measured, allow_pickle=False)
     images.spots.loc[ids, ["y", "x"]].to_csv(out / "spots.csv")
     facts = {"n_genes": vocabulary.n_genes, "pitch_px": images.pitch_px}
     write_json(out / "slide.json", {"kind": "paired slide", **facts})

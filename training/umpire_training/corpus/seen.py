@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_umpire.errors import InputError
 from umpire_training.corpus.building import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["seen_sections"]
+__all__ = ["refuse_seen", "seen_sections"]
 
 
 def seen_sections(encoder: str | Path) -> Mapping[str, str] | None:
@@ -39,3 +40,38 @@ def seen_sections(encoder: str | Path) -> Mapping[str, str] | None:
     if not all(contents):
         return None
     return dict(zip(contents, facts.get("trained_on") or contents, strict=True))
+
+
+def refuse_seen(encoder: str | Path, held: Iterable[tuple[str, str]], *, fix: str) -> bool:
+    """Refuse a pre-trained gene encoder that has seen what is to be held out.
+
+    Parameters
+    ----------
+    encoder
+        As `seen_sections` takes it.
+    held
+        Name and content digest of each section; what it was called there does not matter.
+    fix
+        What its user can do.
+
+    Returns
+    -------
+    Whether it says what it has seen; where it does not, the caller decides what that means.
+
+    Raises
+    ------
+    InputError
+        It was pre-trained on the counts of a section.
+    """
+    seen = seen_sections(encoder)
+    if seen is None:
+        return False
+    found = [f"{name} (there called {seen[digest]})" for name, digest in held if digest in seen]
+    if found:
+        raise InputError(
+            f"The gene encoder {encoder} was pre-trained on what is to be held out",
+            got=", ".join(found[:4]),
+            expected="counts of other sections alone",
+            fix=fix,
+        )
+    return True

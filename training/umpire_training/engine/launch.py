@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
+from umpire_training.options.ranges import check_ranges
 
 if TYPE_CHECKING:
     from umpire_training.options import TrainerOptions
@@ -56,7 +57,8 @@ def find_launch(options: TrainerOptions) -> Launch:
         Where the options contradict how the processes were started, or SLURM was told to start
         several tasks and srun is missing.
     """
-    _check_numbers(options)
+    check_ranges(options, "trainer")
+    _check_devices(options)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         local = _number("LOCAL_WORLD_SIZE")
         found = Launch(local, _number("WORLD_SIZE") // local, "torchrun")
@@ -77,11 +79,7 @@ def find_launch(options: TrainerOptions) -> Launch:
     return found
 
 
-def _check_numbers(options: TrainerOptions) -> None:
-    for name in ("devices", "num_nodes"):
-        value = getattr(options, name)
-        if isinstance(value, int) and value < 1:
-            raise InputError(f"trainer.{name} must be at least 1", got=value)
+def _check_devices(options: TrainerOptions) -> None:
     if isinstance(options.devices, str) and options.devices != "auto":
         raise InputError(
             "trainer.devices is not a number of devices",

@@ -61,7 +61,7 @@ _SEED = _Range(0, 2**32 - 1)
 # Twice the widest patch that any published encoder sees; a slide's patches must fit a disk.
 _PATCH_PX = _Range(1, 4096)
 
-_EVERYWHERE = {"seed": _SEED, "batch_size": _COUNT}
+_EVERYWHERE = {"seed": _SEED, "batch_size": _COUNT, "shard_spots": _COUNT, "workers": _COUNT}
 _OF_GROUP: Mapping[type, Mapping[str, _Range]] = {
     AdamOptions: {"lr": _POSITIVE, "weight_decay": _NONE_OR_MORE, "clip_norm": _POSITIVE},
     AlignSettings: {"dim": _COUNT, "temperature": _POSITIVE, "input_noise": _NONE_OR_MORE},
@@ -99,6 +99,7 @@ _OF_GROUP: Mapping[type, Mapping[str, _Range]] = {
     TrainerOptions: {
         "max_steps": _COUNT, "epochs": _COUNT, "accumulate": _COUNT, "round_steps": _COUNT,
         "val_fraction": _DROPOUT, "patience": _COUNT, "num_nodes": _COUNT,
+        "devices": _COUNT,
         "workers": _NONE_OR_MORE, "log_every": _COUNT,
     },
     ValidationOptions: {
@@ -118,7 +119,8 @@ def check_ranges(options: Any, group: str = "") -> None:
     Parameters
     ----------
     options
-        A dataclass of options. None, and each number of a list, are looked at too.
+        A dataclass of options. Each number of a list is looked at; None and words, such as "auto"
+        for a number of devices, are left to whom they mean something.
     group
         Where the options are, as they are given on the command line; "" at the top.
 
@@ -135,7 +137,7 @@ def check_ranges(options: Any, group: str = "") -> None:
         value = getattr(options, field.name)
         if dataclasses.is_dataclass(value):
             check_ranges(value, prefix + field.name)
-        elif field.name in ranges and value is not None:
+        elif field.name in ranges and value is not None and not isinstance(value, str):
             _check(prefix + field.name, value, ranges[field.name])
     if isinstance(options, OptimOptions) and options.min_lr > options.lr:
         raise InputError(

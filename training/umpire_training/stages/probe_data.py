@@ -71,11 +71,7 @@ class ProbeData:
 
         vocabulary = GeneVocabulary.from_counts((s.counts, s.genes) for s in self.sections)
         mappings = [vocabulary.map(s.genes) for s in self.sections]
-        everywhere = np.ones(vocabulary.n_genes, bool)
-        for mapping in mappings:
-            here = np.zeros(vocabulary.n_genes, bool)
-            here[mapping.index[mapping.index >= 0]] = True
-            everywhere &= here
+        everywhere = np.all([mapping.measured for mapping in mappings], axis=0)
         if not everywhere.any():
             raise InputError("The sections have no gene in common", fix="Check their gene names")
         parts = [

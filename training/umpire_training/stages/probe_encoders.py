@@ -15,7 +15,7 @@ from napari_umpire.errors import InputError
 from umpire_training.console import follow
 from umpire_training.corpus.choice import PART_SHARE
 from umpire_training.corpus.content import Content, share
-from umpire_training.corpus.seen import seen_sections
+from umpire_training.corpus.seen import refuse_seen
 from umpire_training.run_folder import logger
 from umpire_training.stages.pretrain import GeneEncoder, pretrain_encoder
 
@@ -148,21 +148,16 @@ def not_seen(encoder: str | Path, sections: Sequence[LabelledSection]) -> None:
     InputError
         It was, or its folder does not say by content what it was trained on.
     """
-    seen = seen_sections(encoder)
-    if seen is None:
+    held = [(section.name, section.content.digest) for section in sections]
+    fix = (
+        "Prepare the corpus with --exclude, or give --pretrain_counts instead of --encoder: each "
+        "fold is then pre-trained without what it holds out"
+    )
+    if not refuse_seen(encoder, held, fix=fix):
         raise InputError(
             f"The gene encoder {encoder} does not say by content what it was pre-trained on",
             expected="an encoder of a corpus that prepare made",
             fix="Pre-train it again, or say --allow_seen, which the table then says too",
-        )
-    found = [(s.name, seen[s.content.digest]) for s in sections if s.content.digest in seen]
-    if found:
-        raise InputError(
-            f"The gene encoder {encoder} was pre-trained on what is to be held out",
-            got=", ".join(f"{name} (there called {there})" for name, there in found[:4]),
-            expected="counts of other sections alone",
-            fix="Prepare the corpus with --exclude, or give --pretrain_counts instead of "
-            "--encoder: each fold is then pre-trained without what it holds out",
         )
 
 

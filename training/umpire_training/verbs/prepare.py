@@ -143,20 +143,13 @@ def run(options: Options) -> int:
 
 def _check(options: Options) -> None:
     from napari_umpire.errors import InputError
+    from umpire_training.options.ranges import check_ranges
 
     if not options.output and not options.dry_run:
         raise InputError(
             "prepare needs --output", fix="Name a new folder, or only look with --dry_run"
         )
-    numbers = {
-        "workers": options.workers,
-        "shard_spots": options.shard_spots,
-        "tokens.length": options.tokens.length,
-        "patches.size_px": options.patches.size_px,
-    }
-    for name, value in numbers.items():
-        if value < 1:
-            raise InputError(f"--{name} must be at least 1", got=value)
+    check_ranges(options)
 
 
 def _prepare(

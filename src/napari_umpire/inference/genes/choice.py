@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     import scipy.sparse as sp
 
-__all__ = ["GENE_CHOICES", "GeneChoice", "choose_genes"]
+__all__ = ["GENE_CHOICES", "MIN_DETECTED", "GeneChoice", "choose_genes"]
 
 GeneChoice = Literal["HEG", "VAR", "HVG"]
 GENE_CHOICES: tuple[str, ...] = get_args(GeneChoice)
+MIN_DETECTED = 0.1
+"""Part of the training spots in which a gene must be found, as long as nothing else is asked."""
 
 
 def choose_genes(
@@ -25,7 +27,7 @@ def choose_genes(
     kind: GeneChoice,
     n: int,
     *,
-    min_detected: float = 0.1,
+    min_detected: float = MIN_DETECTED,
 ) -> np.ndarray:
     """Choose ``n`` genes on the training slides.
 
