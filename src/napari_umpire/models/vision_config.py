@@ -19,7 +19,7 @@ class VisionConfig:
     ----------
     name
         Our own: ``"umpire-small"`` and ``"umpire-statistics"`` (trained from scratch),
-        ``"umpire-texture"`` (fixed), ``"umpire-hybrid"`` (texture beside ``"umpire-small"``).
+        ``"umpire-texture"`` (fixed), ``"umpire-hybrid"`` (both: fixed filters, a small network).
         Others: ``"phikon"``, ``"uni"``, ``"uni2-h"``, ``"conch"``, ``"virchow2"``,
         ``"h-optimus-0"``, ``"h-optimus-1"``, any timm name, or ``"hf-hub:owner/name"``.
     size_px
@@ -30,8 +30,9 @@ class VisionConfig:
         Of the three channels, for pixels of 0..1; None: those the encoder was trained with.
     weights
         A file (safetensors, or a torch checkpoint of plain tensors); ``"hub"``: download those
-        that timm knows for the name; None: untrained, except for ``"hf-hub:"`` names, which are
-        downloaded. Only read when the encoder is made, not when a model folder is loaded.
+        of the name. None: of a published name, the file in the user's folder of weights or in the
+        hub's cache; ``"hf-hub:"`` names are downloaded; ours and timm's are untrained. Only read
+        when the encoder is made, not when a model folder is loaded.
     kwargs
         More arguments of the encoder's constructor.
     white_balance

@@ -274,6 +274,22 @@ class Visiumformer(nn.Module):
     ) -> tuple[Tensor, int]:
         """The sum of the cross entropy over the selected positions, and how many there are.
 
+        Parameters as in `masked_logits`.
+        """
+        logits, labels = self.masked_logits(tokens, generator, p=p, scheme=scheme, part=part)
+        return F.cross_entropy(logits, labels, reduction="sum"), labels.numel()
+
+    def masked_logits(
+        self,
+        tokens: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        p: float = 0.15,
+        scheme: Scheme = "exact",
+        part: tuple[int, int] = (0, 1),
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (n, n_tokens) float32 at the n selected positions, and the tokens there, (n,).
+
         The head runs on the selected positions only (15 % of the memory of running it on all).
         ``p``, ``scheme`` and ``part`` as in `masking.mask_tokens`; what is masked does not depend
         on the padding of the batch.
@@ -283,8 +299,7 @@ class Visiumformer(nn.Module):
         seen = trim(masked.tokens)
         hidden = self.hidden(seen)
         logits = self.classifier_head(hidden[masked.selected[:, : seen.shape[1]]])
-        total = F.cross_entropy(logits.float(), masked.labels, reduction="sum")
-        return total, masked.labels.numel()
+        return logits.float(), masked.labels
 
     def published_state(self) -> dict[str, Tensor]:
         """The state dict with every published key; parts that were never used are zeros."""

@@ -130,6 +130,22 @@ def test_short_rounds_share_a_line(clock, caplog):
     assert said[-1] == "round 100 of 100, step 100, loss 2"
 
 
+def test_a_line_says_the_accuracy_of_held_out_spots(clock, caplog):
+    from umpire_training.engine.speed import RoundLines, Speed
+
+    lines = RoundLines(Speed(1), 1, 5, console=True)
+    found = {"train_loss": 2.0, "val_loss": 2.5, "val_accuracy": 0.0416}
+    trainer = SimpleNamespace(
+        is_global_zero=True, global_step=0, current_epoch=0, callback_metrics=found
+    )
+    lines.on_train_start(trainer, None)
+    trainer.global_step = 5
+    with caplog.at_level(logging.INFO, "umpire_training"):
+        lines.on_validation_end(trainer, None)
+    (said,) = (record.message for record in caplog.records)
+    assert said == "round 1 of 1, step 5, loss 2, held-out loss 2.5, held-out accuracy 4.16%"
+
+
 def test_the_bar_names_rounds_and_speed(clock, monkeypatch):
     from lightning.pytorch.callbacks import TQDMProgressBar
 

@@ -63,6 +63,8 @@ def test_an_image_encoder_with_weights_of_others_says_whose(vision, origin, trai
 def test_what_no_weights_were_found_for_began_at_nothing():
     assert image_row(name="resnet18") == "trained from scratch on these slides"
     assert image_row(name="umpire-texture", train=False) == "fixed filters, with nothing to learn"
+    half = image_row(name="umpire-hybrid")
+    assert half == "fixed filters beside a network trained from scratch on these slides"
     assert image_row(name="umpire-small", train=False) == "drawn at random and not trained"
 
 

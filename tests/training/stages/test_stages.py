@@ -38,8 +38,43 @@ def test_pretraining_lowers_the_held_out_loss(pretrained):
     assert len(losses) == 3
     assert losses[-1] < losses[0]
     assert losses[-1] < np.log(630)  # better than knowing nothing about 630 tokens
+    right = column(pretrained / "metrics.csv", "val_accuracy")
+    assert len(right) == 3
+    assert f"held-out accuracy {right[-1]:.2%}" in (pretrained / "run.log").read_text()
     assert (pretrained / "tensorboard").is_dir()
     assert (pretrained / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_the_accuracy_is_that_of_all_masked_tokens_at_once(prepared, tmp_path):
+    """Loss and accuracy of the last round, again, by the head at every position."""
+    from napari_umpire.models.masking import mask_tokens
+    from umpire_training.corpus.tokens import TokenCorpus
+    from umpire_training.engine.plan import make_plan
+    from umpire_training.options import TrainerOptions
+    from umpire_training.stages.pretrain import GeneEncoder
+
+    out = tmp_path / "run"
+    argv = ["pretrain", "--corpus", str(prepared / "corpus"), "--output", str(out), *TINY]
+    argv += ["--mask.probability", "0.5"]
+    assert main([*argv, "--trainer.batch_size", "8", "--trainer.val_fraction", "0.2"]) == 0
+    corpus, model = TokenCorpus.open(prepared / "corpus"), GeneEncoder.open(out).module.eval()
+    options = TrainerOptions(max_steps=12, round_steps=4, batch_size=8, val_fraction=0.2)
+    held = make_plan(len(corpus.tokens), options, 0).held
+    right, losses = [], []
+    for number in range(len(held) // 8):
+        tokens = torch.from_numpy(corpus.tokens.gather(held[8 * number :][:8], np.int64))
+        masks = torch.Generator().manual_seed(-1 - number)
+        masked = mask_tokens(tokens, model.config.n_tokens, 0.5, "exact", masks)
+        with torch.no_grad():
+            said = model.classifier_head(model.hidden(masked.tokens))
+        here = masked.selected
+        right += (said.argmax(dim=2)[here] == tokens[here]).tolist()
+        losses.append(float(torch.nn.functional.cross_entropy(said[here], tokens[here])))
+    assert len(losses) >= 3
+    metrics = out / "metrics.csv"
+    assert np.mean(right) > 0
+    assert column(metrics, "val_accuracy")[-1] == pytest.approx(np.mean(right))
+    assert column(metrics, "val_loss")[-1] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 @pytest.mark.parametrize("val_fraction", ["0.1", "0"])

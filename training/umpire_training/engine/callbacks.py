@@ -27,6 +27,7 @@ _COLUMNS = (
     "round",
     "train_loss",
     "val_loss",
+    "val_accuracy",
     "lr",
     "scale",
     "spots_per_s",
@@ -92,8 +93,10 @@ class MetricsFile(Callback):
             self._write(trainer, train_loss=float(trainer.callback_metrics["train_loss"]))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """A line per round."""
-        self._write(trainer, val_loss=float(trainer.callback_metrics["val_loss"]))
+        """A line per round; only a pre-training has an accuracy."""
+        found = trainer.callback_metrics
+        names = [name for name in ("val_loss", "val_accuracy") if name in found]
+        self._write(trainer, **{name: float(found[name]) for name in names})
 
     def _write(self, trainer: Trainer, **values: float) -> None:
         if not trainer.is_global_zero:

@@ -169,6 +169,8 @@ class RoundLines(Callback):
         for name, words in (("train_loss", "loss"), ("val_loss", "held-out loss")):
             if name in metrics:
                 parts.append(f"{words} {float(metrics[name]):.4g}")
+        if "val_accuracy" in metrics:
+            parts.append(f"held-out accuracy {float(metrics['val_accuracy']):.2%}")
         parts += [words] if (words := self.speed.words()) else []
         left = (now - self._begun) / max(step - self._first, 1)
         left *= self.total_steps - step

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from napari_umpire.genes.tokens import PAD_ID
@@ -67,7 +68,7 @@ class TokenRows(Dataset):
 
 
 class MaskedTokens(LightningModule):
-    """Cross entropy on the masked positions (`Visiumformer.mlm_terms`), AdamW on all parameters.
+    """Cross entropy on the masked positions (`Visiumformer.masked_logits`), AdamW on everything.
 
     The loss of a step is the mean over all its masked positions, and the masks depend on seed and
     step alone. So neither depends on how many processes and batches the spots of the step are cut
@@ -93,10 +94,11 @@ class MaskedTokens(LightningModule):
         """Cut the weights over the processes, under FSDP."""
         shard(self)
 
-    def _terms(self, tokens: Tensor, number: int, part: tuple[int, int]) -> tuple[Tensor, int]:
+    def _masked(self, tokens: Tensor, number: int, part: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Logits (n, n_tokens) at the masked positions, and the tokens that were there, (n,)."""
         generator = torch.Generator(self.device)
         generator.manual_seed(self.seed * 1_000_003 + number)
-        return self.encoder.mlm_terms(
+        return self.encoder.masked_logits(
             tokens, generator, p=self.mask.probability, scheme=self.mask.scheme, part=part
         )
 
@@ -112,7 +114,8 @@ class MaskedTokens(LightningModule):
         if turn == 0:
             self._sum, self._n = torch.zeros((), device=self.device), 0
         part = (turn * world + self.trainer.global_rank, accumulate * world)
-        total, n = self._terms(batch, self.trainer.global_step, part)
+        logits, labels = self._masked(batch, self.trainer.global_step, part)
+        total, n = F.cross_entropy(logits, labels, reduction="sum"), len(labels)
         if accumulate * world == 1:
             loss = total / max(n, 1)
             self.log("train_loss", loss, prog_bar=True, batch_size=len(batch))
@@ -141,12 +144,15 @@ class MaskedTokens(LightningModule):
         return training_flops(self.encoder.config, lengths, self.mask.probability)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Held-out loss, masks alike in every round."""
+        """Held-out loss, and the share of masked tokens named right; masks alike in every round."""
         number = batch_idx * self.trainer.world_size + self.trainer.global_rank
-        total, n = self._terms(batch, -1 - number, (0, 1))
-        self.log(
-            "val_loss", total / max(n, 1), prog_bar=True, batch_size=len(batch), sync_dist=True
-        )
+        logits, labels = self._masked(batch, -1 - number, (0, 1))
+        n = max(len(labels), 1)
+        loss = F.cross_entropy(logits, labels, reduction="sum") / n
+        right = (logits.argmax(dim=1) == labels).sum() / n
+        self.log("val_loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        # Each masked token counts the same, whichever batch it is in.
+        self.log("val_accuracy", right, prog_bar=True, batch_size=n, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with the schedule per step."""

@@ -137,7 +137,9 @@ class VisionOptions:
         "phikon", "uni", "uni2-h", "conch", "virchow2", "h-optimus-0", "h-optimus-1", a timm
         name, "hf-hub:...", or one of this package's own encoders.
     weights
-        A local weights file, or "hub"; null: from scratch (a "hf-hub:" name is downloaded).
+        A local weights file, or "hub" to download. Null: of a published name, the file in the
+        folder UMPIRE_WEIGHTS or in the hub's cache; a "hf-hub:" name is downloaded; of a timm name
+        or one of this package's, none: from scratch.
     train
         Train the encoder, or keep it frozen.
     last_blocks

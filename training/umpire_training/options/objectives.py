@@ -83,7 +83,7 @@ class RecOptions:
         "mse", or "l1" as in the paper's ablation (appendix A.4).
     genes
         Number of most variable genes, chosen on the training spots, that are reconstructed and
-        later predicted; null: all genes of the vocabulary.
+        later predicted; null: all genes of the vocabulary that every slide measured.
     hidden
         Width of the decoder's hidden layer; 0: none, the decoder is linear.
     """

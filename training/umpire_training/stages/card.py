@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune_card", "image_origin", "make_card"]
 
-_FIXED = "umpire-texture"
+_FIXED, _HALF_FIXED = "umpire-texture", "umpire-hybrid"
 _UNKNOWN_ELSEWHERE = (
     "how well it does on other tissue, stain or scanner is not known until it is measured there."
 )
@@ -89,8 +89,9 @@ def _image_weights(vision: VisionOptions, origin: str | None) -> str:
     if origin is None:
         if vision.name == _FIXED:
             return "fixed filters, with nothing to learn"
-        scratch = "trained from scratch on these slides"
-        return scratch if vision.train else "drawn at random and not trained"
+        then = "trained from scratch on these slides"
+        then = then if vision.train else "drawn at random and not trained"
+        return f"fixed filters beside a network {then}" if vision.name == _HALF_FIXED else then
     if not vision.train:
         return f"pre-trained: {origin}; frozen"
     last = "" if vision.last_blocks is None else f", of the last {vision.last_blocks} blocks"
