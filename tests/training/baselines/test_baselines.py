@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from napari_umpire.errors import InputError
 from napari_umpire.inference.scores.reliability import half_expression
 from umpire_training.baselines.colour import N_FEATURES, colour_features
-from umpire_training.baselines.fold import Fold, Section, Skipped
+from umpire_training.baselines.fold import ControlFold, Section, Skipped
 from umpire_training.baselines.permuted import permuted_ridge
 from umpire_training.baselines.position import nearest_in_position, read_registration
 from umpire_training.baselines.ridge import colour_ridge, fit_ridge
@@ -55,7 +55,7 @@ def section(name, n, seed, signal=None):
 
 
 def test_permuting_destroys_what_ridge_finds():
-    fold = Fold((section("a", 80, 0, 3), section("b", 80, 1, 3)), section("c", 60, 2, 3))
+    fold = ControlFold((section("a", 80, 0, 3), section("b", 80, 1, 3)), section("c", 60, 2, 3))
 
     def score(prediction):
         return np.array([np.corrcoef(prediction[:, 0], fold.test.expression[:, 0])[0, 1]])
@@ -70,7 +70,7 @@ def test_permuting_destroys_what_ridge_finds():
 
 def test_permutations_stay_within_slides():
     a, b = section("a", 30, 0), section("b", 30, 1)
-    fold = Fold((a, Section("b", b.expression + 100, b.colour, None)), section("c", 10, 2))
+    fold = ControlFold((a, Section("b", b.expression + 100, b.colour, None)), section("c", 10, 2))
     seen = []
 
     def spy(prediction):
@@ -84,7 +84,7 @@ def test_permutations_stay_within_slides():
 
 def test_position_is_the_mean_of_the_eight_nearest():
     train = (section("a", 20, 0), section("b", 25, 1))
-    fold = Fold(train, section("c", 9, 2))
+    fold = ControlFold(train, section("c", 9, 2))
     found = nearest_in_position(fold)
     position = np.vstack([s.position for s in train])
     expression = np.vstack([s.expression for s in train])
@@ -96,10 +96,10 @@ def test_position_is_the_mean_of_the_eight_nearest():
 def test_position_never_fills_in_what_is_not_registered():
     a, c = section("a", 20, 0), section("c", 9, 2)
     with pytest.raises(Skipped, match="no registered coordinates of c"):
-        nearest_in_position(Fold((a,), Section("c", c.expression, c.colour, None)))
+        nearest_in_position(ControlFold((a,), Section("c", c.expression, c.colour, None)))
     c.position[3] = np.nan
     with pytest.raises(Skipped, match="1 spots of c"):
-        nearest_in_position(Fold((a,), c))
+        nearest_in_position(ControlFold((a,), c))
 
 
 def test_registration_tables(tmp_path, slide_paths):

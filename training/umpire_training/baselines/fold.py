@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Fold", "Section", "Skipped"]
+__all__ = ["ControlFold", "Section", "Skipped"]
 
 
 class Skipped(Exception):
@@ -35,7 +35,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Fold:
+class ControlFold:
     """Sections to learn from and the one held out."""
 
     train: tuple[Section, ...]

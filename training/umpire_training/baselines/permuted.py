@@ -12,7 +12,7 @@ from umpire_training.baselines.ridge import colour_ridge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from umpire_training.baselines.fold import Fold
+    from umpire_training.baselines.fold import ControlFold
 
 __all__ = ["permuted_ridge", "permuted_rows"]
 
@@ -38,7 +38,7 @@ def permuted_rows(slides: np.ndarray, *, n: int, seed: int | Sequence[int]) -> I
 
 
 def permuted_ridge(
-    fold: Fold, score: Callable[[np.ndarray], np.ndarray], *, n: int = 20, seed: int = 0
+    fold: ControlFold, score: Callable[[np.ndarray], np.ndarray], *, n: int = 20, seed: int = 0
 ) -> np.ndarray:
     """Scores of ``n`` permutations of the training rows within their slides.
 

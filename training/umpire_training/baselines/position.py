@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_umpire.slides.slide import Slide
-    from umpire_training.baselines.fold import Fold
+    from umpire_training.baselines.fold import ControlFold
 
 __all__ = ["nearest_in_position", "read_registration", "registered_positions"]
 
@@ -23,7 +23,7 @@ K = 8
 _COORDINATES = (("warped_y", "warped_x"), ("y", "x"))
 
 
-def nearest_in_position(fold: Fold) -> np.ndarray:
+def nearest_in_position(fold: ControlFold) -> np.ndarray:
     """Mean expression of the 8 nearest training spots, (n_test, n_genes).
 
     Raises

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from umpire_training.baselines.fold import Fold
+    from umpire_training.baselines.fold import ControlFold
 
 __all__ = ["colour_ridge", "fit_ridge", "mean_rgb_ridge", "standardise"]
 
@@ -39,12 +39,12 @@ def fit_ridge(train: np.ndarray, expression: np.ndarray, test: np.ndarray) -> np
     return Ridge(ALPHA).fit(train, expression).predict(test)
 
 
-def mean_rgb_ridge(fold: Fold) -> np.ndarray:
+def mean_rgb_ridge(fold: ControlFold) -> np.ndarray:
     """Ridge on the mean colour of the patch alone, (n_test, n_genes)."""
     return fit_ridge(fold.train_colour()[:, :3], fold.train_expression(), fold.test.colour[:, :3])
 
 
-def colour_ridge(fold: Fold, order: np.ndarray | None = None) -> np.ndarray:
+def colour_ridge(fold: ControlFold, order: np.ndarray | None = None) -> np.ndarray:
     """Ridge on all 62 colour features, (n_test, n_genes).
 
     Parameters

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import scipy.sparse as sp
 
-    from umpire_training.baselines.fold import Fold
+    from umpire_training.baselines.fold import ControlFold
 
 __all__ = ["CONTROLS", "control_rows"]
 
@@ -34,7 +34,7 @@ Rows = dict[str, dict[str, Any]]
 
 
 def control_rows(
-    fold: Fold,
+    fold: ControlFold,
     counts: sp.csr_matrix,
     columns: np.ndarray,
     sets: Mapping[str, np.ndarray],

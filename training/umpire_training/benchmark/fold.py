@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_umpire.files import make_folder, replace_file
-from umpire_training.baselines.fold import Fold, Section
+from umpire_training.baselines.fold import ControlFold, Section
 from umpire_training.benchmark.controls import control_rows
 from umpire_training.benchmark.methods import slug
 from umpire_training.benchmark.places import place_name
@@ -145,7 +145,7 @@ def _scores(
     """The entry of one held-out slide: its rows, then its controls."""
     from umpire_training.baselines.ridge import colour_ridge
 
-    fold = Fold(
+    fold = ControlFold(
         tuple(Section(m.name, genes.train[m.name], m.colour, m.position) for m in work.train),
         Section(test.name, genes.test[test.name], test.colour, test.position),
     )

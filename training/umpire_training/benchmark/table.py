@@ -13,7 +13,7 @@ from umpire_training.benchmark.writing import write_csv, write_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["by_section", "details", "notes", "scores_of", "write_scores", "write_tables"]
+__all__ = ["details", "notes", "scores_of", "write_scores", "write_tables"]
 
 
 def write_tables(
@@ -67,7 +67,7 @@ def write_scores(scores: list[Any], path: Path) -> None:
 
 def details(results: list[dict[str, Any]], scores: list[Any]) -> list[str]:
     """What stands below the table: scores of each slide, errors, genes that were asked for."""
-    parts = ["## By held-out section", "", by_section(scores)]
+    parts = ["## By held-out section", "", _by_section(scores)]
     if any(result["squared_error"] for result in results):
         head = "## Squared error (training mean in brackets)"
         parts += ["", head, "", _errors(results)]
@@ -132,7 +132,7 @@ def notes(results: list[dict[str, Any]]) -> list[str]:
     return said_of
 
 
-def by_section(scores: list[Any]) -> str:
+def _by_section(scores: list[Any]) -> str:
     """A Markdown table of each slide's scores."""
     slides = [fold.slide for fold in scores[0].folds]
     lines = [f"| method | genes | {' | '.join(slides)} |", "|---" * (len(slides) + 2) + "|"]

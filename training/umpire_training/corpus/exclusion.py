@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from umpire_training.corpus.finding import find_sources
-from umpire_training.corpus.stimage import stimage_sources
+from umpire_training.corpus.finding import find_sources, of_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +68,7 @@ def read_exclude(entries: Iterable[str]) -> ExcludeList:
 def _is_list(path: Path) -> bool:
     if not path.is_file():
         return False
-    return path.suffix == ".txt" or (path.suffix == ".csv" and stimage_sources(path) is None)
+    return path.suffix == ".txt" or (path.suffix == ".csv" and of_collection(path) is None)
 
 
 def _read_list(path: Path, names: set[str], digests: dict[str, str]) -> None:

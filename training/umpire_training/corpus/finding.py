@@ -15,8 +15,9 @@ from umpire_training.corpus.stimage import stimage_sources
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["find_sources"]
+__all__ = ["find_sources", "of_collection"]
 
+_LAYOUTS = (hest_sources, stimage_sources)
 _TABLES = (".tsv", ".tsv.gz")
 
 
@@ -80,10 +81,9 @@ def _sections(path: str, mpp: float | None, *, images: bool) -> list[Source]:
     place = Path(path).expanduser()
     if not place.exists():
         raise InputError(f"There is nothing at {path}", fix="Check the path")
-    for layout in (hest_sources, stimage_sources):
-        found = layout(place)
-        if found is not None:
-            return found
+    found = of_collection(place)
+    if found is not None:
+        return found
     if place.name.endswith(".h5ad"):
         return [H5adSource(stem(place), str(place))]
     if place.is_dir() and not images:
@@ -101,6 +101,15 @@ def _sections(path: str, mpp: float | None, *, images: bool) -> list[Source]:
             return [s for p in inside for s in _sections(str(p), mpp, images=images)]
     slides = open_slides(path, mpp=mpp)
     return [SlideSource(s.name, path, region=s.region, mpp=mpp) for s in slides]
+
+
+def of_collection(place: Path) -> list[Source] | None:
+    """The sections of a collection whose layout is known, or of one of its files; else None."""
+    for layout in _LAYOUTS:
+        found = layout(place)
+        if found is not None:
+            return found
+    return None
 
 
 def _tables(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from napari_umpire.files import replace_file
@@ -20,7 +20,13 @@ from napari_umpire.files import replace_file
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
-__all__ = ["MetricsFile", "SeedEachStep", "WholeCheckpoints", "make_checkpoint"]
+__all__ = [
+    "MetricsFile",
+    "SeedEachStep",
+    "WholeCheckpoints",
+    "make_checkpoint",
+    "make_early_stopping",
+]
 
 _COLUMNS = (
     "step",
@@ -148,3 +154,12 @@ def make_checkpoint(folder: Path, *, watch: bool) -> ModelCheckpoint:
         enable_version_counter=False,
         save_on_train_epoch_end=not watch,
     )
+
+
+def make_early_stopping(patience: int) -> EarlyStopping:
+    """Stop after ``patience`` rounds without a better held-out loss.
+
+    It looks where the checkpoint is written too: a resumed run begins after it, without a held-out
+    loss to look at.
+    """
+    return EarlyStopping("val_loss", patience=patience, mode="min", check_on_train_epoch_end=False)

@@ -69,6 +69,7 @@ def fit(
         SeedEachStep,
         WholeCheckpoints,
         make_checkpoint,
+        make_early_stopping,
     )
     from umpire_training.engine.not_a_number import StopOnNan
     from umpire_training.engine.sharding import load_whole, whole_state
@@ -86,15 +87,7 @@ def fit(
         *([RoundBar(speed, plan.rounds)] if show_bar else []),
     ]
     if options.patience is not None:
-        from lightning.pytorch.callbacks import EarlyStopping
-
-        # Where the checkpoint is written too: a resumed run begins after it, without a held-out
-        # loss to look at.
-        callbacks.append(
-            EarlyStopping(
-                "val_loss", patience=options.patience, mode="min", check_on_train_epoch_end=False
-            )
-        )
+        callbacks.append(make_early_stopping(options.patience))
     last = folder / "checkpoints" / "last.ckpt"
     resume = resume and last.is_file()
     if resume:
