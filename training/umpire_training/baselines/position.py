@@ -82,6 +82,11 @@ def read_registration(folder: str | Path, slide: Slide) -> np.ndarray | None:
     Returns
     -------
     (n_spots, 2) float64, NaN for spots that the table lacks; None where there is no table.
+
+    Raises
+    ------
+    InputError
+        Where there is no such folder, or the table lacks the columns.
     """
     folder = Path(folder)
     if not folder.is_dir():

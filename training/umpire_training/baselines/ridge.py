@@ -20,6 +20,15 @@ def standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nda
 
     A histogram bin that is empty in all training sections but not in the held-out one would
     otherwise be divided by nothing and rule the prediction.
+
+    Parameters
+    ----------
+    train, test
+        (n_train, n_features) and (n_test, n_features).
+
+    Returns
+    -------
+    The z-scores of both, of the same shapes.
     """
     mean, std = train.mean(axis=0), train.std(axis=0)
     varies = std > 1e-8
@@ -32,7 +41,15 @@ def standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def fit_ridge(train: np.ndarray, expression: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Predicted expression of ``test``, (n_test, n_genes), alpha 100 on standardised features."""
+    """Predicted expression of ``test``, (n_test, n_genes), alpha 100 on standardised features.
+
+    Parameters
+    ----------
+    train, expression
+        (n_train, n_features) and (n_train, n_genes).
+    test
+        (n_test, n_features).
+    """
     from sklearn.linear_model import Ridge
 
     train, test = standardise(train.astype(np.float64), test.astype(np.float64))

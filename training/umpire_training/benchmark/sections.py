@@ -100,6 +100,12 @@ def load_measured(
     """Keep the good spots of each slide and make what does not depend on the fold.
 
     What was made before lies in ``folder`` and is read.
+
+    Raises
+    ------
+    InputError
+        Fewer than two slides, one with too few good spots, a registration table that cannot be
+        read.
     """
     if len(sources) < 2:
         raise InputError("Leaving one section out needs at least two", got=f"{len(sources)} slides")

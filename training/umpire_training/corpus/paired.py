@@ -95,7 +95,13 @@ class PairedSlide:
         return open_npy(self.path / "measured.npy", memory_map=False)
 
     def spots(self) -> pd.DataFrame:
-        """Index = spot id; columns y, x in full-resolution px."""
+        """Index = spot id; columns y, x in full-resolution px.
+
+        Raises
+        ------
+        InputError
+            Where the table is missing or damaged.
+        """
         path = self.path / "spots.csv"
         try:
             return pd.read_csv(path, index_col=0, dtype={0: str})
@@ -124,7 +130,14 @@ class PairedSet:
 
     @classmethod
     def open(cls, path: str | Path) -> PairedSet:
-        """Open and check a folder that `build_paired` made."""
+        """Open and check a folder that `build_paired` made.
+
+        Raises
+        ------
+        InputError
+            Where there is none, its vocabulary was changed, or a file of a slide is missing,
+            damaged or of another size than is noted.
+        """
         from napari_umpire.genes import GeneVocabulary
 
         path = Path(path)

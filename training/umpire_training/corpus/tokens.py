@@ -174,6 +174,11 @@ def fill_corpus(
         Further facts of each piece's source, for the card.
     left_out
         name, path, why and reason of what is not in the corpus.
+
+    Raises
+    ------
+    InputError
+        Where no spot passed quality control.
     """
     from napari_umpire import __version__
 

@@ -86,7 +86,13 @@ def _most_variable(
 
 
 def read_vocabulary(path: str | Path) -> GeneVocabulary:
-    """A genes.csv, a folder that holds one, or the folder of the published files."""
+    """A genes.csv, a folder that holds one, or the folder of the published files.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing, or what is there cannot be read as a vocabulary.
+    """
     from napari_umpire.genes import GeneVocabulary
 
     path = Path(path)

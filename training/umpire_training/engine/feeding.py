@@ -18,7 +18,20 @@ __all__ = ["make_loader", "make_samplers"]
 def make_samplers(
     plan: TrainingPlan, options: TrainerOptions, seed: int, trainer: Any, lengths: np.ndarray | None
 ) -> tuple[RoundSampler, list[np.ndarray] | None]:
-    """Batches of rows to learn from and to watch, of this process."""
+    """Batches of rows to learn from and to watch, of this process.
+
+    Parameters
+    ----------
+    trainer
+        Says which process this is, of how many.
+    lengths
+        (n_rows,) length of every row that the plan counts; None: steps take any rows.
+
+    Returns
+    -------
+    What gives (batch_size,) int64 rows a batch, and a list of batches of equal length, (size,)
+    int64 each; None where no row is held out.
+    """
     rank, world = trainer.global_rank, trainer.world_size
     train = RoundSampler(
         plan.train,

@@ -50,7 +50,13 @@ class Columns:
     fill: np.ndarray
 
     def rows(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Dense (b, n) float32 of the given rows."""
+        """Dense (b, n) float32 of the given rows.
+
+        Parameters
+        ----------
+        slide, row
+            (b,) int: number of the slide of each, and the row in it.
+        """
         out = np.empty((len(row), len(self.genes)), np.float32)
         for number in np.unique(slide):
             here = slide == number
@@ -61,7 +67,7 @@ class Columns:
         return out
 
     def standardised(self, slide: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """The same as z-scores, cut at +-10: one spot must not decide."""
+        """The same as z-scores, (b, n) float32, cut at +-10: one spot must not decide."""
         return np.clip((self.rows(slide, row) - self.mean) / self.std, -10, 10)
 
     @classmethod
@@ -77,12 +83,16 @@ class Columns:
 
         Parameters
         ----------
+        expression
+            Per slide, (n_spots, n_vocabulary) log1p CP10k.
+        genes
+            (n,) vocabulary indices.
         train
-            Each slide's training rows.
+            Per slide, (n_train_spots,) int: its training rows.
         measured
-            Each slide's `PairedSlide.measured`.
+            Per slide, (n_vocabulary,) bool: `PairedSlide.measured`.
         fill
-            None: the mean over the training rows.
+            (n,); None: the mean over the training rows.
         """
         parts = [part[:, genes].tocsr().astype(np.float32) for part in expression]
         n, total, squares = 0, np.zeros(len(genes)), np.zeros(len(genes))
@@ -147,7 +157,7 @@ class PairRows(Dataset):
 
     @cached_property
     def measured(self) -> list[np.ndarray]:
-        """Each slide's `PairedSlide.measured`."""
+        """Per slide, (n_vocabulary,) bool: `PairedSlide.measured`."""
         return [slide.measured() for slide in self.pairs.slides]
 
     @property
@@ -156,7 +166,7 @@ class PairRows(Dataset):
         return np.flatnonzero(np.all(self.measured, axis=0))
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slide number and row in the slide of global ``rows``."""
+        """Slide number and row in the slide, (b,) int each, of the (b,) global ``rows``."""
         slide = np.searchsorted(self._ends, rows, side="right")
         return slide, rows - np.concatenate([[0], self._ends])[slide]
 
@@ -165,12 +175,15 @@ class PairRows(Dataset):
         return [self.pairs.slides[i].name for i in self.locate(rows)[0]]
 
     def by_slide(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Local rows of each slide among global ``rows``."""
+        """Per slide, (n_of_slide,) int: its local rows among the (b,) global ``rows``."""
         slide, row = self.locate(rows)
         return [row[slide == number] for number in range(len(self.pairs.slides))]
 
     def gene_inputs(self, rows: np.ndarray) -> np.ndarray:
-        """What the gene encoder reads: panel (b, n) float32, or tokens (b, length) int64."""
+        """What the gene encoder reads: panel (b, n) float32, or tokens (b, length) int64.
+
+        Of the (b,) global ``rows``.
+        """
         slide, row = self.locate(rows)
         if self.panel is not None:
             return self.panel.rows(slide, row)

@@ -40,7 +40,10 @@ def auc(codes: np.ndarray, probability: np.ndarray) -> float | None:
 
 
 def weighted_f1(codes: np.ndarray, probability: np.ndarray) -> float:
-    """F1 of the most probable class, averaged over classes by their patients."""
+    """F1 of the most probable class, averaged over classes by their patients.
+
+    Parameters as in `auc`.
+    """
     from sklearn.metrics import f1_score
 
     called = probability.argmax(axis=1)
@@ -48,7 +51,13 @@ def weighted_f1(codes: np.ndarray, probability: np.ndarray) -> float:
 
 
 def majority_f1(codes: np.ndarray) -> float:
-    """Weighted F1 of calling everything the most frequent class: p * 2p / (1 + p), p its share."""
+    """Weighted F1 of calling everything the most frequent class: p * 2p / (1 + p), p its share.
+
+    Parameters
+    ----------
+    codes
+        (n,) true classes.
+    """
     share = np.bincount(codes).max() / len(codes)
     return float(share * 2 * share / (1 + share))
 
@@ -59,6 +68,11 @@ def auc_interval(
     """95 % interval of `auc` by resampling patients within their classes, with replacement.
 
     None where a class has fewer than five patients: so few say nothing of their own spread.
+
+    Parameters
+    ----------
+    codes, probability
+        (n,) and (n, n_classes), as in `auc`.
     """
     groups = [np.flatnonzero(codes == c) for c in range(probability.shape[1])]
     if min(map(len, groups)) < _LEAST_FOR_INTERVAL:

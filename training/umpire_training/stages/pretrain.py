@@ -47,7 +47,13 @@ class GeneEncoder:
 
     @classmethod
     def open(cls, path: str | Path) -> GeneEncoder:
-        """Read an encoder folder, or the run folder of `pretrain` that holds one."""
+        """Read an encoder folder, or the run folder of `pretrain` that holds one.
+
+        Raises
+        ------
+        InputError
+            Where there is none, a file is missing or damaged, or the vocabulary was changed.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
