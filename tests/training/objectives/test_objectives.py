@@ -19,6 +19,7 @@ from umpire_training.options import (
     AugmentOptions,
     ContrastOptions,
     OptimOptions,
+    RecOptions,
     TargetOptions,
 )
 
@@ -202,6 +203,24 @@ def test_the_scheduler_follows_the_formula():
         optimizer.step()
         scheduler.step()
     assert seen == pytest.approx([learning_rate(s, 20, options) for s in range(20)])
+
+
+@pytest.mark.parametrize(("kind", "power"), [("mse", 2), ("l1", 1), ("huber", None)])
+def test_only_known_errors_are_computed(kind, power):
+    ready_lightning()
+    from umpire_training.objectives.alignment import Alignment
+
+    found, wanted = torch.rand(5, 3), torch.rand(5, 3)
+    decoder = SimpleNamespace(standardised=lambda image: image)
+    task = SimpleNamespace(
+        settings=AlignSettings(rec=RecOptions(error=kind)), model=SimpleNamespace(decoder=decoder)
+    )
+    if power is None:
+        with pytest.raises(InputError, match="mse or l1"):
+            Alignment._error(task, found, wanted)
+    else:
+        by_hand = np.mean(np.abs(found.numpy() - wanted.numpy()) ** power)
+        assert float(Alignment._error(task, found, wanted)) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_dihedral_gives_the_eight_symmetries():

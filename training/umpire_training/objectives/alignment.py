@@ -82,8 +82,14 @@ class Alignment(LightningModule):
 
     def _error(self, image: Tensor, expression: Tensor) -> Tensor:
         assert self.model.decoder is not None
-        error = F.mse_loss if self.settings.rec.error == "mse" else F.l1_loss
-        return error(self.model.decoder.standardised(image), expression)
+        found, kind = self.model.decoder.standardised(image), self.settings.rec.error
+        if kind == "mse":
+            return F.mse_loss(found, expression)
+        if kind == "l1":
+            return F.l1_loss(found, expression)
+        raise InputError(
+            "Unknown error of the reconstruction", got=repr(kind), expected="mse or l1"
+        )
 
     def _image_features(self, batch: dict[str, Tensor]) -> Tensor:
         image = batch.get("image_features")
