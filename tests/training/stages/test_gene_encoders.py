@@ -7,6 +7,7 @@ import pytest
 import spatialdata as sd
 import torch
 
+from napari_umpire.errors import InputError
 from umpire_training.cli import main
 
 CPU = [
@@ -118,3 +119,18 @@ def test_what_trains_is_what_a_slide_gives_later(prepared, slide_paths, tmp_path
 def test_contradictions_are_refused(prepared, tmp_path, capsys, kind, more, said):
     assert align(prepared, tmp_path / "run", kind, "--trainer.epochs", "1", *more) == 2
     assert said in capsys.readouterr().err
+
+
+def test_another_kind_is_refused_where_it_is_made(prepared, tmp_path):
+    from umpire_training.corpus.paired import PairedSet
+    from umpire_training.options import AlignSettings, GeneOptions, TrainerOptions
+    from umpire_training.stages.align import align_model
+
+    settings = AlignSettings(
+        gene=GeneOptions(kind="cnn", panel_genes=20), trainer=TrainerOptions(epochs=1)
+    )
+    pairs = PairedSet.open(prepared / "pairs")
+    with pytest.raises(InputError, match="visiumformer, mlp or trans"):
+        align_model(
+            pairs, settings, folder=tmp_path / "run", model_folder=tmp_path / "model", seed=0
+        )

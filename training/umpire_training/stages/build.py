@@ -208,6 +208,12 @@ def _gene_config(
             shape = {k: v for k, v in asdict(gene.shape).items() if k != "pooling"}
             trans = ValueTransformerConfig(n_genes=len(panel), panel=panel, **shape)
             return {"trans": trans}, None
+        if gene.kind != "mlp":
+            raise InputError(
+                "Unknown kind of gene encoder",
+                got=repr(gene.kind),
+                expected="visiumformer, mlp or trans",
+            )
         mlp = GeneMLPConfig(
             n_genes=len(panel),
             hidden=tuple(gene.hidden),
