@@ -151,7 +151,11 @@ def _training(settings: AlignSettings | FinetuneSettings, seed: int) -> dict[str
     if rec.weight > 0:
         parts["Reconstruction"] = (
             f"mean {'squared' if rec.error == 'mse' else 'absolute'} error of z-scores of "
-            + ("all genes" if rec.genes is None else f"the {rec.genes:,} most variable genes")
+            + (
+                "all genes that every slide measured"
+                if rec.genes is None
+                else f"the {rec.genes:,} most variable genes"
+            )
             + f", weight {rec.weight:g}"
         )
     return {
