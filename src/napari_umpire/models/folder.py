@@ -191,18 +191,11 @@ def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -
 
 def _filled(config: UmpireConfig, path: Path) -> Umpire:
     """The model with the weights of ``path``."""
-    try:
-        # Without storage: random weights that are replaced at once take seconds for a large ViT.
-        with torch.device("meta"):
-            model = Umpire(config, pretrained=False)
-        model.load_state_dict(_read_checked(path, model), assign=True)
-    except InputError:
-        raise
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError):
-        pass  # an encoder whose constructor computes with its tensors, or settings of none
-    else:
-        if not any(buffer.is_meta for buffer in model.buffers()):
-            return model
+    bare = _without_storage(config)
+    if bare is not None:
+        bare.load_state_dict(_read_checked(path, bare), assign=True)
+        if not any(buffer.is_meta for buffer in bare.buffers()):
+            return bare
     try:
         model = Umpire(config, pretrained=False)
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
@@ -216,6 +209,19 @@ def _filled(config: UmpireConfig, path: Path) -> Umpire:
         ) from error
     model.load_state_dict(_read_checked(path, model))
     return model
+
+
+def _without_storage(config: UmpireConfig) -> Umpire | None:
+    """A model to assign weights to: random ones, replaced at once, take seconds for a large ViT.
+
+    None where a constructor computes with its tensors. Where the settings are those of no model,
+    building it with storage says so.
+    """
+    try:
+        with torch.device("meta"):
+            return Umpire(config, pretrained=False)
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError):
+        return None
 
 
 def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:

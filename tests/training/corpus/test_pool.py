@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+# What a shell starts in the background begins with interrupts ignored.
 SCRIPT = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from umpire_training.corpus.pool import run_jobs
 
 work = "import time; open({place!r}, 'a').write('x'); time.sleep(90)"
