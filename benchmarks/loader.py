@@ -118,6 +118,7 @@ def _write_corpus(folder: Path, spots: int) -> None:
     facts = {
         "kind": "token corpus", "n_spots": spots, "length": LENGTH, "shard_spots": SHARD_SPOTS,
         "shards": shards, "vocabulary": vocabulary.digest, "vocabulary_source": "made up",
+        "rounding": "none", "sources": [],
     }  # fmt: skip
     (folder / "corpus.json").write_text(json.dumps(facts))
 
