@@ -94,7 +94,7 @@ def run(spots: int = SPOTS, folder: str | None = None) -> None:
 
 
 def _write_corpus(folder: Path, spots: int) -> None:
-    """Random tokens; the first two of a row are its number."""
+    """Random tokens; the first two of a row are its number, in a base of the number of genes."""
     rng = np.random.default_rng(0)
     block = rng.integers(30, N_GENES + 30, (8192, LENGTH)).astype(np.uint16)
     (folder / "tokens").mkdir(parents=True)
@@ -106,7 +106,7 @@ def _write_corpus(folder: Path, spots: int) -> None:
             for start in range(first, last, len(block)):
                 rows = np.arange(start, min(start + len(block), last))
                 part = np.roll(block[: len(rows)], start % 997, axis=1)
-                part[:, 0], part[:, 1] = np.divmod(rows, 2**16)
+                part[:, 0], part[:, 1] = 30 + np.array(np.divmod(rows, N_GENES))
                 out.append(part)
         # On the disk, or it could not be dropped from memory.
         with path.open("rb") as file:
@@ -209,7 +209,7 @@ def _memory(shards: TokenShards) -> None:
     tell, curve, started = 0, [], time.process_time()
     for start in range(0, n, BATCH):
         batch = shards.gather(order[start : start + BATCH], np.int32)
-        seen[batch[:, 0].astype(np.int64) * 2**16 + batch[:, 1]] = True
+        seen[(batch[:, 0].astype(np.int64) - 30) * N_GENES + batch[:, 1] - 30] = True
         if start + BATCH >= tell:
             anonymous, of_files = _resident()
             curve.append(anonymous + of_files)

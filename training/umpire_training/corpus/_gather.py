@@ -38,16 +38,17 @@ def _at(typing_context, address):
 
 @no_type_check
 def _read(files, starts, shard_rows, rows, row, out):
-    """Fill ``out`` (n, length); return the place in ``rows`` that could not be read, or -1."""
-    n_bytes = row.nbytes
+    """Fill ``out`` (n, length); return the place that could not be read, or -1, and the largest."""
+    n_bytes, largest = row.nbytes, np.uint16(0)
     for i in range(len(rows)):
         shard = rows[i] // shard_rows
         place = starts[shard] + (rows[i] - shard * shard_rows) * n_bytes
         if _pread(files[shard], row.ctypes, n_bytes, place) != n_bytes:
-            return i
+            return i, largest
         for j in range(len(row)):
             out[i, j] = row[j]
-    return -1
+            largest = max(largest, row[j])
+    return -1, largest
 
 
 @no_type_check
@@ -61,13 +62,15 @@ def _announce(files, starts, shard_rows, rows, n_bytes):
 
 @no_type_check
 def _copy(addresses, shard_rows, rows, length, out):
-    n_bytes = length * 2
+    n_bytes, largest = length * 2, np.uint16(0)
     for i in range(len(rows)):
         shard = rows[i] // shard_rows
         place = np.uint64((rows[i] - shard * shard_rows) * n_bytes)
         row = numba.carray(_at(addresses[shard] + place), (length,))
         for j in range(length):
             out[i, j] = row[j]
+            largest = max(largest, row[j])
+    return largest
 
 
 _read = compiled(_read)
@@ -77,7 +80,7 @@ _copy = compiled(_copy)
 
 def read_rows(
     files: np.ndarray, starts: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray
-) -> int:
+) -> tuple[int, int]:
     """Read the given rows of uint16 into ``out``.
 
     Parameters
@@ -93,10 +96,11 @@ def read_rows(
 
     Returns
     -------
-    The place in ``rows`` that could not be read, -1 where all were.
+    The place in ``rows`` that could not be read, -1 where all were; and the largest value.
     """
     row = np.empty(out.shape[1], np.uint16)
-    return int(_read(files, starts, shard_rows, rows, row, out))
+    bad, largest = _read(files, starts, shard_rows, rows, row, out)
+    return int(bad), int(largest)
 
 
 def announce_rows(
@@ -106,12 +110,12 @@ def announce_rows(
     _announce(files, starts, shard_rows, rows, length * 2)
 
 
-def copy_rows(addresses: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray) -> None:
-    """Copy the given rows of mapped shards into ``out``; as `read_rows`.
+def copy_rows(addresses: np.ndarray, shard_rows: int, rows: np.ndarray, out: np.ndarray) -> int:
+    """Copy the given rows of mapped shards into ``out``; as `read_rows`, the largest value alone.
 
     Parameters
     ----------
     addresses
         (n_shards,) uint64, of the first row of each. Rows outside of the shards end the process.
     """
-    _copy(addresses, shard_rows, rows, out.shape[1], out)
+    return int(_copy(addresses, shard_rows, rows, out.shape[1], out))

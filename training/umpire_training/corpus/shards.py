@@ -136,16 +136,16 @@ class TokenShards:
         copied = self.mapped and not (self._cold and _CAN_ADVISE)
         fetched, started = _fetched(), time.perf_counter()
         if copied:
-            self._copy(rows, out)
+            largest = self._copy(rows, out)
         else:
             # A page that a mapping misses is waited for alone, with its neighbours: 10x slower.
             if self._cold:
                 self._announce(rows)
-            self._read(rows, out)
+            largest = self._read(rows, out)
         slow = time.perf_counter() - started > _COLD_SECONDS * len(rows)
         # Copying is slow as well where other programs have the processor: only the count tells.
         self._cold = (slow and not copied) or _fetched() > fetched
-        if self.n_tokens is not None and out.max() >= self.n_tokens:
+        if self.n_tokens is not None and largest >= self.n_tokens:
             self._refuse(rows, out)
         return out
 
@@ -158,21 +158,22 @@ class TokenShards:
             expected=f"tokens below {self.n_tokens}",
         )
 
-    def _copy(self, rows: np.ndarray, out: np.ndarray) -> None:
+    def _copy(self, rows: np.ndarray, out: np.ndarray) -> int:
         from umpire_training.corpus._gather import copy_rows
 
         with self._lock:
             if self._addresses is None:
                 self._arrays = [open_npy(path) for path in self.paths]
                 self._addresses = np.array([a.ctypes.data for a in self._arrays], np.uint64)
-        copy_rows(self._addresses, self.shard_rows, rows, out)
+        return copy_rows(self._addresses, self.shard_rows, rows, out)
 
-    def _read(self, rows: np.ndarray, out: np.ndarray) -> None:
+    def _read(self, rows: np.ndarray, out: np.ndarray) -> int:
         from umpire_training.corpus._gather import read_rows
 
-        bad = read_rows(self._open_files(), self._starts, self.shard_rows, rows, out)
+        bad, largest = read_rows(self._open_files(), self._starts, self.shard_rows, rows, out)
         if bad >= 0:
             raise _damaged(self.paths[int(rows[bad] // self.shard_rows)], "it ends too early")
+        return largest
 
     def _announce(self, rows: np.ndarray) -> None:
         from umpire_training.corpus._gather import announce_rows
