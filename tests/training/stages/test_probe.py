@@ -296,8 +296,9 @@ def test_a_section_without_its_table_of_labels_is_named(cohort, tmp_path, capsys
     assert "no table for section A2" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("always:The model's reference has slides")
 def test_images_and_genes_of_a_model_and_the_probe_that_the_window_opens(
-    model_folder, slide_paths, tmp_path
+    model_folder, slide_paths, tmp_path, capsys
 ):
     from napari_umpire.inference.classes.probe_file import list_probes, load_probe
     from napari_umpire.inference.model import load_model
@@ -314,6 +315,8 @@ def test_images_and_genes_of_a_model_and_the_probe_that_the_window_opens(
         frame = pd.DataFrame({"spot": slide.spots.index, "label": np.where(left, "left", "right")})
         frame.to_csv(labels / f"{slide.name}.csv", index=False)
     out = tmp_path / "run"
+    assert main(["reference", "--model", str(model), "--slides", str(slide_paths[1])]) == 0
+    name = open_slide(slide_paths[1]).name
     code = main(
         ["probe", *slide_paths[:2], "--labels", str(labels), "--model", str(model)]
         + ["--output", str(out), "--device", "cpu", "--features", "[genes, image, both]"]
@@ -321,6 +324,9 @@ def test_images_and_genes_of_a_model_and_the_probe_that_the_window_opens(
         + ["--fit.epochs", "2"]
     )
     assert code == 0
+    assert f"reference has slides of these names: {name}." in capsys.readouterr().err
+    said = (out / "probe.md").read_text()
+    assert f"**The model's reference has slides of the names {name}:" in said
     frame = pd.read_csv(out / "folds.csv")
     assert set(frame["row"]) >= {
         "gene encoder, Adam", "image encoder, Adam", "gene and image encoder, Adam",

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+from napari_umpire.errors import UmpireWarning
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from umpire_training.stages.probe_data import ProbeData
     from umpire_training.verbs.probe import Options
 
-__all__ = ["protocol"]
+__all__ = ["known_sections", "protocol"]
 
 
-def protocol(data: ProbeData, options: Options, n_pretrained: int) -> list[str]:
+def protocol(
+    data: ProbeData, options: Options, n_pretrained: int, in_reference: Sequence[str] = ()
+) -> list[str]:
     """The lines under a table.
 
     Parameters
     ----------
     n_pretrained
         Sections that encoders of single folds were pre-trained on, before any is left out.
+    in_reference
+        Names of sections that the reference of the model names too.
     """
     counts = [f"{(data.codes == i).sum():,} {name}" for i, name in enumerate(data.classes)]
     names = ", ".join(s.name for s in data.sections)
@@ -33,7 +42,7 @@ def protocol(data: ProbeData, options: Options, n_pretrained: int) -> list[str]:
     return [
         spots,
         data.folds.words,
-        _encoder(options, n_pretrained),
+        _encoder(options, n_pretrained, in_reference),
         _fit(data, options),
         scores,
         *_controls(data, options),
@@ -41,13 +50,46 @@ def protocol(data: ProbeData, options: Options, n_pretrained: int) -> list[str]:
     ]
 
 
-def _encoder(options: Options, n_pretrained: int) -> str:
+def known_sections(model: str, data: ProbeData) -> list[str]:
+    """Names of sections that are in the model's own reference, by name; warns of them.
+
+    Raises
+    ------
+    InputError
+        The reference is damaged.
+    """
+    from pathlib import Path
+
+    from napari_umpire.inference.references.format import read_info
+
+    folder = Path(model).expanduser() / "reference"
+    if not folder.is_dir():
+        return []
+    names = {slide.name for slide in read_info(folder).slides}
+    known = [section.name for section in data.sections if section.name in names]
+    if known:
+        warnings.warn(
+            f"The model's reference has slides of these names: {', '.join(known)}. What it was "
+            "made from, the model has as a rule seen: the scores are then no test of new slides.",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    return known
+
+
+def _encoder(options: Options, n_pretrained: int, in_reference: Sequence[str]) -> str:
     before = "before the projection"
     if options.model is not None:
-        return (
-            f"Features of the model's encoders {before}. Whether the model has seen these "
-            "sections, without labels, is not known to the program."
+        seen = (
+            "Whether the model has seen these sections, without labels, is not known to the "
+            "program."
         )
+        if in_reference:
+            seen = (
+                f"**The model's reference has slides of the names {', '.join(in_reference)}: it "
+                "has as a rule seen them, so that the scores are no test of new slides.**"
+            )
+        return f"Features of the model's encoders {before}. {seen}"
     if options.encoder is not None:
         seen = (
             "It may have seen counts of held-out sections, without labels."

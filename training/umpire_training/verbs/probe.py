@@ -91,7 +91,7 @@ def run(options: Options) -> None:
     from umpire_training.stages.probe import probe_folds
     from umpire_training.stages.probe_checks import check_settings, same_data
     from umpire_training.stages.probe_data import gather_sections
-    from umpire_training.stages.probe_words import protocol
+    from umpire_training.stages.probe_words import known_sections, protocol
 
     check_settings(options)
     if options.save is not None and options.model is not None:
@@ -116,12 +116,13 @@ def run(options: Options) -> None:
             for source in [*slides, *single]
         ]
         data = gather_sections(sections, options.split, options.leave_out, group_of, options.seed)
+        known = [] if options.model is None else known_sections(options.model, data)
         features = _features(options, data, more, group_of, folder.path)
         same_data(data, folder.path)
         results = probe_folds(
             data, features, options, folder=folder.path / "folds", seed=options.seed
         )
-        text = write_probe(folder.path, data, results, protocol(data, options, len(more)))
+        text = write_probe(folder.path, data, results, protocol(data, options, len(more), known))
         logger.info("%s", text)
         saved = _save(options, sections) if options.save is not None else None
         folder.finish(table=str(folder.path / "probe.md"), probe=saved)
