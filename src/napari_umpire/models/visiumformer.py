@@ -258,26 +258,10 @@ class Visiumformer(nn.Module):
         """Masked-token loss: mean cross entropy over the selected positions, a scalar.
 
         Where nothing was selected the loss is 0, with zero gradients. Parameters as in
-        `mlm_terms`.
+        `masked_logits`.
         """
-        total, n = self.mlm_terms(tokens, generator, p=p, scheme=scheme)
-        return total / max(n, 1)
-
-    def mlm_terms(
-        self,
-        tokens: Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        p: float = 0.15,
-        scheme: Scheme = "exact",
-        part: tuple[int, int] = (0, 1),
-    ) -> tuple[Tensor, int]:
-        """The sum of the cross entropy over the selected positions, and how many there are.
-
-        Parameters as in `masked_logits`.
-        """
-        logits, labels = self.masked_logits(tokens, generator, p=p, scheme=scheme, part=part)
-        return F.cross_entropy(logits, labels, reduction="sum"), labels.numel()
+        logits, labels = self.masked_logits(tokens, generator, p=p, scheme=scheme)
+        return F.cross_entropy(logits, labels, reduction="sum") / max(labels.numel(), 1)
 
     def masked_logits(
         self,
