@@ -45,9 +45,9 @@ def test_an_overview_is_told_from_the_slide(flat_slide):
 @pytest.mark.parametrize(
     ("candidates", "warned"),
     [
-        ({"file": 0.5}, False),
-        ({"file": 0.5, "spot pitch": 0.51}, False),
-        ({"file": 0.25, "spot pitch": 0.5}, True),
+        ({"metadata": 0.5}, False),
+        ({"metadata": 0.5, "spot pitch": 0.51}, False),
+        ({"metadata": 0.25, "spot pitch": 0.5}, True),
     ],
     ids=["one", "agree", "disagree"],
 )

@@ -24,10 +24,12 @@ from napari_umpire.slides.scale import (
     ("candidates", "user", "mpp", "source"),
     [
         pytest.param({}, None, None, None, id="nothing"),
-        pytest.param({"file": 0.5}, None, 0.5, "file", id="file"),
+        pytest.param({"metadata": 0.5}, None, 0.5, "metadata", id="metadata"),
         pytest.param({"spot diameter": 0.52}, None, 0.52, "spot diameter", id="diameter"),
-        pytest.param({"file": 0.5, "spot pitch": 0.51}, None, 0.51, "spot pitch", id="pitch-first"),
-        pytest.param({"file": 0.5, "spot pitch": 0.51}, 0.505, 0.505, "user", id="user-first"),
+        pytest.param(
+            {"metadata": 0.5, "spot pitch": 0.51}, None, 0.51, "spot pitch", id="pitch-first"
+        ),
+        pytest.param({"metadata": 0.5, "spot pitch": 0.51}, 0.505, 0.505, "user", id="user-first"),
     ],
 )
 def test_one_source_is_used_and_named(candidates, user, mpp, source):
@@ -40,13 +42,13 @@ def test_sources_more_than_5_percent_apart_are_all_shown():
     with pytest.warns(
         UmpireWarning, match=r"the spot pitch 0\.5, the file 0\.53, .*diameter 0\.51"
     ):
-        resolve_scale({"file": 0.53, "spot pitch": 0.5, "spot diameter": 0.51})
+        resolve_scale({"metadata": 0.53, "spot pitch": 0.5, "spot diameter": 0.51})
 
 
 def test_sources_within_5_percent_are_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        resolve_scale({"file": 0.5, "spot pitch": 0.524})
+        resolve_scale({"metadata": 0.5, "spot pitch": 0.524})
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, float("nan"), float("inf"), 352.8, 0.001])
@@ -57,9 +59,9 @@ def test_an_impossible_scale_is_refused(value):
 
 def test_an_impossible_statement_of_a_file_is_left_aside():
     with pytest.warns(UmpireWarning, match="S: the file states 1000 um per px"):
-        assert resolve_scale({"file": 1000.0}, name="S").mpp is None
+        assert resolve_scale({"metadata": 1000.0}, name="S").mpp is None
     with pytest.warns(UmpireWarning, match="left aside"):
-        assert resolve_scale({"file": 0.0}, 0.5).source == "user"
+        assert resolve_scale({"metadata": 0.0}, 0.5).source == "user"
 
 
 def test_a_slide_without_scale_says_what_to_do():
@@ -68,10 +70,10 @@ def test_a_slide_without_scale_says_what_to_do():
 
 
 def test_scale_survives_pickling_and_cannot_be_changed():
-    scale = resolve_scale({"file": 0.5}, 0.51)
+    scale = resolve_scale({"metadata": 0.5}, 0.51)
     assert pickle.loads(pickle.dumps(scale)) == scale
     with pytest.raises(TypeError):
-        scale.candidates["file"] = 1.0
+        scale.candidates["metadata"] = 1.0
 
 
 def _spots(rc: np.ndarray, yx: np.ndarray) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def test_the_scale_of_a_full_resolution_file_is_a_candidate(visium):
         resolutionunit=3,
     )
     candidates = open_slide(parts.folder).scale.candidates
-    assert candidates["file"] == pytest.approx(1 / 1.2)
+    assert candidates["resolution tag"] == pytest.approx(1 / 1.2)
 
 
 def test_another_image_beside_the_folder_is_not_taken_for_the_slide(visium):

@@ -82,10 +82,8 @@ def survey_steps(slide: Slide, model: Path | None) -> Steps[Survey]:
     if slide.scale.mpp is not None:
         tissue = _known.get(slide)
         if tissue is None:
-            from napari_umpire.slides.tissue import tissue_mask
-
             yield Progress("Finding the tissue", 0, 0, "")
-            tissue = _known[slide] = tissue_facts(slide, tissue_mask(slide.pyramid, slide.mpp))
+            tissue = _known[slide] = tissue_facts(slide, slide.tissue)
     if model is not None and slide.has_counts and (model / "reference" / "genes.csv").is_file():
         yield Progress("Matching genes", 0, 0, "")
         genes = shared_genes(slide.genes, _reference_genes(model / "reference" / "genes.csv"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
@@ -13,9 +13,11 @@ from napari_umpire.slides.vendor import VENDOR_SUFFIXES, is_vendor_file, open_ve
 from napari_umpire.slides.wholefile import PictureLevel, picture_dpi
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_umpire.slides.pyramid import Pyramid
+    from napari_umpire.slides.scale import ScaleSource
 
 __all__ = ["IMAGE_SUFFIXES", "PICTURE_SUFFIXES", "TIFF_SUFFIXES", "SlideImage", "load_image"]
 
@@ -26,10 +28,10 @@ IMAGE_SUFFIXES = PICTURE_SUFFIXES | TIFF_SUFFIXES | VENDOR_SUFFIXES
 
 @dataclass(frozen=True)
 class SlideImage:
-    """An image and its um per full-resolution px, None where the file does not say."""
+    """An image, and each statement of its file about the um per full-resolution px, by source."""
 
     pyramid: Pyramid
-    mpp: float | None
+    stated: Mapping[ScaleSource, float] = field(default_factory=dict)
 
 
 def load_image(path: Path, *, downsample: float = 1.0, grey: bool = False) -> SlideImage:
@@ -56,10 +58,9 @@ def load_image(path: Path, *, downsample: float = 1.0, grey: bool = False) -> Sl
         level = PictureLevel(path, downsample, grey=grey)
         dpi = picture_dpi(path)
         mpp = None if dpi is None else resolution_mpp(dpi, 25_400.0)
-        return SlideImage(with_overviews([level]), mpp)
+        return SlideImage(with_overviews([level]), {} if mpp is None else {"resolution tag": mpp})
     if suffix in VENDOR_SUFFIXES:
-        levels, mpp = open_vendor(path)
-        return SlideImage(with_overviews(levels), mpp)
+        return _vendor(path)
     if suffix not in TIFF_SUFFIXES:
         raise InputError(
             f"{path.name} is not an image that can be opened",
@@ -70,6 +71,10 @@ def load_image(path: Path, *, downsample: float = 1.0, grey: bool = False) -> Sl
     except InputError:
         if not is_vendor_file(path):
             raise
-        levels, mpp = open_vendor(path)
-        return SlideImage(with_overviews(levels), mpp)
-    return SlideImage(with_overviews(list(tiff.levels)), tiff.mpp)
+        return _vendor(path)
+    return SlideImage(with_overviews(list(tiff.levels)), tiff.stated)
+
+
+def _vendor(path: Path) -> SlideImage:
+    levels, mpp = open_vendor(path)
+    return SlideImage(with_overviews(levels), {} if mpp is None else {"metadata": mpp})

@@ -129,9 +129,9 @@ class ArrayLevel(Level):
         return self.pixels[row * th : (row + 1) * th, col * tw : (col + 1) * tw]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pyramid:
-    """The levels of a slide image, finest first."""
+    """The levels of a slide image, finest first; equal to itself only."""
 
     levels: tuple[Level, ...]
 

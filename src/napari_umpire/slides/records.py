@@ -33,7 +33,7 @@ class SlideRecord:
     table: str | None = None
     mpp: float | None = None
     mpp_source: str | None = None
-    mpp_candidates: dict[str, float] = field(default_factory=dict)
+    mpp_candidates: dict[ScaleSource, float] = field(default_factory=dict)
     downsample: float = 1.0
     complete: bool = False
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "AXES_TOLERANCE",
     "PLAUSIBLE_MPP",
     "SOURCE_WORDS",
     "TOLERANCE",
@@ -34,9 +35,20 @@ __all__ = [
     "nearest_pitch_px",
     "resolve_scale",
     "square_pitch_px",
+    "square_px",
 ]
 
-ScaleSource = Literal["file", "spot pitch", "spot diameter", "user"]
+ScaleSource = Literal[
+    "user",
+    "spot pitch",
+    "scale factors",
+    "geometry",
+    "metadata",
+    "description",
+    "resolution tag",
+    "record",
+    "spot diameter",
+]
 
 PLAUSIBLE_MPP = (0.05, 50.0)
 """Um per full-resolution px outside of which a value is a mistake, not a microscope."""
@@ -51,9 +63,30 @@ printed one."""
 TOLERANCE = 0.05
 """Sources further apart than this are reported."""
 
-# The user's word first. Then the array, whose pitch was printed by a machine and is measured in
-# the very pixels that the spots live in; a file's metadata may survive a rescaling of its image.
-_ORDER: tuple[ScaleSource, ...] = ("user", "spot pitch", "file", "spot diameter")
+AXES_TOLERANCE = 0.01
+"""Pixels whose two sides differ by more are not square."""
+
+# In the order in which they are believed, each with its words and what speaks for it.
+_SOURCES: Mapping[ScaleSource, tuple[str, str]] = {
+    "user": ("you", "which wins over every other"),
+    "spot pitch": ("the spot pitch", "which is measured in the very pixels of this image"),
+    "scale factors": ("the scale factors", "which belong to these spots"),
+    "geometry": (
+        "the file's description and the size that it gives",
+        "which allow for the present size of the image",
+    ),
+    "metadata": ("the file's metadata", "which state it for this very image"),
+    "description": ("the file's description", "which states it deliberately"),
+    "resolution tag": ("the file's resolution tag", "for want of a better statement"),
+    "record": ("the record in the store", "for want of a better statement"),
+    "spot diameter": ("the spot diameter", "for want of a better statement"),
+}
+
+SOURCE_WORDS: Mapping[str | None, str] = {key: words for key, (words, _) in _SOURCES.items()}
+
+_OURS = ("user", "spot pitch")
+"""Sources whose impossible value is an error. What a file states may be a default that a program
+wrote, and is left aside with a warning."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +105,7 @@ class PhysicalScale:
 
     mpp: float | None = None
     source: ScaleSource | None = None
-    candidates: Mapping[str, float] = field(default_factory=dict)
+    candidates: Mapping[ScaleSource, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.mpp is None) != (self.source is None):
@@ -112,23 +145,15 @@ class PhysicalScale:
         return f"{self.mpp:.4g} um per px from {SOURCE_WORDS[self.source]}{tail}"
 
 
-SOURCE_WORDS: Mapping[str | None, str] = {
-    "file": "the file",
-    "spot pitch": "the spot pitch",
-    "spot diameter": "the spot diameter",
-    "user": "you",
-}
-
-
 def resolve_scale(
-    candidates: Mapping[str, float], user: float | None = None, *, name: str = "This slide"
+    candidates: Mapping[ScaleSource, float], user: float | None = None, *, name: str = "This slide"
 ) -> PhysicalScale:
     """Choose among the sources of a scale; warn where they are more than 5 % apart.
 
     Parameters
     ----------
     candidates
-        Source ("file", "spot pitch", "spot diameter") -> um per full-resolution px.
+        Source -> um per full-resolution px.
     user
         What the user said, um per full-resolution px; wins over every other source.
     name
@@ -137,22 +162,21 @@ def resolve_scale(
     Raises
     ------
     InputError
-        Where a value is not a plausible scale of a microscope image; only what a file states is
-        then left aside with a warning.
+        Where the user's value or the spot pitch is not a plausible scale of a microscope image;
+        what a file states is then left aside with a warning.
     """
     found = {k: float(v) for k, v in candidates.items()}
     if user is not None:
         found["user"] = float(user)
-    if unknown := set(found) - set(_ORDER):
+    if unknown := set(found) - set(_SOURCES):
         raise ValueError(f"unknown sources of scale {sorted(unknown)}")
     low, high = PLAUSIBLE_MPP
     for source, value in list(found.items()):
         if math.isfinite(value) and low <= value <= high:
             continue
-        if source == "file":
-            # Programs write defaults into metadata; that must not keep the slide from opening.
+        if source not in _OURS:
             warnings.warn(
-                f"{name}: the file states {value:g} um per px, which is left aside",
+                f"{name}: {SOURCE_WORDS[source]} says {value:g} um per px, which is left aside",
                 UmpireWarning,
                 2,
             )
@@ -164,18 +188,50 @@ def resolve_scale(
             expected=f"between {low:g} and {high:g} um per px",
             fix="Give the true um per px with mpp=",
         )
-    chosen = next((s for s in _ORDER if s in found), None)
+    chosen = next((s for s in _SOURCES if s in found), None)
     if chosen is None:
         return PhysicalScale()
+    found = {s: found[s] for s in _SOURCES if s in found}
     if max(found.values()) > min(found.values()) * (1 + TOLERANCE):
-        told = ", ".join(f"{SOURCE_WORDS[s]} {found[s]:.4g}" for s in _ORDER if s in found)
+        told = ", ".join(f"{SOURCE_WORDS[s]} {v:.4g}" for s, v in found.items())
         warnings.warn(
             f"{name}: sources of the physical scale disagree (um per px: {told}); "
-            f"using {SOURCE_WORDS[chosen]}",
+            f"using {SOURCE_WORDS[chosen]}, {_SOURCES[chosen][1]}",
             UmpireWarning,
             stacklevel=2,
         )
     return PhysicalScale(found[chosen], chosen, found)
+
+
+def square_px(x_um: float, y_um: float, *, what: str, name: str) -> float | None:
+    """Um per px from a statement about both axes; None, with a warning, where they differ.
+
+    Parameters
+    ----------
+    x_um, y_um
+        Um per px along x and y.
+    what
+        Who states it, such as "the OME metadata".
+    name
+        The file's name, for the warning.
+
+    Returns
+    -------
+    float | None
+        Their mean where they agree within 1 %: a model needs square pixels.
+    """
+    low, high = sorted((float(x_um), float(y_um)))
+    if not (math.isfinite(high) and low > 0):
+        return None
+    if high > low * (1 + AXES_TOLERANCE):
+        warnings.warn(
+            f"{name}: {what} gives pixels that are not square ({x_um:.4g} um wide, {y_um:.4g} um "
+            "high), and is left aside. Give the true um per px if you know it",
+            UmpireWarning,
+            stacklevel=2,
+        )
+        return None
+    return (low + high) / 2
 
 
 def hex_pitch_px(spots: pd.DataFrame) -> float | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import PhysicalScale
     from napari_umpire.slides.source_stamp import SourceStamp
+    from napari_umpire.slides.tissue import TissueMask
 
 __all__ = ["SPOT_COLUMNS", "Slide", "tidy_spots"]
 
@@ -102,6 +103,13 @@ class Slide:
     def yx(self) -> np.ndarray:
         """Spot centres, (n_spots, 2) float64, full-resolution px."""
         return self.spots[["y", "x"]].to_numpy(np.float64)
+
+    @property
+    def tissue(self) -> TissueMask:
+        """Where the tissue lies, computed once; raises `InputError` where the scale is unknown."""
+        from napari_umpire.slides.tissue import tissue_of
+
+        return tissue_of(self.pyramid, self.mpp)
 
     @cached_property
     def adata(self) -> AnnData:

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 from napari_umpire.errors import InputError
 from napari_umpire.slides.pyramid import downsample_between
 from napari_umpire.slides.tiff_level import TiffLevel, TiffSource, segment_size
-from napari_umpire.slides.tiff_meta import refusal, tiff_mpp
+from napari_umpire.slides.tiff_meta import refusal, stated_scales
 from napari_umpire.slides.wholefile import WholeLevel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import tifffile
 
     from napari_umpire.slides.pyramid import Level
+    from napari_umpire.slides.scale import ScaleSource
 
 __all__ = ["TiffImage", "open_tiff", "reopen"]
 
@@ -31,10 +34,10 @@ _SEGMENT_LIMIT_PX = 64_000_000
 
 @dataclass(frozen=True)
 class TiffImage:
-    """The H&E image of a TIFF file: its stored levels, finest first, and um per px if it says."""
+    """The H&E image of a TIFF file: its levels, finest first, and what it states of its scale."""
 
     levels: tuple[Level, ...]
-    mpp: float | None
+    stated: Mapping[ScaleSource, float]
 
 
 def open_tiff(path: str | Path) -> TiffImage:
@@ -75,7 +78,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
             series = _choose(path, tif)
             pages = [level.keyframe for level in series.levels]
             pages = [pages[0]] + [p for p in pages[1:] if refusal(p) is None]
-            mpp = tiff_mpp(tif, pages[0])
+            stated = stated_scales(tif, pages[0])
             for page in pages:
                 _check_layout(path, page)
                 page.init_decode()
@@ -96,7 +99,7 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
     if not isinstance(last, WholeLevel):
         # A file may parse and yet hold no readable pixel; say so before anything is drawn.
         last.read_tile(last.grid[0] // 2, last.grid[1] // 2)
-    return TiffImage(tuple(levels), mpp)
+    return TiffImage(tuple(levels), stated)
 
 
 def _choose(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:

@@ -11,7 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["PLAUSIBLE_TAG_MPP", "refusal", "resolution_mpp", "tiff_mpp"]
+    from napari_umpire.slides.scale import ScaleSource
+
+__all__ = ["PLAUSIBLE_TAG_MPP", "refusal", "resolution_mpp", "stated_scales"]
 
 PLAUSIBLE_TAG_MPP = (0.1, 20.0)
 """Um per px that a resolution tag may claim. Programs write 72, 96 or 300 dpi (353 to 85 um) as
@@ -40,13 +42,15 @@ def refusal(page: tifffile.TiffPage, series: tifffile.TiffPageSeries | None = No
     return None
 
 
-def tiff_mpp(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
-    """Um per px of the finest level, from the most deliberate statement in the file."""
-    for found in (_ome(tif), _aperio(page), _philips(tif, page), _imagej(tif, page)):
-        if found is not None and np.isfinite(found) and found > 0:
-            return found
+def stated_scales(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[ScaleSource, float]:
+    """Um per px of the finest level, by each statement that the file makes about it."""
     unit = _PER_UNIT_UM.get(int(page.resolutionunit or 0))
-    return None if unit is None else resolution_mpp(page.resolution, unit)
+    told: dict[ScaleSource, float | None] = {
+        "metadata": _ome(tif) or _philips(tif, page),
+        "description": _aperio(page) or _imagej(tif, page),
+        "resolution tag": None if unit is None else resolution_mpp(page.resolution, unit),
+    }
+    return {k: v for k, v in told.items() if v is not None and np.isfinite(v) and v > 0}
 
 
 def resolution_mpp(per_unit: tuple[float, float], unit_um: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.slides.slide import tidy_spots
-from napari_umpire.slides.tissue import grid_spots, tissue_mask
+from napari_umpire.slides.tissue import grid_spots
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -33,7 +33,7 @@ def tiled(slide: Slide, pitch_um: float) -> Slide:
     InputError
         Where the physical scale is not known, or no tissue was found.
     """
-    mask = tissue_mask(slide.pyramid, slide.mpp)
+    mask = slide.tissue
     tiles = grid_spots(slide.pyramid, mask, slide.mpp, pitch_um=pitch_um, kind="square")
     if tiles.empty:
         raise InputError(

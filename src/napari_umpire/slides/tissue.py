@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from napari_umpire.slides.pyramid import block_means
 if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
 
-__all__ = ["TissueMask", "grid_spots", "tissue_mask"]
+__all__ = ["TissueMask", "grid_spots", "tissue_mask", "tissue_of"]
 
 _READ_UM, _MASK_UM = 4.0, 8.0
 # Pieces and holes below this are dust, and lumens or fat cells: the area of two and a half spots.
@@ -98,6 +100,19 @@ def tissue_mask(pyramid: Pyramid, mpp: float) -> TissueMask:
     small = _SMALL_MM2 * 1e6 / um**2
     mask = np.invert(_without_small(np.invert(_without_small(mask, small)), small))
     return TissueMask(mask, downsample)
+
+
+_masks: WeakKeyDictionary[Pyramid, dict[float, TissueMask]] = WeakKeyDictionary()
+_masks_lock = threading.Lock()
+
+
+def tissue_of(pyramid: Pyramid, mpp: float) -> TissueMask:
+    """As `tissue_mask`, computed once for an image and a scale and kept as long as the image."""
+    with _masks_lock:
+        kept = _masks.setdefault(pyramid, {})
+    if mpp not in kept:
+        kept[mpp] = tissue_mask(pyramid, mpp)
+    return kept[mpp]
 
 
 def grid_spots(

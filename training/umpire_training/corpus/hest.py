@@ -88,7 +88,7 @@ class HestSource(H5adSource):
             self.name,
             pyramid,
             spots.assign(instance_id=np.arange(len(spots))),
-            PhysicalScale(mpp, "file", {"file": mpp}),
+            PhysicalScale(mpp, "metadata", {"metadata": mpp}),
             platform="st" if self.technology.lower().startswith("spatial") else "visium",
             pitch_um=pitch_px * mpp,
             spot_diameter_um=0.5 * pitch_px * mpp,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_umpire.slides.pyramid import Pyramid
-    from napari_umpire.slides.scale import PhysicalScale
+    from napari_umpire.slides.scale import PhysicalScale, ScaleSource
 
 __all__ = ["check_axes", "scale_of"]
 
@@ -78,7 +78,7 @@ def scale_of(
             fix="Name the slide with --counts",
         )
     pitch_um, spot_um = _ARRAYS[technology]
-    candidates = {"spot pitch": pitch_um / pitch_px}
+    candidates: dict[ScaleSource, float] = {"spot pitch": pitch_um / pitch_px}
     diameter = 2 * float(np.median(radius_px))
     if technology == "ST" and diameter > 0:
         # Of Visium the radius is drawn now at 55 um, now at 65 um: no second opinion.

@@ -56,12 +56,12 @@ def read(
         )
     name = name or path.name.removesuffix(path.suffix).removesuffix(".ome")
     loaded = load_image(path)
-    scale = resolve_scale({} if loaded.mpp is None else {"file": loaded.mpp}, mpp, name=name)
+    scale = resolve_scale(loaded.stated, mpp, name=name)
     spots = pd.DataFrame({"y": np.empty(0), "x": np.empty(0), "instance_id": np.empty(0, np.int64)})
     if scale.mpp is not None:
-        from napari_umpire.slides.tissue import grid_spots, tissue_mask
+        from napari_umpire.slides.tissue import grid_spots, tissue_of
 
-        mask = tissue_mask(loaded.pyramid, scale.mpp)
+        mask = tissue_of(loaded.pyramid, scale.mpp)
         spots = grid_spots(loaded.pyramid, mask, scale.mpp, pitch_um=GRID_PITCH_UM, kind="hex")
         spots = tidy_spots(spots)
         if spots.empty:

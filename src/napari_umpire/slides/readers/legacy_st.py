@@ -149,7 +149,7 @@ def _read_section(
     )
     spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
     spots = tidy_spots(spots)
-    candidates = {} if loaded.mpp is None else {"file": loaded.mpp}
+    candidates = dict(loaded.stated)
     if (pitch_px := square_pitch_px(array)) is not None:
         candidates["spot pitch"] = ST_PITCH_UM / pitch_px
     scale = resolve_scale(candidates, mpp, name=name)

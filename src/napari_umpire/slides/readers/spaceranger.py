@@ -28,12 +28,13 @@ from napari_umpire.slides.scale import (
 from napari_umpire.slides.slide import Slide, tidy_spots
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
     from anndata import AnnData
 
-    from napari_umpire.slides.scale import PhysicalScale
+    from napari_umpire.slides.scale import PhysicalScale, ScaleSource
 
 __all__ = ["claims", "read"]
 
@@ -86,7 +87,7 @@ def read(
     picture = choose_image(
         outs, factors, spots[["y", "x"]].to_numpy(), name=name, wanted=image, given=path
     )
-    scale, pitch_um, spot_um = _scale(array, factors, picture.mpp, mpp, name)
+    scale, pitch_um, spot_um = _scale(array, factors, picture.stated, mpp, name)
     nominal_px = factors.get("spot_diameter_fullres")
     return [
         build_slide(
@@ -150,15 +151,15 @@ def _join(
 def _scale(
     array: pd.DataFrame,
     factors: dict[str, float],
-    file_mpp: float | None,
+    stated: Mapping[ScaleSource, float],
     user: float | None,
     name: str,
 ) -> tuple[PhysicalScale, float, float]:
     """The scale with its candidates, the pitch and the spot diameter, um."""
-    candidates = {} if file_mpp is None else {"file": file_mpp}
+    candidates = dict(stated)
     if bin_um := factors.get("bin_size_um"):  # Visium HD: square bins that touch
         if per_px := factors.get("microns_per_pixel"):
-            candidates["file"] = per_px
+            candidates["scale factors"] = per_px
         return resolve_scale(candidates, user, name=name), bin_um, bin_um
     pitch_px = None
     if ((array["array_row"] + array["array_col"]) % 2 == 0).all():

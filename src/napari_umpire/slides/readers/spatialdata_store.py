@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from spatialdata import SpatialData
 
+    from napari_umpire.slides.scale import ScaleSource
+
 __all__ = ["claims", "read"]
 
 _ELEMENTS = ("images", "labels", "points", "shapes", "tables")
@@ -241,7 +243,7 @@ def _geometry(
         # Circles are drawn at the nominal 65 um of Space Ranger or at the printed 55 um.
         share = diameter_px / pitch_px * VISIUM_PITCH_UM
         drawn = min((VISIUM_NOMINAL_DIAMETER_UM, VISIUM_SPOT_UM), key=lambda um: abs(um - share))
-        candidates = {
+        candidates: dict[ScaleSource, float] = {
             "spot pitch": VISIUM_PITCH_UM / pitch_px,
             "spot diameter": drawn / diameter_px,
         }

@@ -13,8 +13,11 @@ from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES, load_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_umpire.slides.images import SlideImage
     from napari_umpire.slides.pyramid import Pyramid
+    from napari_umpire.slides.scale import ScaleSource
 
 __all__ = ["TissueImage", "check_overlap", "choose_image"]
 
@@ -27,14 +30,14 @@ class TissueImage:
     ----------
     pyramid
         In the frame of full-resolution px.
-    mpp
-        Um per px that a full-resolution file states.
+    stated
+        What a full-resolution file states of its um per px, by source.
     kind
         "full", "hires" or "lowres".
     """
 
     pyramid: Pyramid
-    mpp: float | None
+    stated: Mapping[ScaleSource, float]
     kind: Literal["full", "hires", "lowres"]
 
 
@@ -78,7 +81,7 @@ def choose_image(
         loaded = load_image(path)
         _check_size(path, loaded, size)
         check_overlap(loaded.pyramid.extent, yx, name=name, image=path.name)
-        return TissueImage(loaded.pyramid, loaded.mpp, "full")
+        return TissueImage(loaded.pyramid, loaded.stated, "full")
     if (beside := _beside(outs, yx, size)) is not None:
         check_overlap(beside.pyramid.extent, yx, name=name, image="the full-resolution image")
         return beside
@@ -139,7 +142,7 @@ def _reduced(spatial: Path, factors: dict[str, float]) -> list[TissueImage]:
         )
         if factor is not None and files:
             loaded = load_image(files[0], downsample=1 / factor, grey=True)
-            out.append(TissueImage(loaded.pyramid, None, kind))
+            out.append(TissueImage(loaded.pyramid, {}, kind))
     return out
 
 
@@ -207,4 +210,4 @@ def _beside(
             stacklevel=3,
         )
     loaded = fitting[0][1]
-    return TissueImage(loaded.pyramid, loaded.mpp, "full")
+    return TissueImage(loaded.pyramid, loaded.stated, "full")

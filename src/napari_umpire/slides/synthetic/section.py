@@ -103,7 +103,7 @@ class SyntheticTissue:
             self.name,
             with_overviews([ArrayLevel(self.pixels, 1, tile=512)]),
             self.spots.assign(instance_id=np.arange(len(self.spots))),
-            resolve_scale({"file": self.mpp, "spot pitch": self.mpp}),
+            resolve_scale({"metadata": self.mpp, "spot pitch": self.mpp}),
             platform="visium",
             pitch_um=VISIUM_PITCH_UM,
             spot_diameter_um=VISIUM_SPOT_UM,

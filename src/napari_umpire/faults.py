@@ -1,0 +1,58 @@
+"""What libraries raise over a file that nobody vouches for, said as one `InputError`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["COPY_AGAIN", "out_of_memory", "reading"]
+
+COPY_AGAIN = "Copy the file again from its source"
+
+
+@contextmanager
+def reading(
+    problem: str, *, expected: object = None, fix: str | None = COPY_AGAIN
+) -> Iterator[None]:
+    """Turn whatever a library raises in this block into an `InputError`.
+
+    Parsers trip over a damaged file wherever they stand: fuzzing found some twenty types, among
+    them bare ``Exception``. So the block holds calls of a library that read a foreign file, and
+    nothing of our own whose fault must stay visible. An `InputError` of ours passes unchanged.
+
+    Parameters
+    ----------
+    problem, expected, fix
+        As `InputError` takes them; what the library said becomes ``got``.
+
+    Raises
+    ------
+    InputError
+        For every `Exception`; one that is about memory says how much was asked for.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise out_of_memory(problem, error) from error
+    except Exception as error:  # no narrower list stayed complete: see above
+        raise InputError(problem, got=error, expected=expected, fix=fix) from error
+
+
+def out_of_memory(problem: str, error: BaseException, fix: str | None = None) -> InputError:
+    """The sentence for a `MemoryError`, with the size that was asked for where numpy tells it."""
+    asked = " ".join(str(error).split())
+    return InputError(
+        problem,
+        got=asked or "more memory is needed than is free",
+        expected="data that fits into the memory of this computer",
+        fix=fix
+        or "Close other programs or use a computer with more memory; a small file that asks for "
+        "this much is damaged",
+    )
