@@ -13,7 +13,7 @@ from napari_umpire.inference.survey import SharedGenes, Survey, TissueFacts
 from napari_umpire.plugin.words.model_peek import HubModel, peek
 from napari_umpire.plugin.words.slide import slide_card
 from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
-from napari_umpire.slides.scale import PhysicalScale
+from napari_umpire.slides.scale import SOURCE_WORDS, PhysicalScale
 
 
 def rows(card):
@@ -58,7 +58,7 @@ def test_all_sources_of_the_scale_are_shown_and_a_disagreement_stands_out(
     scale = PhysicalScale(candidates[source], source, candidates)
     row = rows(slide_card(flat_slide.with_scale(scale)))["Scale"]
     assert row.warn is warned
-    assert f"from the {source}" in row.note
+    assert f"from {SOURCE_WORDS[source]}" in row.note
     assert all(f"{v:.4g}" in row.value + row.note for v in candidates.values())
     assert ("100% apart" in row.note) is warned
 

@@ -36,7 +36,7 @@ def tissue_tiff(tmp_path):
 def test_spots_lie_on_a_hexagonal_grid_over_the_tissue(tissue_tiff):
     slide = open_slide(tissue_tiff)
     assert (slide.name, slide.platform, slide.table) == ("blob", "image", None)
-    assert (slide.mpp, slide.scale.source) == (1.0, "file")
+    assert (slide.mpp, slide.scale.source) == (1.0, "metadata")
     # The blob has an area of pi * 380 * 450 um^2; a spot has 100^2 * sqrt(3) / 2 um^2.
     expected = np.pi * 380 * 450 / (100**2 * np.sqrt(3) / 2)
     assert slide.n_spots == pytest.approx(expected, rel=0.2)
@@ -62,7 +62,7 @@ def test_without_a_scale_there_are_no_spots_until_the_user_tells_it(tmp_path):
 
 
 def test_the_users_scale_beside_another_in_the_file_is_shown(tissue_tiff):
-    with pytest.warns(UmpireWarning, match=r"you 0\.5, the file 1\b"):
+    with pytest.warns(UmpireWarning, match=r"you 0\.5, the file's metadata 1\b"):
         slide = open_slide(tissue_tiff, mpp=0.5)
     assert slide.mpp == 0.5
 
@@ -170,7 +170,7 @@ def test_openslide_levels_show_what_tiff_levels_show(data_dir):
     path = data_dir / "wsi" / "CMU-1-Small-Region.svs"
     levels, mpp = open_vendor(path)
     ours = load_image(path)
-    assert mpp == pytest.approx(ours.mpp)
+    assert mpp == pytest.approx(ours.stated["description"])
     np.testing.assert_array_equal(
         levels[0].read(0, 0, *levels[0].shape),
         ours.pyramid.levels[0].read(0, 0, *levels[0].shape),
@@ -179,5 +179,5 @@ def test_openslide_levels_show_what_tiff_levels_show(data_dir):
 
 def test_a_real_scan_has_spots_on_its_tissue(data_dir):
     slide = open_slide(data_dir / "wsi" / "CMU-1-Small-Region.svs")
-    assert (slide.mpp, slide.scale.source) == (0.499, "file")
+    assert (slide.mpp, slide.scale.source) == (0.499, "description")
     assert slide.n_spots > 40

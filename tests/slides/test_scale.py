@@ -40,7 +40,7 @@ def test_one_source_is_used_and_named(candidates, user, mpp, source):
 
 def test_sources_more_than_5_percent_apart_are_all_shown():
     with pytest.warns(
-        UmpireWarning, match=r"the spot pitch 0\.5, the file 0\.53, .*diameter 0\.51"
+        UmpireWarning, match=r"the spot pitch 0\.5, the file's metadata 0\.53, .*diameter 0\.51"
     ):
         resolve_scale({"metadata": 0.53, "spot pitch": 0.5, "spot diameter": 0.51})
 
@@ -58,7 +58,7 @@ def test_an_impossible_scale_is_refused(value):
 
 
 def test_an_impossible_statement_of_a_file_is_left_aside():
-    with pytest.warns(UmpireWarning, match="S: the file states 1000 um per px"):
+    with pytest.warns(UmpireWarning, match="S: the file's metadata says 1000 um per px"):
         assert resolve_scale({"metadata": 1000.0}, name="S").mpp is None
     with pytest.warns(UmpireWarning, match="left aside"):
         assert resolve_scale({"metadata": 0.0}, 0.5).source == "user"

@@ -131,35 +131,43 @@ def test_stored_levels_and_um_per_px_of_an_ome_pyramid(tmp_path, pixels):
     odd = pixels[:699, :1097]
     meta = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
     image = open_tiff(_pyramid(tmp_path / "a.ome.tif", odd, metadata=meta))
-    assert image.mpp == 0.25
+    assert image.stated["metadata"] == 0.25
     assert [v.downsample for v in image.levels] == [1, 2, 4]
     for level, step in zip(image.levels, (1, 2, 4), strict=True):
         np.testing.assert_array_equal(level.read(0, 0, *level.shape), odd[::step, ::step])
 
 
 @pytest.mark.parametrize(
-    ("options", "mpp"),
+    ("options", "stated"),
     [
-        pytest.param({"resolution": (20000, 20000), "resolutionunit": 3}, 0.5, id="cm"),
-        pytest.param({"resolution": (50800, 50800), "resolutionunit": 2}, 0.5, id="inch"),
-        pytest.param({"resolution": (72, 72), "resolutionunit": 2}, None, id="72dpi"),
-        pytest.param({"resolution": (96, 96), "resolutionunit": 2}, None, id="96dpi"),
-        pytest.param({"resolution": (300, 300), "resolutionunit": 2}, None, id="300dpi"),
-        pytest.param({"resolution": (20000, 20000), "resolutionunit": 1}, None, id="no-unit"),
-        pytest.param({"resolution": (20000, 10000), "resolutionunit": 3}, None, id="uneven"),
-        pytest.param({"description": "Aperio x|AppMag = 20|MPP = 0.4990"}, 0.499, id="aperio"),
-        pytest.param({}, None, id="nothing"),
+        pytest.param(
+            {"resolution": (20000, 20000), "resolutionunit": 3}, {"resolution tag": 0.5}, id="cm"
+        ),
+        pytest.param(
+            {"resolution": (50800, 50800), "resolutionunit": 2}, {"resolution tag": 0.5}, id="inch"
+        ),
+        pytest.param({"resolution": (72, 72), "resolutionunit": 2}, {}, id="72dpi"),
+        pytest.param({"resolution": (96, 96), "resolutionunit": 2}, {}, id="96dpi"),
+        pytest.param({"resolution": (300, 300), "resolutionunit": 2}, {}, id="300dpi"),
+        pytest.param({"resolution": (20000, 20000), "resolutionunit": 1}, {}, id="no-unit"),
+        pytest.param({"resolution": (20000, 10000), "resolutionunit": 3}, {}, id="uneven"),
+        pytest.param(
+            {"description": "Aperio x|AppMag = 20|MPP = 0.4990"},
+            {"description": 0.499},
+            id="aperio",
+        ),
+        pytest.param({}, {}, id="nothing"),
     ],
 )
-def test_um_per_px_is_believed_only_where_it_is_meant(tmp_path, pixels, options, mpp):
+def test_um_per_px_is_believed_only_where_it_is_meant(tmp_path, pixels, options, stated):
     path = _write(tmp_path / "a.tif", pixels, tile=(128, 128), metadata=None, **options)
-    assert open_tiff(path).mpp == (None if mpp is None else pytest.approx(mpp))
+    assert open_tiff(path).stated == pytest.approx(stated)
 
 
 def test_ome_units_are_read(tmp_path, pixels):
     meta = {"axes": "YXS", "PhysicalSizeX": 345.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 345}
     path = _write(tmp_path / "a.ome.tif", pixels, tile=(128, 128), metadata=meta)
-    assert open_tiff(path).mpp == pytest.approx(0.345)
+    assert open_tiff(path).stated["metadata"] == pytest.approx(0.345)
 
 
 @pytest.mark.parametrize(
