@@ -7,8 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
+from napari_umpire.errors import UmpireWarning
 from napari_umpire.slides import ArrayLevel, Pyramid
 from napari_umpire.slides.overviews import ReducedLevel, with_overviews
+from napari_umpire.slides.pyramid import usable_levels
 from napari_umpire.slides.wholefile import PictureLevel, WholeLevel
 
 
@@ -89,6 +91,41 @@ def test_level_for_never_takes_a_coarser_one(pixels):
     assert pyramid.extent == (286, 422)
     with pytest.raises(ValueError, match="finest first"):
         Pyramid(levels[::-1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "used"),
+    [
+        pytest.param([(800, 600), (400, 300)], [(0, 1), (1, 2)], id="halves"),
+        pytest.param([(800, 600), (200, 150), (400, 300)], [(0, 1), (2, 2), (1, 4)], id="unsorted"),
+        pytest.param(
+            [(200, 150), (800, 600), (400, 300)], [(1, 1), (2, 2), (0, 4)], id="small-first"
+        ),
+        pytest.param([(1301, 2203), (651, 1102), (325, 550)], [(0, 1), (1, 2), (2, 4)], id="odd"),
+        pytest.param([(900, 2100), (300, 700), (3, 7)], [(0, 1), (1, 3), (2, 300)], id="thirds"),
+        pytest.param([(32914, 46000), (2057, 2875)], [(0, 1), (1, 16)], id="scanner"),
+        pytest.param([(5000, 101), (2941, 59)], [(0, 1), (1, 5101 / 3000)], id="any-factor"),
+    ],
+)
+def test_levels_are_sorted_and_whole_factors_are_meant(sizes, used):
+    assert usable_levels(sizes, name="a") == [(i, pytest.approx(d)) for i, d in used]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "used", "words"),
+    [
+        pytest.param(
+            [(1700, 2000), (1024, 1024), (425, 500)], [0, 2], "1024 x 1024 px .sides", id="padded"
+        ),
+        pytest.param([(800, 600), (1200, 300)], [0], "1200 x 300 px .*do not fit", id="higher"),
+        pytest.param([(800, 600), (400, 300), (400, 300)], [0, 1], "there twice", id="twice"),
+        pytest.param([(800, 600), (1, 1000)], [0], "1 x 1000 px", id="line"),
+    ],
+)
+def test_copies_that_do_not_fit_are_left_out_with_a_word(sizes, used, words):
+    words = words.replace(".sides", r"\(its sides do not fit")
+    with pytest.warns(UmpireWarning, match=rf"scan: of the reduced copies .*{words}"):
+        assert [i for i, _ in usable_levels(sizes, name="scan")] == used
 
 
 def test_decoded_pictures_are_let_go_when_they_pass_the_budget(monkeypatch):

@@ -9,6 +9,8 @@ divided by d. Level 0 need not be full resolution: a Space Ranger folder may hol
 
 from __future__ import annotations
 
+import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,11 +18,23 @@ from uuid import uuid4
 
 import numpy as np
 
+from napari_umpire.errors import UmpireWarning
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dask.array as da
     from numpy.typing import DTypeLike
 
-__all__ = ["ArrayLevel", "Level", "Pyramid", "block_means", "downsample_between", "over_white"]
+__all__ = [
+    "ArrayLevel",
+    "Level",
+    "Pyramid",
+    "block_means",
+    "downsample_between",
+    "over_white",
+    "usable_levels",
+]
 
 
 class Level(ABC):
@@ -155,16 +169,69 @@ class Pyramid:
         return fit[-1] if fit else 0
 
 
-def downsample_between(fine: tuple[int, int], coarse: tuple[int, int]) -> float:
+def downsample_between(fine: tuple[int, int], coarse: tuple[int, int]) -> float | None:
     """Pixels of the ``fine`` image per pixel of its reduced copy, sizes as (height, width).
 
     Sizes are rounded to whole px; a whole factor that rounding explains is the factor that was
-    meant.
+    meant. None where no factor explains both sides: the copy is then cropped or padded, and would
+    show things at a wrong place.
     """
-    ratio = (fine[0] / coarse[0] + fine[1] / coarse[1]) / 2
-    whole = round(ratio)
-    meant = whole > 0 and all(abs(n / whole - m) < 1 for n, m in zip(fine, coarse, strict=True))
-    return float(whole) if meant else ratio
+    ratio = sum(fine) / sum(coarse)
+    for factor in (float(round(ratio)), ratio):
+        if factor > 0 and all(abs(n / factor - m) < 1 for n, m in zip(fine, coarse, strict=True)):
+            return factor
+    return None
+
+
+def usable_levels(sizes: Sequence[tuple[int, int]], *, name: str) -> list[tuple[int, float]]:
+    """Which stored copies of an image make a pyramid, and their downsamples.
+
+    A file may keep its copies in any order, more than once, or padded to whole tiles. What does
+    not fit is left out with a warning.
+
+    Parameters
+    ----------
+    sizes
+        (height, width) of each stored copy, px, as the file lists them.
+    name
+        Of the image, for the warning.
+
+    Returns
+    -------
+    list of (int, float)
+        Place in ``sizes`` and full-resolution px per px of that copy, finest first. The finest is
+        the largest of those that are copies of the first, and has downsample 1.
+    """
+    alike = [
+        i
+        for i, size in enumerate(sizes)
+        if downsample_between(sizes[0], size) or downsample_between(size, sizes[0])
+    ]
+    full = max(alike, key=lambda i: (math.prod(sizes[i]), -i))
+    found: dict[float, int] = {1.0: full}
+    left_out = []
+    for i, size in enumerate(sizes):
+        factor = downsample_between(sizes[full], size)
+        if i == full:
+            continue
+        if factor is None or factor < 1:
+            left_out.append(f"{_by(size)} px (its sides do not fit)")
+        elif factor in found:
+            left_out.append(f"{_by(size)} px (there twice)")
+        else:
+            found[factor] = i
+    if left_out:
+        warnings.warn(
+            f"{name}: of the reduced copies of its image of {_by(sizes[full])} px (height x "
+            f"width) these are left out: {', '.join(left_out)}",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    return [(found[factor], factor) for factor in sorted(found)]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def block_means(level: Level, step: int, dtype: DTypeLike = np.float32) -> np.ndarray:

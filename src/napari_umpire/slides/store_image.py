@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.slides.overviews import with_overviews
-from napari_umpire.slides.pyramid import Level, Pyramid, downsample_between, over_white
+from napari_umpire.slides.pyramid import Level, Pyramid, over_white, usable_levels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,9 +99,8 @@ def store_pyramid(
     if complete and arrays is not None and sdata.path is not None:
         _check_complete(sdata.path / "images" / name, arrays)
     levels: list[Level] = []
-    for i, scale in enumerate(scales):
-        factor = downsample_between(_size(scales[0]), _size(scale))
-        array = scale.data if arrays is None else arrays[i]
+    for i, factor in usable_levels([_size(scale) for scale in scales], name=f"Image {name!r}"):
+        array = scales[i].data if arrays is None else arrays[i]
         levels.append(StoreLevel(array, downsample * factor))
     return with_overviews(levels)
 

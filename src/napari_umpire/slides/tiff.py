@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.pyramid import downsample_between
+from napari_umpire.slides.pyramid import usable_levels
 from napari_umpire.slides.tiff_level import TiffLevel, TiffSource, segment_size
 from napari_umpire.slides.tiff_meta import refusal, stated_scales
 from napari_umpire.slides.wholefile import WholeLevel
@@ -91,10 +91,8 @@ def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
             fix="Copy the file again from its source",
         ) from error
     source = TiffSource(path)
-    first = pages[0]
-    levels = []
-    for index, page in enumerate(pages):
-        levels.append(_level(source, page, index, downsample_between(_size(first), _size(page))))
+    usable = usable_levels([_size(page) for page in pages], name=path.name)
+    levels = [_level(source, pages[at], i, factor) for i, (at, factor) in enumerate(usable)]
     last = levels[-1]
     if not isinstance(last, WholeLevel):
         # A file may parse and yet hold no readable pixel; say so before anything is drawn.
