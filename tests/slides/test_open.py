@@ -22,6 +22,11 @@ OPENS = {
     "wsi/openslide-small.svs": ("image", 0, 0.499),
     "wsi/openslide-boxes.tiff": ("image", 0, None),
     "her2st/app-imgs/A1_HE_image_dark.png": ("image", 0, None),
+    "mouse_olfactory_bulb/HE_Rep1.jpg": ("image", 0, None),
+    "other_tissue/her2st_J2_HE_image_dark.png": ("image", 0, None),
+    "other_tissue/histolab_high-nuclei-score-level0.png": ("image", 0, None),
+    "other_tissue/histolab_tissue-level0-4302-10273-4814-10785.png": ("image", 0, None),
+    "other_tissue/skimage_ihc.png": ("image", 0, None),
 }
 
 REFUSED = {
@@ -29,6 +34,9 @@ REFUSED = {
     "MANIFEST.tsv": "MANIFEST.tsv is not a slide",
     "breast_10x_labels": "The folder breast_10x_labels holds no slide",
     "collections": "The folder collections holds no slide",
+    "mouse_olfactory_bulb": "a folder of slides. Got: HE_Rep1.jpg",
+    "mouse_olfactory_bulb/MOB1.tsv.gz": "MOB1.tsv.gz is not a slide",
+    "other_tissue": "a folder of slides. Got: her2st_J2_HE_image_dark.png",
     "umpire_published": "The folder umpire_published holds no slide",
     "spatialdata_blobs": "a folder of slides. Got: blobs",
     "spatialdata_blobs/blobs.zarr": "blobs.zarr holds no H&E image",

@@ -17,7 +17,7 @@ from napari_umpire.slides.pyramid import block_means
 if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
 
-__all__ = ["TissueMask", "grid_spots", "tissue_mask", "tissue_of"]
+__all__ = ["BLACK", "TissueMask", "grid_spots", "tissue_mask", "tissue_of"]
 
 _READ_UM, _MASK_UM = 4.0, 8.0
 # Pieces and holes below this are dust, and lumens or fat cells: the area of two and a half spots.
@@ -29,7 +29,8 @@ _CLOSE_UM = 32.0
 _LEAST_OD, _MOST_OD = 0.06, 0.18
 # Grey things (dust, the edge of the cover slip, shadow) take all colours alike.
 _LEAST_COLOUR_OD = 0.03
-_BLACK = 12
+BLACK = 12
+"""Scanners fill what they did not scan with at most this value in each channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +180,7 @@ def _separate(rgb: np.ndarray, pool: int) -> np.ndarray:
     from skimage.filters import threshold_otsu
 
     light = ndimage.gaussian_filter(rgb.astype(np.float32), (0.7, 0.7, 0.0))
-    # Scanners fill what they did not scan with black.
-    scanned = rgb.max(axis=-1) > _BLACK
+    scanned = rgb.max(axis=-1) > BLACK
     if not scanned.any():
         return _blocks(scanned, pool).max(axis=(1, 3))
     glass = np.percentile(light[scanned], 99, axis=0)

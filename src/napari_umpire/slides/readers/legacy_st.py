@@ -17,6 +17,7 @@ import pandas as pd
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
+from napari_umpire.slides.place import check_on_tissue
 from napari_umpire.slides.readers.counts_table import read_counts
 from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
@@ -153,6 +154,7 @@ def _read_section(
     if (pitch_px := square_pitch_px(array)) is not None:
         candidates["spot pitch"] = ST_PITCH_UM / pitch_px
     scale = resolve_scale(candidates, mpp, name=name)
+    check_on_tissue(loaded.pyramid, spots[["y", "x"]].to_numpy(), scale.mpp, name=name)
     return build_slide(
         name,
         loaded.pyramid,

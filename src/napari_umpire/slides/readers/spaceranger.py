@@ -10,6 +10,7 @@ import numpy as np
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.elements import element_name
+from napari_umpire.slides.place import check_on_tissue
 from napari_umpire.slides.readers.positions import (
     find_positions,
     read_positions,
@@ -88,6 +89,8 @@ def read(
         outs, factors, spots[["y", "x"]].to_numpy(), name=name, wanted=image, given=path
     )
     scale, pitch_um, spot_um = _scale(array, factors, picture.stated, mpp, name)
+    yx, on = array[["y", "x"]].to_numpy(), array["in_tissue"].to_numpy()
+    check_on_tissue(picture.pyramid, yx[on], scale.mpp, name=name, beside=yx[~on])
     nominal_px = factors.get("spot_diameter_fullres")
     return [
         build_slide(
