@@ -164,6 +164,8 @@ def make_record(
         region = slide.region  # a store may hold several slides
     elif kind == "st" and slide.path is not None and slide.path.is_dir():
         region = slide.name  # and so does a collection
+    elif slide.scene is not None:
+        region = slide.region  # and so may an image file
     hub = is_hub_name(model.source)
     own = reference is None or reference.path.resolve() == (model.path / "reference").resolve()
     scale = None if reference is None else repr(float(model.module.scale.detach()))

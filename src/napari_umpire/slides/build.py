@@ -33,6 +33,7 @@ def build_slide(
     radius_px: float | None = None,
     adata: AnnData | None = None,
     path: Path | None = None,
+    scene: str | None = None,
 ) -> Slide:
     """Put the elements into a SpatialData in memory and return the slide over it.
 
@@ -47,8 +48,11 @@ def build_slide(
         the scale is not known.
     adata
         Counts, rows as ``spots``; None where nothing was measured.
+    scene
+        Of a file that holds several slides, this one's own name there, after which its region is
+        named.
     """
-    region = element_name(name)
+    region = element_name(name if scene is None else scene)
     if radius_px is None:
         radius_px = spot_diameter_um / 2 / (scale.mpp or 1.0)
     image = f"{region}_{kind}_image"
@@ -65,6 +69,7 @@ def build_slide(
         region=region,
         table=None if adata is None else "table",
         path=path,
+        scene=scene,
         # Of a folder only the image is read later on, and which file that is the reader knows.
         stamp=None if path is None or path.is_dir() else SourceStamp.of(path),
     )

@@ -57,7 +57,7 @@ def open_slide(
         Um per full-resolution px, where the user knows better than the files.
     image
         The image to use: a full-resolution file for a Space Ranger folder or a legacy section, an
-        element of a SpatialData store.
+        element of a SpatialData store, the name or number of one of several images in a file.
     region
         The shapes element to use, for stores with several.
     name
@@ -70,12 +70,15 @@ def open_slide(
     """
     slides = open_slides(path, mpp=mpp, image=image, region=region, name=name)
     if len(slides) > 1:
-        regions = ", ".join(slide.region for slide in slides)
+        listed = ", ".join(f"{n}: {slide.name}" for n, slide in enumerate(slides, 1))
+        scenes = slides[0].scene is not None
         raise InputError(
             f"{Path(path).name} holds {len(slides)} slides",
-            got=regions,
+            got=listed if scenes else ", ".join(slide.region for slide in slides),
             expected="one",
-            fix=f"Name one, for example region={slides[0].region!r}",
+            fix=f"Name one, for example image={'1'!r}, or open all with open_slides"
+            if scenes
+            else f"Name one, for example region={slides[0].region!r}",
         )
     return slides[0]
 
@@ -88,7 +91,7 @@ def open_slides(
     region: str | None = None,
     name: str | None = None,
 ) -> list[Slide]:
-    """Open every slide of a path: all regions of a store, all sections of a legacy folder.
+    """Open every slide of a path: all regions of a store, sections of a folder, scenes of a file.
 
     Parameters and errors are those of `open_slide`.
     """

@@ -32,6 +32,7 @@ __all__ = [
     "Pyramid",
     "block_means",
     "downsample_between",
+    "fitting_levels",
     "over_white",
     "usable_levels",
 ]
@@ -183,24 +184,25 @@ def downsample_between(fine: tuple[int, int], coarse: tuple[int, int]) -> float 
     return None
 
 
-def usable_levels(sizes: Sequence[tuple[int, int]], *, name: str) -> list[tuple[int, float]]:
+def fitting_levels(
+    sizes: Sequence[tuple[int, int]],
+) -> tuple[list[tuple[int, float]], str | None]:
     """Which stored copies of an image make a pyramid, and their downsamples.
 
-    A file may keep its copies in any order, more than once, or padded to whole tiles. What does
-    not fit is left out with a warning.
+    A file may keep its copies in any order, more than once, or padded to whole tiles.
 
     Parameters
     ----------
     sizes
         (height, width) of each stored copy, px, as the file lists them.
-    name
-        Of the image, for the warning.
 
     Returns
     -------
     list of (int, float)
         Place in ``sizes`` and full-resolution px per px of that copy, finest first. The finest is
         the largest of those that are copies of the first, and has downsample 1.
+    str | None
+        What is left out, in words.
     """
     alike = [
         i
@@ -220,14 +222,21 @@ def usable_levels(sizes: Sequence[tuple[int, int]], *, name: str) -> list[tuple[
             left_out.append(f"{_by(size)} px (there twice)")
         else:
             found[factor] = i
-    if left_out:
-        warnings.warn(
-            f"{name}: of the reduced copies of its image of {_by(sizes[full])} px (height x "
-            f"width) these are left out: {', '.join(left_out)}",
-            UmpireWarning,
-            stacklevel=2,
-        )
-    return [(found[factor], factor) for factor in sorted(found)]
+    levels = [(found[factor], factor) for factor in sorted(found)]
+    if not left_out:
+        return levels, None
+    return levels, (
+        f"of the reduced copies of its image of {_by(sizes[full])} px (height x width) these are "
+        f"left out: {', '.join(left_out)}"
+    )
+
+
+def usable_levels(sizes: Sequence[tuple[int, int]], *, name: str) -> list[tuple[int, float]]:
+    """As `fitting_levels`, with a warning about what the image ``name`` leaves out."""
+    levels, left_out = fitting_levels(sizes)
+    if left_out is not None:
+        warnings.warn(f"{name}: {left_out}", UmpireWarning, stacklevel=2)
+    return levels
 
 
 def _by(size: tuple[int, int]) -> str:

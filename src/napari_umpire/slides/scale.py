@@ -33,6 +33,7 @@ __all__ = [
     "hex_pitch_px",
     "is_hexagonal",
     "nearest_pitch_px",
+    "oblong_px",
     "resolve_scale",
     "square_pitch_px",
     "square_px",
@@ -220,18 +221,23 @@ def square_px(x_um: float, y_um: float, *, what: str, name: str) -> float | None
     float | None
         Their mean where they agree within 1 %: a model needs square pixels.
     """
-    low, high = sorted((float(x_um), float(y_um)))
-    if not (math.isfinite(high) and low > 0):
+    if not (math.isfinite(x_um) and math.isfinite(y_um) and min(x_um, y_um) > 0):
         return None
-    if high > low * (1 + AXES_TOLERANCE):
-        warnings.warn(
-            f"{name}: {what} gives pixels that are not square ({x_um:.4g} um wide, {y_um:.4g} um "
-            "high), and is left aside. Give the true um per px if you know it",
-            UmpireWarning,
-            stacklevel=2,
-        )
+    if (problem := oblong_px(x_um, y_um, what)) is not None:
+        warnings.warn(f"{name}: {problem}", UmpireWarning, stacklevel=2)
         return None
-    return (low + high) / 2
+    return (x_um + y_um) / 2
+
+
+def oblong_px(x_um: float, y_um: float, what: str) -> str | None:
+    """What is to be said where the sides of a pixel, um, differ by more than 1 %; else None."""
+    low, high = sorted((x_um, y_um))
+    if high <= low * (1 + AXES_TOLERANCE):
+        return None
+    return (
+        f"{what} gives pixels that are not square ({x_um:.4g} um wide, {y_um:.4g} um high), and is "
+        "left aside. Give the true um per px if you know it"
+    )
 
 
 def hex_pitch_px(spots: pd.DataFrame) -> float | None:

@@ -60,6 +60,8 @@ class Slide:
         What was opened; None for slides made in memory.
     stamp
         What its files were then; None where nobody looked.
+    scene
+        What it is called among the slides of an image file that holds several, else None.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Slide:
     table: str | None = None
     path: Path | None = None
     stamp: SourceStamp | None = None
+    scene: str | None = None
 
     def __repr__(self) -> str:
         height, width = self.pyramid.extent

@@ -7,17 +7,25 @@ without its page machinery, from any thread.
 from __future__ import annotations
 
 import math
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
-from napari_umpire.slides.pyramid import usable_levels
+from napari_umpire.faults import reading
+from napari_umpire.slides.copies import is_copy
+from napari_umpire.slides.depth import check_depth
+from napari_umpire.slides.pyramid import downsample_between, fitting_levels
 from napari_umpire.slides.tiff_level import TiffLevel, TiffSource, segment_size
-from napari_umpire.slides.tiff_meta import refusal, stated_scales
-from napari_umpire.slides.wholefile import WholeLevel
+from napari_umpire.slides.tiff_meta import Samples, orientation
+from napari_umpire.slides.tiff_scale import tiff_statements
+from napari_umpire.slides.tiff_scenes import FoundImage, find_images, page_size
+from napari_umpire.slides.turned import TurnedLevel
+from napari_umpire.slides.wholefile import WholeLevel, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,96 +35,170 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Level
     from napari_umpire.slides.scale import ScaleSource
 
-__all__ = ["TiffImage", "open_tiff", "reopen"]
+__all__ = ["TiffImage", "open_tiff", "reopen", "tiff_images"]
 
 _SEGMENT_LIMIT_PX = 64_000_000
+_LEAST_REDUCTION = 1.25
 
 
 @dataclass(frozen=True)
 class TiffImage:
-    """The H&E image of a TIFF file: its levels, finest first, and what it states of its scale."""
+    """An H&E image of a TIFF file.
+
+    Attributes
+    ----------
+    levels
+        Finest first, upright.
+    stated
+        Um per px of the finest level, by each statement about this image.
+    name
+        As the file names it; "" where it does not.
+    notes
+        What is to be said of it in words.
+    stored
+        The levels as they are stored, turned or not.
+    """
 
     levels: tuple[Level, ...]
     stated: Mapping[ScaleSource, float]
+    name: str
+    notes: tuple[str, ...]
+    stored: tuple[Level, ...]
 
 
 def open_tiff(path: str | Path) -> TiffImage:
-    """Open the largest colour image of a TIFF-family file with its stored levels.
+    """Open the H&E image of a TIFF-family file that holds one.
+
+    Raises
+    ------
+    InputError
+        As `tiff_images`; also where the file holds several.
+    """
+    images = tiff_images(path)
+    if len(images) > 1:
+        raise InputError(
+            f"{Path(path).name} holds {len(images)} images",
+            got=", ".join(image.name or "one without a name" for image in images),
+            expected="one",
+            fix="Export the one you mean as a file of its own",
+        )
+    return images[0]
+
+
+def tiff_images(path: str | Path) -> tuple[TiffImage, ...]:
+    """Open every H&E image of a TIFF-family file with its stored levels.
+
+    At most a few tiles are decoded.
 
     Raises
     ------
     InputError
         Where the file is no TIFF, holds no red-green-blue image, or its pixels cannot be read.
     """
-    path = Path(path).resolve()
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened", got=error) from error
+    path = Path(path)
+    check_file(path, str(path))
+    path = path.resolve()
+    stat = path.stat()
     return _open(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=16)
-def _open(path: Path, mtime_ns: int, size: int) -> TiffImage:
+def _open(path: Path, mtime_ns: int, size: int) -> tuple[TiffImage, ...]:
     import tifffile
 
-    # What tifffile raises on a spoilt header, found by spoiling headers.
-    problems = (
-        tifffile.TiffFileError,
-        struct.error,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    )
-    try:
-        with tifffile.TiffFile(path) as tif:
-            series = _choose(path, tif)
-            pages = [level.keyframe for level in series.levels]
-            pages = [pages[0]] + [p for p in pages[1:] if refusal(p) is None]
-            stated = stated_scales(tif, pages[0])
-            for page in pages:
-                _check_layout(path, page)
-                page.init_decode()
-    except InputError:
-        raise
-    except problems as error:
-        raise InputError(
-            f"{path.name} cannot be read as a TIFF image",
-            got=error,
-            fix="Copy the file again from its source",
-        ) from error
-    source = TiffSource(path)
-    usable = usable_levels([_size(page) for page in pages], name=path.name)
-    levels = [_level(source, pages[at], i, factor) for i, (at, factor) in enumerate(usable)]
-    last = levels[-1]
-    if not isinstance(last, WholeLevel):
-        # A file may parse and yet hold no readable pixel; say so before anything is drawn.
+    with (
+        reading(f"{path.name} cannot be read as a TIFF image"),
+        # An OME-TIFF may name pages in other files: these are not followed.
+        tifffile.TiffFile(path, _multifile=False) as tif,
+    ):
+        found, notes = find_images(path, tif)
+        for page in (page for image in found for page in image.pages):
+            _check_layout(path, page)
+            page.init_decode()
+        source = TiffSource(path)
+        merged = _merged(source, found, notes)
+        images = [_image(tif, source, one, scene, notes) for scene, one in enumerate(merged)]
+    for image in images:
+        _try(path, image)
+    return tuple(images)
+
+
+def _image(
+    tif: tifffile.TiffFile, source: TiffSource, found: FoundImage, scene: int, notes: list[str]
+) -> TiffImage:
+    fitting, left_out = fitting_levels([page_size(page) for page in found.pages])
+    first = found.pages[fitting[0][0]]
+    alpha = Samples.of(first, found.ome).alpha
+    stored: list[Level] = []
+    said = [*notes, *([] if left_out is None else [left_out])]
+    for at, factor in fitting:
+        page = found.pages[at]
+        samples = Samples.of(page, found.ome)
+        if page.samplesperpixel == first.samplesperpixel:  # the first page speaks for its copies
+            samples = replace(samples, alpha=alpha)
+        level = _level(source, page, (scene, len(stored)), factor, samples)
+        believed = found.trusted and factor.is_integer()
+        if not stored or believed or is_copy(stored[0], level):
+            stored.append(level)
+        else:
+            high, wide = level.shape
+            said.append(f"a copy of {high} x {wide} px that shows something else is left out")
+    if first.samplesperpixel == 4 and alpha is None:
+        said.append("its fourth sample is not said to be transparency, and is left aside")
+    turn = orientation(first)
+    told = tiff_statements(tif, first, found.ome)
+    levels = tuple(stored if turn == 1 else (TurnedLevel(level, turn) for level in stored))
+    return TiffImage(levels, told.mpp, found.name, (*said, *told.notes), tuple(stored))
+
+
+def _merged(source: TiffSource, found: list[FoundImage], notes: list[str]) -> list[FoundImage]:
+    """Images of which none is a copy of another: those join the pages of the larger one."""
+    kept: dict[int, FoundImage] = {}
+    for i in sorted(range(len(found)), key=lambda i: (found[i].is_reduced, -_area(found[i]))):
+        image = found[i]
+        for k, larger in kept.items():
+            if _is_copy_of(source, larger, image):
+                kept[k] = replace(larger, pages=larger.pages + image.pages)
+                break
+        else:
+            if image.is_reduced and kept:
+                high, wide = image.size
+                notes.append(f"a reduced copy of {high} x {wide} px that fits none is left out")
+            else:
+                kept[i] = image
+    return [kept[i] for i in sorted(kept)]
+
+
+def _area(image: FoundImage) -> int:
+    return math.prod(image.size)
+
+
+def _is_copy_of(source: TiffSource, larger: FoundImage, smaller: FoundImage) -> bool:
+    """Whether an image is a reduced copy of another."""
+    factor = downsample_between(larger.size, smaller.size)
+    if factor is None or factor < _LEAST_REDUCTION:
+        return False
+    levels = [
+        _level(source, page, (0, 0), d, Samples.of(page, image.ome))
+        for image, d in ((larger, 1.0), (smaller, factor))
+        for page in image.pages
+        if page_size(page) == image.size
+    ]
+    same = is_copy(levels[0], levels[-1])
+    return factor.is_integer() if same is None else same
+
+
+def _try(path: Path, image: TiffImage) -> None:
+    """Read a tile: a file may parse and yet hold no readable pixel."""
+    last = image.stored[-1]
+    if isinstance(last, TiffLevel):
         last.read_tile(last.grid[0] // 2, last.grid[1] // 2)
-    return TiffImage(tuple(levels), stated)
-
-
-def _choose(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """The largest series that is one red-green-blue plane."""
-    good = [s for s in tif.series if refusal(s.keyframe, s) is None]
-    if not good:
-        what = tif.series[0] if tif.series else None
-        raise InputError(
-            f"{path.name} holds no colour image",
-            got=refusal(what.keyframe, what) if what is not None else "no image at all",
-            expected="one red-green-blue plane of 8 or 16 bits (an H&E brightfield image)",
-            fix="Export the H&E image as RGB",
-        )
-    return max(good, key=lambda s: s.keyframe.imagelength * s.keyframe.imagewidth)
+        check_depth(last, path.name)
 
 
 def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse a page whose tags do not describe all of its pixels."""
-    size, chunk = _size(page), segment_size(page)
+    size, chunk = page_size(page), segment_size(page)
     if min(*size, *chunk) > 0:
         segments = math.prod(-(-n // c) for n, c in zip(size, chunk, strict=True))
         segments *= page.samplesperpixel if page.planarconfig == 2 else 1
@@ -129,21 +211,28 @@ def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
     )
 
 
-def _size(page: tifffile.TiffPage) -> tuple[int, int]:
-    return page.imagelength, page.imagewidth
-
-
-def _level(source: TiffSource, page: tifffile.TiffPage, index: int, downsample: float) -> Level:
-    if math.prod(segment_size(page)) <= _SEGMENT_LIMIT_PX:
-        return TiffLevel(source, page, index, downsample)
+def _level(
+    source: TiffSource,
+    page: tifffile.TiffPage,
+    place: tuple[int, int],
+    downsample: float,
+    samples: Samples,
+) -> Level:
+    """A page as a level; ``place`` is its image in the file, and which level of that it is."""
+    level = TiffLevel(source, page, place, downsample, samples)
+    segment = segment_size(page)
+    if math.prod(segment) <= _SEGMENT_LIMIT_PX:
+        return level
     if page.is_contiguous and page.compression == 1 and page.planarconfig == 1:
-        return TiffLevel(source, page, index, downsample, raw=True)
+        return TiffLevel(source, page, place, downsample, samples, raw=True)
     # One segment that fills the page can only be decoded whole; it goes to the bounded store.
-    inner = TiffLevel(source, page, index, downsample)
-    key = (source.key, index)
-    return WholeLevel(key, inner.shape, lambda: inner.read(0, 0, *inner.shape), downsample)
+    wide = page.samplesperpixel * np.dtype(page.dtype).itemsize
+    check_size(source.path.name, tuple(np.maximum(segment, level.shape)), wide)
+    return WholeLevel(
+        (source.key, place), level.shape, level.read_whole, downsample, name=source.path.name
+    )
 
 
-def reopen(path: Path, index: int) -> Level:
-    """The level ``index`` of a file, in another process."""
-    return open_tiff(path).levels[index]
+def reopen(path: Path, image: int, level: int) -> Level:
+    """A stored level of a file, in another process."""
+    return tiff_images(path)[image].stored[level]

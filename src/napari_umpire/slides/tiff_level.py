@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
+from napari_umpire.slides.depth import too_dark
 from napari_umpire.slides.pyramid import Level, over_white
 
 if TYPE_CHECKING:
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
 
     import tifffile
 
+    from napari_umpire.slides.tiff_meta import Samples
+
 __all__ = ["TiffLevel", "TiffSource", "segment_size"]
 
 _STRIP_ROWS = 512
 _APERIO_YCBCR = 33003
 _JPEG_FAMILY = {6, 7, 34892, 33007}
 _YCBCR = 6
+_DARK = 64
 
 
 def segment_size(page: tifffile.TiffPage) -> tuple[int, int]:
@@ -72,12 +77,14 @@ class TiffLevel(Level):
         self,
         source: TiffSource,
         page: tifffile.TiffPage,
-        index: int,
+        place: tuple[int, int],
         downsample: float,
+        samples: Samples,
         *,
         raw: bool = False,
     ) -> None:
-        self._source, self._page, self._index, self._raw = source, page, index, raw
+        self._source, self._page, self._raw = source, page, raw
+        self._place, self._samples = place, samples
         self.shape = (page.imagelength, page.imagewidth)
         self.downsample = float(downsample)
         self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
@@ -94,17 +101,40 @@ class TiffLevel(Level):
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         from napari_umpire.slides.tiff import reopen
 
-        return (reopen, (self._source.path, self._index))
+        return (reopen, (self._source.path, *self._place))
+
+    def read_whole(self) -> np.ndarray:
+        """All of it, (height, width, 3) uint8; refused where it would be shown nearly black."""
+        pixels = self.read(0, 0, *self.shape)
+        brightest = int(pixels.max(initial=0))
+        if self.bits > 8 and brightest < _DARK:
+            below = ((brightest + 1) << (self.bits - 8)) - 1
+            raise too_dark(self._source.path.name, below, self.bits)
+        return pixels
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample that are used."""
+        return self._samples.bits
+
+    def largest(self, row: int, col: int) -> int:
+        """The largest value of a colour in tile (row, col), as it is stored."""
+        tile = self._stored(row, col)
+        return int(tile[:, :, list(self._samples.rgb)].max(initial=0))
 
     def _read_tile(self, row: int, col: int) -> np.ndarray:
+        return self._rgb(self._stored(row, col))
+
+    def _stored(self, row: int, col: int) -> np.ndarray:
+        """Samples of tile (row, col) as they are stored, (h, w, samples per pixel)."""
         height = min(self.tile[0], self.shape[0] - row * self.tile[0])
         width = min(self.tile[1], self.shape[1] - col * self.tile[1])
         if self._raw:
-            return self._rgb(self._read_rows(row * self.tile[0], height))
+            return self._read_rows(row * self.tile[0], height)
         if self._group == 1:
             segment = row * self.grid[1] + col
             return self._segment(segment, height, width)
-        out = np.empty((height, width, 3), np.uint8)
+        out = np.empty((height, width, self._page.samplesperpixel), self._page.dtype)
         for i, top in enumerate(range(0, height, self._rows)):
             rows = min(self._rows, height - top)
             out[top : top + rows] = self._segment(row * self._group + i, rows, width)
@@ -122,14 +152,20 @@ class TiffLevel(Level):
         for plane in range(self._planes):
             decoded = self._decode(plane * self._per_plane + segment)
             if decoded is None:  # a scanner leaves tiles without tissue out
-                return np.full((height, width, 3), 255, np.uint8)
+                return self._white(height, width)
             planes.append(decoded[:height, :width])
-        samples = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
-        return self._rgb(samples)
+        return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+
+    def _white(self, height: int, width: int) -> np.ndarray:
+        page = self._page
+        white = np.full(
+            (height, width, page.samplesperpixel), 2**self._samples.bits - 1, page.dtype
+        )
+        if self._is_ycbcr:
+            white[:, :, 1:3] = 2 ** (self._samples.bits - 1)
+        return white
 
     def _decode(self, segment: int) -> np.ndarray | None:
-        import tifffile
-
         page = self._page
         count = page.databytecounts[segment]
         if count == 0:
@@ -138,27 +174,38 @@ class TiffLevel(Level):
         kwargs = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         if page.compression not in _JPEG_FAMILY:
             kwargs = {}
-        try:
+        with reading(
+            f"{self._source.path.name} holds a tile that cannot be decoded "
+            f"(tile {segment} of level {self._place[1]})"
+        ):
             decoded = page.decode(data, segment, **kwargs)[0]
-        # Each codec has its own error type, all of them below these two.
-        except (RuntimeError, ValueError, tifffile.TiffFileError) as error:
-            raise InputError(
-                f"{self._source.path.name} holds a tile that cannot be decoded",
-                got=f"tile {segment} of level {self._index}: {str(error).splitlines()[0]}",
-                fix="Copy the file again from its source",
-            ) from error
         return None if decoded is None else decoded[0]
 
-    def _rgb(self, samples: np.ndarray) -> np.ndarray:
+    @property
+    def _is_ycbcr(self) -> bool:
         page = self._page
+        stored = page.photometric == _YCBCR and page.compression not in _JPEG_FAMILY
+        return page.compression == _APERIO_YCBCR or stored
+
+    def _rgb(self, samples: np.ndarray) -> np.ndarray:
+        told = self._samples
         if samples.dtype != np.uint8:
-            samples = (samples >> 8).astype(np.uint8)
-        stored_ycbcr = page.photometric == _YCBCR and page.compression not in _JPEG_FAMILY
-        if page.compression == _APERIO_YCBCR or stored_ycbcr:
+            samples = samples >> (told.bits - 8)
+            if samples.max(initial=0) > 255:
+                raise InputError(
+                    f"{self._source.path.name} contradicts itself",
+                    got=f"values above {2**told.bits - 1:,} where it says that {told.bits} bits "
+                    "are used",
+                    fix="Export the image again with 8 bits per colour",
+                )
+            samples = samples.astype(np.uint8)
+        if self._is_ycbcr:
             samples = _from_ycbcr(samples)
-        if samples.shape[2] == 4:
-            samples = over_white(samples, premultiplied=tuple(page.extrasamples) == (1,))
-        return np.ascontiguousarray(samples[:, :, :3])
+        colours = samples[:, :, list(told.rgb)]
+        if told.alpha is not None:
+            colours = np.dstack([colours, samples[:, :, 3]])
+            colours = over_white(colours, premultiplied=told.alpha == "premultiplied")
+        return np.ascontiguousarray(colours)
 
 
 def _from_ycbcr(samples: np.ndarray) -> np.ndarray:

@@ -1,37 +1,104 @@
-"""What the tags of a TIFF file say: whether it is an H&E image, and its physical scale."""
+"""What the tags of a TIFF page say of its samples: whether they are H&E, and how they are shown."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import tifffile
 
-    from napari_umpire.slides.scale import ScaleSource
+    from napari_umpire.slides.ome import OmeImage
 
-__all__ = ["PLAUSIBLE_TAG_MPP", "refusal", "resolution_mpp", "stated_scales"]
-
-PLAUSIBLE_TAG_MPP = (0.1, 20.0)
-"""Um per px that a resolution tag may claim. Programs write 72, 96 or 300 dpi (353 to 85 um) as
-placeholders for screens and printers."""
+__all__ = ["Samples", "colour_order", "orientation", "refusal"]
 
 _RGB, _YCBCR = 2, 6
-_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
-_PER_UNIT_UM = {2: 25_400.0, 3: 10_000.0}
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_DEPTHS = range(9, 16)
+_CAMERA = range(10, 15)
+_MAX_VALUES = (341, 281)  # SMaxSampleValue, MaxSampleValue
+_ORIENTATION = 274
+_COLOURS = {"r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
+# What programs write where nobody gave a name: 0, "1", "c0", "Channel 0", "Channel:0:2".
+_NUMBERED = re.compile(r"(c|ch|channel)?[\s_:=-]*(\d+:)?\d+")
 
 
-def refusal(page: tifffile.TiffPage, series: tifffile.TiffPageSeries | None = None) -> str | None:
-    """Why a page is not an H&E image, in words; None where it is."""
-    axes = series.axes if series is not None else page.axes
-    shape = tuple(series.shape) if series is not None else tuple(page.shape)
+@dataclass(frozen=True)
+class Samples:
+    """How samples become red, green and blue of 8 bits.
+
+    Attributes
+    ----------
+    bits
+        Bits of a sample that are used, from the lowest.
+    alpha
+        What the fourth sample is: transparency that the colours were multiplied by, or that they
+        were not; None where it is none.
+    rgb
+        Places of red, green and blue.
+    """
+
+    bits: int
+    alpha: Literal["premultiplied", "straight"] | None
+    rgb: tuple[int, int, int] = (0, 1, 2)
+
+    @classmethod
+    def of(cls, page: tifffile.TiffPage, ome: OmeImage | None) -> Samples:
+        """Read them from the tags, and from what OME-XML says of the image."""
+        extra = tuple(int(v) for v in page.extrasamples)[:1]
+        alpha: Literal["premultiplied", "straight"] | None = None
+        if page.samplesperpixel == 4 and extra == (_ASSOCIATED,):
+            alpha = "premultiplied"
+        elif page.samplesperpixel == 4 and extra == (_UNASSOCIATED,):
+            alpha = "straight"
+        order = None if ome is None else colour_order(ome.channels)
+        return cls(_bits(page, ome), alpha, order or (0, 1, 2))
+
+
+def _bits(page: tifffile.TiffPage, ome: OmeImage | None) -> int:
+    if page.dtype == np.uint8:
+        return 8
+    stored = np.max(page.bitspersample)
+    if stored in _DEPTHS:
+        return int(stored)
+    if ome is not None and ome.bits is not None and 8 <= ome.bits < 16:
+        return ome.bits
+    for code in _MAX_VALUES:
+        # Some programs note the largest value that occurs: its length in bits is the camera's.
+        value = page.tags.valueof(code)
+        numbers = np.atleast_1d(value) if value is not None else np.empty(0)
+        if numbers.size and np.issubdtype(numbers.dtype, np.number):
+            bits = int(numbers.max()).bit_length()
+            if bits in _CAMERA:
+                return bits
+    return 16
+
+
+def refusal(
+    page: tifffile.TiffPage,
+    axes: str | None = None,
+    shape: Sequence[int] | None = None,
+    ome: OmeImage | None = None,
+) -> str | None:
+    """Why a page is not an H&E image, in words; None where it is.
+
+    Parameters
+    ----------
+    axes, shape
+        Of the series that the page belongs to, as tifffile names them; of the page where not given.
+    ome
+        What the OME-XML says of the image.
+    """
+    axes = page.axes if axes is None else axes
+    shape = tuple(page.shape if shape is None else shape)
     size = " x ".join(f"{n} {a}" for n, a in zip(shape, axes, strict=True))
-    planes = [n for n, a in zip(shape, axes, strict=True) if a not in "YXS"]
     dtype = np.dtype(page.dtype) if page.dtype is not None else None
-    if any(n > 1 for n in planes):
+    if any(n > 1 for n, a in zip(shape, axes, strict=True) if a not in "YXS"):
         return f"several planes of {dtype} ({size})"
     if dtype not in (np.uint8, np.uint16):
         return f"pixels of type {dtype} ({size})"
@@ -39,73 +106,30 @@ def refusal(page: tifffile.TiffPage, series: tifffile.TiffPageSeries | None = No
         return f"a grey image of {dtype} ({size})"
     if page.photometric not in (_RGB, _YCBCR) or page.samplesperpixel > 4:
         return f"{page.samplesperpixel} samples of {dtype} per pixel ({size}), not RGB"
+    if ome is None:
+        return None
+    if ome.fluorescence:
+        return f"a fluorescence image by its OME metadata ({size})"
+    if colour_order(ome.channels) is None:
+        return f"channels named {', '.join(n or '(no name)' for n in ome.channels)} ({size})"
     return None
 
 
-def stated_scales(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[ScaleSource, float]:
-    """Um per px of the finest level, by each statement that the file makes about it."""
-    unit = _PER_UNIT_UM.get(int(page.resolutionunit or 0))
-    told: dict[ScaleSource, float | None] = {
-        "metadata": _ome(tif) or _philips(tif, page),
-        "description": _aperio(page) or _imagej(tif, page),
-        "resolution tag": None if unit is None else resolution_mpp(page.resolution, unit),
-    }
-    return {k: v for k, v in told.items() if v is not None and np.isfinite(v) and v > 0}
+def colour_order(names: Sequence[str]) -> tuple[int, int, int] | None:
+    """Places of red, green and blue among channels by their names; None where these are others.
 
-
-def resolution_mpp(per_unit: tuple[float, float], unit_um: float) -> float | None:
-    """Um per px from a resolution tag; None where it is a placeholder or the axes differ.
-
-    Parameters
-    ----------
-    per_unit
-        Pixels per unit along x and y.
-    unit_um
-        The unit, um.
+    Channels without names, or one for all colours, are red, green and blue in this order.
     """
-    x, y = (float(v) for v in per_unit)
-    if min(x, y) <= 0 or max(x, y) > 1.01 * min(x, y):
+    told = [name.strip().lower() for name in names]
+    if len(told) < 3 or all(not name or _NUMBERED.fullmatch(name) for name in told):
+        return (0, 1, 2)
+    colours = [_COLOURS.get(name, "") for name in told]
+    if any(colours.count(c) != 1 for c in "rgb"):
         return None
-    mpp = 2 * unit_um / (x + y)
-    low, high = PLAUSIBLE_TAG_MPP
-    return mpp if low <= mpp <= high else None
+    return colours.index("r"), colours.index("g"), colours.index("b")
 
 
-def _ome(tif: tifffile.TiffFile) -> float | None:
-    if not tif.is_ome or not tif.ome_metadata:
-        return None
-    try:
-        root = ElementTree.fromstring(tif.ome_metadata)
-    except ElementTree.ParseError:
-        return None
-    largest, found = 0, None
-    for pixels in root.iter():
-        if not pixels.tag.endswith("}Pixels") or "PhysicalSizeX" not in pixels.attrib:
-            continue
-        area = int(pixels.get("SizeX", 0)) * int(pixels.get("SizeY", 0))
-        unit = _UM.get(pixels.get("PhysicalSizeXUnit", "µm"))
-        if unit is not None and area > largest:
-            largest, found = area, float(pixels.attrib["PhysicalSizeX"]) * unit
-    return found
-
-
-def _aperio(page: tifffile.TiffPage) -> float | None:
-    match = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", page.description or "")
-    return float(match.group(1)) if match else None
-
-
-def _philips(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
-    if not tif.is_philips:
-        return None
-    match = re.search(
-        r'DICOM_PIXEL_SPACING"[^>]*>\s*(?:&quot;|")?([0-9.eE+-]+)', page.description or ""
-    )
-    return float(match.group(1)) * 1e3 if match else None
-
-
-def _imagej(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
-    meta = tif.imagej_metadata if tif.is_imagej else None
-    unit = str((meta or {}).get("unit", "")).encode().decode("unicode_escape", "replace")
-    if unit not in _UM or min(page.resolution) <= 0:
-        return None
-    return _UM[unit] / float(page.resolution[0])
+def orientation(page: tifffile.TiffPage) -> int:
+    """How the page is to be turned to stand upright, 1 to 8 as in the TIFF standard."""
+    value = page.tags.valueof(_ORIENTATION)
+    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.slides.pyramid import Level, over_white
+from napari_umpire.slides.scale import square_px
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,19 +45,14 @@ class OpenSlideLevel(Level):
         return (_reopen, (self._path, self._index))
 
     def _read_tile(self, row: int, col: int) -> np.ndarray:
-        import openslide
-
         y, x = row * self.tile[0], col * self.tile[1]
         size = (min(self.tile[1], self.shape[1] - x), min(self.tile[0], self.shape[0] - y))
         at = (round(x * self.downsample), round(y * self.downsample))
-        try:
+        with reading(
+            f"{self._path.name} holds pixels that cannot be read "
+            f"(tile ({row}, {col}) of level {self._index})"
+        ):
             rgba = np.asarray(self._slide.read_region(at, self._index, size))
-        except openslide.OpenSlideError as error:
-            raise InputError(
-                f"{self._path.name} holds pixels that cannot be read",
-                got=f"tile ({row}, {col}) of level {self._index}: {error}",
-                fix="Copy the file again from its source",
-            ) from error
         return over_white(rgba)
 
 
@@ -64,7 +62,8 @@ def is_vendor_file(path: Path) -> bool:
         return False
     import openslide
 
-    found = openslide.OpenSlide.detect_format(path)
+    with reading(f"{path.name} cannot be read by OpenSlide"):
+        found = openslide.OpenSlide.detect_format(path)
     return found is not None and found not in _OURS
 
 
@@ -83,20 +82,21 @@ def open_vendor(path: Path) -> tuple[list[Level], float | None]:
         )
     import openslide
 
-    try:
+    with reading(
+        f"{path.name} cannot be read by OpenSlide",
+        fix="Copy the file again from its source, with all files that belong to it",
+    ):
         slide = openslide.OpenSlide(path)
-    except (openslide.OpenSlideError, OSError) as error:
-        raise InputError(
-            f"{path.name} cannot be read by OpenSlide",
-            got=error,
-            fix="Copy the file again from its source, with all files that belong to it",
-        ) from error
-    stated = [slide.properties.get(f"openslide.mpp-{axis}") for axis in "xy"]
-    found = [float(text) for text in stated if text]
-    alike = len(found) == 2 and max(found) <= 1.01 * min(found)
-    mpp = sum(found) / 2 if alike else None
-    levels: list[Level] = [OpenSlideLevel(slide, path, i) for i in range(slide.level_count)]
-    return levels, mpp
+        levels: list[Level] = [OpenSlideLevel(slide, path, i) for i in range(slide.level_count)]
+    x, y = (_number(slide.properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    return levels, square_px(x, y, what="the scanner's metadata", name=path.name)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
 
 
 def _reopen(path: Path, index: int) -> Level:

@@ -5,6 +5,7 @@ Decoded images share one bounded store, so that opening fifty sections does not 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -12,16 +13,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
+from napari_umpire.slides.depth import too_dark
 from napari_umpire.slides.pyramid import Level
+from napari_umpire.slides.turned import is_on_its_side, upright
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["PictureLevel", "WholeLevel", "picture_dpi"]
+    from PIL import Image
+
+__all__ = ["PictureLevel", "WholeLevel", "check_size"]
 
 _BUDGET_BYTES = 1_500_000_000
+_LARGEST_BYTES = 2_000_000_000
+_ORIENTATION = 0x0112
+_DARK = 64
 _decoded: OrderedDict[object, np.ndarray] = OrderedDict()
 _lock = threading.RLock()
 
@@ -35,6 +45,8 @@ class WholeLevel(Level):
         Hashable identity of the pixels, equal for equal pixels.
     decode
         Returns the pixels, uint8 (height, width, 3).
+    name
+        Of the file, for messages.
     """
 
     def __init__(
@@ -44,8 +56,9 @@ class WholeLevel(Level):
         decode: Callable[[], np.ndarray],
         downsample: float = 1.0,
         tile: int = 1024,
+        name: str = "An image",
     ) -> None:
-        self.key, self.decode = key, decode
+        self.key, self.decode, self.name = key, decode, name
         self.shape = shape
         self.tile = (tile, tile)
         self.downsample = float(downsample)
@@ -57,10 +70,11 @@ class WholeLevel(Level):
             if self.key in _decoded:
                 _decoded.move_to_end(self.key)
                 return _decoded[self.key]
-            pixels = self.decode()
+            with reading(f"{self.name} cannot be decoded"):
+                pixels = self.decode()
             if pixels.shape != (*self.shape, 3):
                 raise InputError(
-                    f"{self.key} changed while it was open", got=pixels.shape, expected=self.shape
+                    f"{self.name} changed while it was open", got=pixels.shape, expected=self.shape
                 )
             pixels.setflags(write=False)
             _decoded[self.key] = pixels
@@ -74,7 +88,7 @@ class WholeLevel(Level):
 
 
 class PictureLevel(WholeLevel):
-    """A PNG or JPEG file; transparency is laid over white.
+    """A PNG or JPEG file, upright as its EXIF says; transparency is laid over white.
 
     Parameters
     ----------
@@ -82,69 +96,140 @@ class PictureLevel(WholeLevel):
         Whether an image without colour is taken; an H&E slide has colour, but the small images of
         a Space Ranger folder may be grey.
 
+    Attributes
+    ----------
+    dpi
+        Pixels per inch along x and y as the file states them; None where it does not.
+
     Raises
     ------
     InputError
-        Where the file is no readable image, or has no colour and ``grey`` is false.
+        Where the file is no readable image, is too large to be decoded whole, or has no colour and
+        ``grey`` is false.
     """
 
+    dpi: tuple[float, float] | None
+
     def __init__(self, path: Path, downsample: float = 1.0, *, grey: bool = False) -> None:
+        check_file(path)
         self.path = path
         with _opened(path) as image:
             width, height = image.size
+            check_size(path.name, (height, width), len(image.getbands()))
             if not grey and image.mode in {"1", "L", "LA", "I", "I;16", "I;16B", "F"}:
                 raise InputError(
                     f"{path.name} is not a colour image",
                     got=f"a grey image (mode {image.mode})",
                     expected="an H&E image with red, green and blue",
                 )
+            self._turn = _orientation(image, path)
+            self.dpi = _dpi(image)
+        if is_on_its_side(self._turn):
+            height, width = width, height
+            self.dpi = None if self.dpi is None else (self.dpi[1], self.dpi[0])
         stat = path.stat()
         key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
-        super().__init__(key, (height, width), self._decode_file, downsample)
+        super().__init__(key, (height, width), self._decode_file, downsample, name=path.name)
 
     def _decode_file(self) -> np.ndarray:
-        from PIL import Image
-
         with _opened(self.path) as image:
-            if image.mode.startswith(("I", "F")):
-                # 16 bits per pixel: the upper eight are what a screen shows.
-                deep = np.asarray(image).astype(np.float64)
-                top = 65535.0 if deep.max(initial=0) > 255 else 255.0
-                grey = np.clip(deep / top * 255, 0, 255).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)
-            if "A" in image.mode or "transparency" in image.info:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-                image = Image.alpha_composite(white, image)
-            return np.array(image.convert("RGB"))
+            return np.ascontiguousarray(upright(_rgb(image, self.path), self._turn))
 
 
-def picture_dpi(path: Path) -> tuple[float, float] | None:
-    """Pixels per inch along x and y as the file states them, None where it does not."""
-    with _opened(path) as image:
-        dpi = image.info.get("dpi")
-    return None if dpi is None else (float(dpi[0]), float(dpi[1]))
+def _rgb(image: Image.Image, path: Path) -> np.ndarray:
+    """All pixels as they are stored, uint8 (height, width, 3)."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        # 16 bits per pixel: the upper eight are what a screen shows.
+        deep = np.asarray(image).astype(np.float64)
+        top = 65535.0 if deep.max(initial=0) > 255 else 255.0
+        grey = np.clip(deep / top * 255, 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    # Pillow keeps the upper eight of sixteen bits.
+    deep_colours = image.format == "PNG" and _png_bits(path) == 16
+    if "A" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    pixels = np.asarray(image.convert("RGB"))
+    if deep_colours and (brightest := int(pixels.max(initial=0))) < _DARK:
+        raise too_dark(path.name, ((brightest + 1) << 8) - 1, 16)
+    return pixels
+
+
+def check_size(name: str, size: Sequence[int], bytes_per_px: int) -> None:
+    """Refuse an image that would take more than 2 GB once it is decoded, by its header.
+
+    Parameters
+    ----------
+    size
+        (height, width), px.
+    """
+    asked = math.prod(int(n) for n in size) * bytes_per_px
+    if asked > _LARGEST_BYTES:
+        raise InputError(
+            f"{name} can only be decoded whole, and is too large for that",
+            got=f"{size[0]:,} x {size[1]:,} px (height x width), which is {asked / 1e9:,.1f} GB",
+            expected=f"at most {_LARGEST_BYTES / 1e9:g} GB, or an image in tiles",
+            fix="Make a pyramid of tiles of it and open that: "
+            f'vips tiffsave "{name}" tiled.tif --tile --pyramid --compression jpeg --bigtiff',
+        )
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    dpi = image.info.get("dpi")
+    try:
+        return None if dpi is None else (float(dpi[0]), float(dpi[1]))
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):  # a damaged tag says nothing
+        return None
+
+
+def _orientation(image: Image.Image, path: Path) -> int:
+    """The EXIF orientation, 1 to 8, without decoding the image."""
+    from PIL import Image
+
+    if image.format == "PNG" and "exif" not in image.info:
+        # Pillow decodes the whole image to see whether EXIF follows the pixels.
+        data = _png_chunk(path, b"eXIf")
+        exif = Image.Exif()
+        if data is not None:
+            exif.load(data)
+    else:
+        exif = image.getexif()
+    value = exif.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _png_bits(path: Path) -> int:
+    """Bits of a sample in a PNG file, from its header."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _png_chunk(path: Path, wanted: bytes) -> bytes | None:
+    """Content of the first chunk of that name, at most 1 MB, without reading the others."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[:4], "big")
+            if head[4:] == wanted:
+                return file.read(min(size, 1_000_000))
+            file.seek(size + 4, 1)
+    return None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator:
+def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of any size; what Pillow says about a broken one becomes an `InputError`."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    # Pillow's limit guards web servers; a microscope image passes it by right, and its size is
-    # bounded by the decoded-image store. The limit is global there, hence the lock.
+    # Pillow's limit guards web servers; a microscope image passes it by right, and `check_size`
+    # bounds it. The limit is global there, hence the lock.
     with _lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            with Image.open(path) as image:
+            with reading(f"{path.name} cannot be read as an image"), Image.open(path) as image:
                 yield image
-        except InputError:
-            raise
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise InputError(
-                f"{path.name} cannot be read as an image",
-                got=error,
-                fix="Copy the file again from its source",
-            ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit

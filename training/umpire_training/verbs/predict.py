@@ -266,7 +266,7 @@ def _predict(
     )
     record = replace(
         prediction.record,
-        image=_absolute(options.image),
+        image=_image(options.image),
         region=options.region or prediction.record.region,
         seed=options.seed,
         genes=tuple(options.genes),
@@ -281,8 +281,8 @@ def _predict(
     return f"{slide.name}: {saved.describe()}"
 
 
-def _absolute(path: str | None) -> str | None:
-    """A record is read from any folder."""
+def _image(image: str | None) -> str | None:
+    """A path from any folder, since a record is read from any; a name within a file as it is."""
     from pathlib import Path
 
-    return None if path is None else str(Path(path).absolute())
+    return str(Path(image).absolute()) if image is not None and Path(image).exists() else image

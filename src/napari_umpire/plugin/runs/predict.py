@@ -147,7 +147,8 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
     yield Progress("Finding the tissue", 0, 0, "")
     slide.check_source()  # the window goes on showing the pixels that were there when it was opened
     if slide.path is not None and slide.platform == "image":
-        region = slide.region if sniff(slide.path) == "spatialdata" else None
+        several = slide.scene is not None or sniff(slide.path) == "spatialdata"
+        region = slide.region if several else None
         return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
     return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
 

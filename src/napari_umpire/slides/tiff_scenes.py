@@ -1,0 +1,147 @@
+"""Which images of a TIFF file are slides: every H&E image, without labels and reduced copies."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_umpire.errors import InputError
+from napari_umpire.slides.ome import OmeImage, image_of_page, ome_images
+from napari_umpire.slides.tiff_meta import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import tifffile
+
+__all__ = ["FoundImage", "find_images", "page_size"]
+
+# What scanners name the photographs beside the scan.
+_PHOTOGRAPH = re.compile(r"(?:^|[^a-z])(label|macro|thumbnail|overview|preview)(?:[^a-z]|$)", re.I)
+_MOST_PLANES = 200
+_SMALL = 64
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """One H&E image of a file.
+
+    Attributes
+    ----------
+    name
+        As the file names it, "" where it does not.
+    pages
+        The image and its reduced copies, in the order of the file.
+    ome
+        What the OME-XML says of it.
+    trusted
+        Whether the file itself says that the other pages are copies of the first.
+    """
+
+    name: str
+    pages: tuple[tifffile.TiffPage, ...]
+    ome: OmeImage | None
+    trusted: bool
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the file says that it is a reduced copy of another image."""
+        return bool(self.pages[0].is_reduced)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the largest page, px."""
+        return max((page_size(page) for page in self.pages), key=math.prod)
+
+
+def page_size(page: tifffile.TiffPage) -> tuple[int, int]:
+    """(height, width) of a page, px."""
+    return page.imagelength, page.imagewidth
+
+
+def find_images(path: Path, tif: tifffile.TiffFile) -> tuple[list[FoundImage], list[str]]:
+    """Every H&E image of a file, in its order, and words about what is left out.
+
+    Some may be reduced copies of others.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+    """
+    told = ome_images(tif.ome_metadata if tif.is_ome else None, path.name)
+    found, refused = [], []
+    for series in tif.series:
+        for name, pages, axes, shape in _images(series):
+            first = pages[0]
+            ome = image_of_page(told, _index(first), page_size(first))
+            why = refusal(first, axes, shape, ome)
+            if why is not None:
+                refused.append((math.prod(page_size(first)), why))
+                continue
+            levels = [page for page in pages if refusal(page) is None]
+            trusted = series.kind != "generic" or all(
+                page.is_reduced or page.is_subifd for page in levels[1:]
+            )
+            found.append(FoundImage(name, tuple(levels), ome, trusted))
+    if not found:
+        raise InputError(
+            f"{path.name} holds no colour image",
+            got=refused[0][1] if refused else "no image at all",
+            expected="one red-green-blue plane of 8 or 16 bits (an H&E brightfield image)",
+            fix="Export the H&E image as RGB",
+        )
+    return _slides(found)
+
+
+def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
+    """Without photographs of the glass and labels."""
+    if len(found) == 1:
+        return found, []
+    slides = [
+        image
+        for image in found
+        if not _PHOTOGRAPH.search(f"{image.name}\n{_first_words(image.pages[0])}")
+    ] or [max(found, key=lambda image: math.prod(image.size))]
+    largest = max(math.prod(image.size) for image in slides)
+    notes = []
+    for image in list(slides):
+        if not image.is_reduced and math.prod(image.size) * _SMALL < largest:
+            slides.remove(image)
+            high, wide = image.size
+            notes.append(f"a small image of {high} x {wide} px (height x width) is left out")
+    return slides, notes
+
+
+def _images(
+    series: tifffile.TiffPageSeries,
+) -> Iterator[tuple[str, list[tifffile.TiffPage], str, tuple[int, ...]]]:
+    """Name, pages, axes and shape of each image of a series; pages in a row are several images."""
+    name = series.name or ""
+    levels = [level for level in series.levels if level.keyframe is not None]
+    count = math.prod(n for n, a in zip(series.shape, series.axes, strict=True) if a in "IQ")
+    stacked = any(n > 1 for n, a in zip(series.shape, series.axes, strict=True) if a not in "IQYXS")
+    each = all(len(level.pages) == count for level in levels)
+    if stacked or count < 2 or count > _MOST_PLANES or not each:
+        yield name, [level.keyframe for level in levels], series.axes, tuple(series.shape)
+        return
+    kept = [(n, a) for n, a in zip(series.shape, series.axes, strict=True) if a not in "IQ"]
+    for i in range(count):
+        pages = [page.aspage() for level in levels if (page := level.pages[i]) is not None]
+        yield name, pages, "".join(a for _, a in kept), tuple(n for n, _ in kept)
+
+
+def _index(page: tifffile.TiffPage) -> int:
+    index = page.index
+    return int(index[0] if isinstance(index, tuple) else index)
+
+
+def _first_words(page: tifffile.TiffPage) -> str:
+    """The first two lines of a description, as far as its properties."""
+    text = page.description or ""
+    if text.lstrip().startswith(("<", "{")):
+        return ""
+    return "\n".join(re.split(r"[|;]", text, maxsplit=1)[0].splitlines()[:2])
