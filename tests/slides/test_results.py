@@ -10,7 +10,7 @@ import pytest
 import zarr
 from spatialdata.models import TableModel
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.convert import write_slide
 from napari_umpire.slides.elements import quiet_libraries
 from napari_umpire.slides.open import open_slide
@@ -101,7 +101,8 @@ def test_the_slides_own_keys_are_used(tmp_path: Path, synthetic: Slide) -> None:
     other = tmp_path / "b.zarr"
     with quiet_libraries():
         sdata.write(other)
-    slide = open_slide(other)
+    with pytest.warns(UmpireWarning, match="left aside, because the spots were changed since"):
+        slide = open_slide(other)
     result = write_results(slide, prediction_of(slide), name="r")
     got = read(other).tables["r"]
     assert got.uns["spatialdata_attrs"]["instance_key"] == "number"

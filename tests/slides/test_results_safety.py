@@ -28,10 +28,12 @@ def test_two_runs_that_make_one_store_at_once_both_keep_their_result(
     path, insert = tmp_path / "a.zarr", results._insert
     tables = [prediction_of(synthetic, seed) for seed in (1, 2)]
 
-    def other_run_is_faster(store: Path, table: ad.AnnData, name: str) -> str:
+    def other_run_is_faster(
+        store: Path, table: ad.AnnData, name: str, record: str | None
+    ) -> WrittenResult:
         monkeypatch.setattr(results, "_insert", insert)
         write_results(synthetic, tables[0], name="umpire", store=path)
-        return insert(store, table, name)
+        return insert(store, table, name, record)
 
     monkeypatch.setattr(results, "_insert", other_run_is_faster)
     mine = write_results(synthetic, tables[1], name="umpire", store=path)
@@ -74,27 +76,6 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     with pytest.raises(InputError, match="section 7.zarr.*Permission denied.*save elsewhere"):
         write_results(slide, prediction_of(slide), name="r")
     assert [p.name for p in tmp_path.iterdir()] == ["section 7.png"]
-
-
-def test_a_killed_run_leaves_the_store_readable(
-    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = write_slide(synthetic, tmp_path / "a.zarr")
-    slide = open_slide(store)
-    before = fingerprints(store)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(results, "_move", killed)
-        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # no time to tidy up
-        with pytest.raises(KeyboardInterrupt):
-            write_results(slide, prediction_of(slide), name="r")
-    assert fingerprints(store) == before
-    result = write_results(open_slide(store), prediction_of(slide), name="r")
-    assert result.element == "r"
-    assert_holds(result, slide, prediction_of(slide))
 
 
 @pytest.mark.parametrize("part", ["X", "obs", "obsm", "uns", "layers"])

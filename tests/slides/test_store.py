@@ -184,7 +184,7 @@ def test_samples_that_share_one_coordinate_system_keep_their_images(visium_sdata
         set_transformation(image, {"global": two}, set_all=True)
         whole = sdata if whole is None else spatialdata.concatenate([whole, sdata])
     path = _write(whole, tmp_path / "two.zarr")
-    from napari_umpire.slides.readers.store_parts import choose_view
+    from napari_umpire.slides.readers.store_view import choose_view
 
     for slide in open_slides(path):
         xy = slide.yx[:, ::-1] * 2

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from napari_umpire.files import scratch_beside
+from napari_umpire.files import remove_leftovers, scratch_beside
 from napari_umpire.slides.elements import assemble, element_name, quiet_libraries
-from napari_umpire.slides.records import ATTRS_KEY, SlideRecord
+from napari_umpire.slides.records import ATTRS_KEY, SlideRecord, circles_digest, image_digest
+from napari_umpire.slides.scale import nearest_pitch_px
+from napari_umpire.slides.store_image import mark_complete, stored_levels
+from napari_umpire.slides.store_listing import consolidate
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -42,9 +46,10 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     InputError
         Where ``path`` exists, its folder does not, or the disk refuses.
     """
-    path = Path(path).expanduser()
     import zarr
 
+    path = Path(path).expanduser()
+    remove_leftovers(path)
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} already exists", fix="Choose another name, or remove it first")
     if path.suffix != ".zarr":
@@ -52,24 +57,41 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist", fix="Make it first")
     region = element_name(slide.region)
-    image = f"{region}_image"
-    pixel_um = slide.scale.mpp or 1.0
+    image = element_name(f"{region}_image")
     sdata = assemble(
         slide.pyramid,
         slide.spots,
         region=region,
         image=image,
-        radius_px=slide.spot_diameter_um / 2 / pixel_um,
+        radius_px=_radius_px(slide),
         adata=slide.adata if slide.has_counts else None,
     )
-    record = SlideRecord.of(slide, image=image, table="table" if slide.has_counts else None)
-    sdata.attrs[ATTRS_KEY] = record.to_attrs(region)
     try:
         # zarr leaves pieces out that are black all over; then a lost one cannot be told from it.
         every_piece = zarr.config.set({"array.write_empty_chunks": True})
         with scratch_beside(path) as folder, quiet_libraries(), every_piece:
-            sdata.write(folder / path.name)
-            os.rename(folder / path.name, path)
+            made = folder / path.name
+            sdata.write(made)
+            mark_complete(made, image)
+            record = SlideRecord.of(
+                slide,
+                image=image,
+                table="table" if slide.has_counts else None,
+                image_digest=image_digest(stored_levels(made, image)),
+                circles_digest=circles_digest(sdata.shapes[region]) if slide.n_spots else None,
+            )
+            root = zarr.open_group(made, mode="r+", use_consolidated=False)
+            root.attrs[ATTRS_KEY] = record.to_attrs(region)
+            consolidate(made)
+            os.rename(made, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written", got=error) from error
     return path
+
+
+def _radius_px(slide: Slide) -> float:
+    """Radius of the circles; where the spots' size is not known, a part of their distance."""
+    radius = slide.spot_diameter_um / 2 / (slide.scale.mpp or 1.0)
+    if math.isfinite(radius) and radius > 0:
+        return radius
+    return (nearest_pitch_px(slide.yx) or 4.0) / 4

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from napari_umpire.files import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,9 +47,10 @@ SPOT_COLUMN = "spot"
 def element_name(text: str) -> str:
     """Return ``text`` as a legal SpatialData name: letters, digits, ``_``, ``-``, ``.``.
 
-    It begins with a letter, a digit or ``-``: a leading dot would hide the element.
+    It begins with a letter, a digit or ``-``: a leading dot would hide the element. One that is too
+    long for a folder, with a number behind it, is cut.
     """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.") or "slide"
+    return shortened(re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.") or "slide", 240)
 
 
 def image_element(pyramid: Pyramid, chunk: int = 512) -> DataTree:

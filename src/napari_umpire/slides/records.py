@@ -1,19 +1,35 @@
-"""What our stores remember of a slide beside its elements, in ``attrs["napari_umpire"]``."""
+"""What our stores remember of a slide beside its elements, in ``attrs["napari_umpire"]``.
+
+Other programs carry these attributes along when they crop, rescale or join what is in a store. So a
+record is bound to the image and the circles that it was written with, by their digests.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.scale import PhysicalScale, ScaleSource, resolve_scale
+from napari_umpire.slides.scale import PLAUSIBLE_MPP, ScaleSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geopandas import GeoDataFrame
+
+    from napari_umpire.slides.pyramid import Level
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["ATTRS_KEY", "SlideRecord"]
+__all__ = ["ATTRS_KEY", "SlideRecord", "circles_digest", "image_digest"]
 
 ATTRS_KEY = "napari_umpire"
+
+_DOWNSAMPLES = (1e-2, 1e4)
+_LENGTHS = ("pitch_um", "spot_diameter_um")
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,8 @@ class SlideRecord:
     """The facts of a slide that SpatialData has no place for.
 
     ``mpp`` um per full-resolution px with ``mpp_source`` and all ``mpp_candidates``; ``downsample``
-    full-resolution px per px of the stored image's finest scale; ``complete`` whether every piece
-    of the image was written, black ones too, so that one that is missing was lost.
+    full-resolution px per px of the stored image's finest scale; ``image_digest`` and
+    ``circles_digest`` what the elements were, None in stores of before these were kept.
     """
 
     name: str
@@ -32,13 +48,27 @@ class SlideRecord:
     image: str
     table: str | None = None
     mpp: float | None = None
-    mpp_source: str | None = None
+    mpp_source: ScaleSource | None = None
     mpp_candidates: dict[ScaleSource, float] = field(default_factory=dict)
     downsample: float = 1.0
-    complete: bool = False
+    image_digest: str | None = None
+    circles_digest: str | None = None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it says which image and circles it is about."""
+        return self.image_digest is not None and self.circles_digest is not None
 
     @classmethod
-    def of(cls, slide: Slide, *, image: str, table: str | None) -> SlideRecord:
+    def of(
+        cls,
+        slide: Slide,
+        *,
+        image: str,
+        table: str | None,
+        image_digest: str | None,
+        circles_digest: str | None,
+    ) -> SlideRecord:
         """The record of ``slide``, whose image and table are stored under these names."""
         return cls(
             name=slide.name,
@@ -51,7 +81,8 @@ class SlideRecord:
             mpp_source=slide.scale.source,
             mpp_candidates=dict(slide.scale.candidates),
             downsample=slide.pyramid.levels[0].downsample,
-            complete=True,
+            image_digest=image_digest,
+            circles_digest=circles_digest,
         )
 
     @classmethod
@@ -70,7 +101,10 @@ class SlideRecord:
             slides = attrs.get(ATTRS_KEY, {}).get("slides", {})
             if region not in slides:
                 return None
-            record = cls(**{k: v for k, v in slides[region].items() if k in known})
+            values = {k: v for k, v in slides[region].items() if k in known}
+            # JSON has no word for NaN.
+            values |= {k: math.nan for k in _LENGTHS if k in values and values[k] is None}
+            record = cls(**values)
             record._check()
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
@@ -83,33 +117,52 @@ class SlideRecord:
 
     def _check(self) -> None:
         """Raise `ValueError` or `TypeError` for a value that no slide has."""
-        for name in ("name", "image"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} is {getattr(self, name)!r}")
+        for name in ("name", "image", "table", "image_digest", "circles_digest"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name in ("name", "image")):
+                raise TypeError(f"{name} is {value!r}")
         if self.platform not in ("visium", "st", "image"):
             raise ValueError(f"platform is {self.platform!r}")
-        lengths: dict[str, Any] = {
-            "pitch_um": self.pitch_um,
-            "spot_diameter_um": self.spot_diameter_um,
-            "downsample": self.downsample,
-            **{f"mpp of {k}": v for k, v in self.mpp_candidates.items()},
-        }
+        for key in _LENGTHS:
+            # Of a slide without scale they are NaN.
+            value = getattr(self, key)
+            if not _is_number(value) or not (math.isnan(value) or 0 < value < math.inf):
+                raise ValueError(f"{key} is {value!r}")
+        scales: dict[str, Any] = {f"mpp of {k}": v for k, v in self.mpp_candidates.items()}
         if self.mpp is not None or self.mpp_source is not None:
             if self.mpp_source not in get_args(ScaleSource):
                 raise ValueError(f"mpp_source is {self.mpp_source!r}")
-            lengths["mpp"] = self.mpp
-        for key, value in lengths.items():
-            # Pitch and diameter of a slide without scale are NaN.
-            if not isinstance(value, (int, float)) or value <= 0:
+            scales["mpp"] = self.mpp
+        if unknown := set(self.mpp_candidates) - set(get_args(ScaleSource)):
+            raise ValueError(f"a source of the scale is {unknown.pop()!r}")
+        ranges = dict.fromkeys(scales, PLAUSIBLE_MPP) | {"downsample": _DOWNSAMPLES}
+        for key, value in (scales | {"downsample": self.downsample}).items():
+            low, high = ranges[key]
+            if not _is_number(value) or not low <= value <= high:
                 raise ValueError(f"{key} is {value!r}")
 
     def to_attrs(self, region: str) -> dict[str, Any]:
         """As the value of `ATTRS_KEY`, for a store of one slide."""
-        return {"slides": {region: asdict(self)}}
+        values = asdict(self)
+        values |= {k: None for k in _LENGTHS if math.isnan(values[k])}
+        return {"slides": {region: values}}
 
-    def scale(self, user: float | None) -> PhysicalScale:
-        """The recorded scale, or the user's with the recorded sources beside it."""
-        if user is None:
-            return PhysicalScale(self.mpp, cast("Any", self.mpp_source), self.mpp_candidates)
-        others = {k: v for k, v in self.mpp_candidates.items() if k != "user"}
-        return resolve_scale(others, user, name=self.name)
+
+def image_digest(levels: Sequence[Level]) -> str:
+    """Digest of the finest level's size and the coarsest level's pixels; levels finest first."""
+    last = levels[-1]
+    digest = hashlib.sha256(repr((levels[0].shape, last.shape)).encode())
+    digest.update(last.read(0, 0, *last.shape).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def circles_digest(circles: GeoDataFrame) -> str:
+    """Digest of ids, centres and radius, in the circles' own coordinates."""
+    digest = hashlib.sha256("\n".join(map(str, circles.index)).encode())
+    for values in (circles.geometry.x, circles.geometry.y, circles["radius"]):
+        digest.update(np.ascontiguousarray(values, np.float64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

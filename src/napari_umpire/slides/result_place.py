@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
+from napari_umpire.files import shortened
 from napari_umpire.slides.elements import element_name, quiet_libraries
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def is_store_of(slide: Slide, path: Path) -> bool:
     region = element_name(slide.region)
     if not (path.is_dir() and claims(path) and (path / "shapes" / region).is_dir()):
         return False
-    with quiet_libraries():
+    said = f"The store {path.name} cannot be read"
+    with reading(said, fix="Write or copy it again"), quiet_libraries():
         there = spatialdata.read_zarr(path, selection=("shapes",))
     if SlideRecord.find(there.attrs, region) is None:
         return False
@@ -65,6 +68,7 @@ def store_beside(slide: Slide) -> Path:
         stem = f"{source.name}_{slide.name}"  # the folder holds many sections
     else:
         stem = source.name
+    stem = shortened(stem, 240)
     number = 1
     while True:
         path = source.parent / (f"{stem}.zarr" if number == 1 else f"{stem}_{number}.zarr")

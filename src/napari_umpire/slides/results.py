@@ -1,8 +1,10 @@
 """Results written back: a table of predictions becomes a new element of a SpatialData store.
 
 Nothing that is there is changed. The table is written whole to a temporary folder beside the store,
-read back and compared, and only then renamed into the store, so that a killed run leaves the store
-as it was.
+read back and compared, and only then renamed into the store. At every instant a reader finds either
+the store as it was or the store with the table: first the record of the run appears beside the
+store, then the table in it, then its line in the store's listing. What a killed run leaves between
+two of these is put right when the store is next opened or written to.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +21,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_umpire.errors import InputError
-from napari_umpire.files import scratch_beside
+from napari_umpire.files import alone_in, scratch_beside
 from napari_umpire.slides.elements import (
     INSTANCE_KEY,
     REGION_KEY,
     element_name,
     quiet_libraries,
 )
+from napari_umpire.slides.record_file import record_beside
 from napari_umpire.slides.result_place import is_backing, is_store_of, store_beside
-from napari_umpire.slides.table_check import differences
+from napari_umpire.slides.store_listing import mend_store, prepare_listing, publish_listing
+from napari_umpire.slides.table_check import check_numbers, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +49,20 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 @dataclass(frozen=True)
 class WrittenResult:
-    """Where a result is: the store at ``path``, its table named ``element``."""
+    """Where a result is: the store at ``path``, its table named ``element``, and its record."""
 
     path: Path
     element: str
+    record: Path | None = None
 
 
 def write_results(
-    slide: Slide, table: AnnData, *, name: str, store: str | Path | None = None
+    slide: Slide,
+    table: AnnData,
+    *,
+    name: str,
+    store: str | Path | None = None,
+    record: str | None = None,
 ) -> WrittenResult:
     """Write a table about a slide's spots as a new element of a SpatialData store.
 
@@ -71,18 +82,22 @@ def write_results(
         Of the new table. Where an element has it already, "_2", "_3" and so on is added.
     store
         The store to write to, or to make.
+    record
+        What repeats the run, as YAML: the text of a file beside the store, named like store and
+        table. It appears before the table does, and goes where the table does not come.
 
     Returns
     -------
     WrittenResult
-        The store, and the name that the table got.
+        The store, the name that the table got, and the record.
 
     Raises
     ------
     InputError
-        Where rows are no spots of the slide, there is no place for a store, the store is another
-        slide's, or the disk refuses.
+        Where rows are no spots of the slide, values are infinite or all NaN, there is no place for
+        a store, the store is another slide's, or the disk refuses.
     """
+    check_numbers(table, name=slide.name)
     final = _annotated(slide, table)
     if store is not None:
         path = Path(store).expanduser()
@@ -101,10 +116,11 @@ def write_results(
         _check_same(slide)
     with _explained(path):
         path = path.resolve()
-        element = None if path.exists() else _create(slide, path, final, name)
-        if element is None:
-            element = _insert(path, final, name)
-    return WrittenResult(path, element)
+        made = None if path.exists() else _create(slide, path, final, name, record)
+        if made is not None:
+            return made
+        mend_store(path)
+        return _insert(path, final, name, record)
 
 
 def _check_unchanged(slide: Slide, path: Path) -> None:
@@ -172,8 +188,10 @@ def _annotated(slide: Slide, table: AnnData) -> AnnData:
         )
 
 
-def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str | None:
-    """Make a store of the slide with an overview image and the table; return the table's name.
+def _create(
+    slide: Slide, path: Path, table: AnnData, name: str, record: str | None
+) -> WrittenResult | None:
+    """Make a store of the slide with an overview image and the table.
 
     None where another run has made a store of this slide there in the meantime.
     """
@@ -185,19 +203,21 @@ def _create(slide: Slide, path: Path, table: AnnData, name: str) -> str | None:
     small = tuple(v for v in levels if max(v.shape) <= _OVERVIEW_PX)
     with scratch_beside(path) as folder:
         made = write_slide(replace(slide, pyramid=Pyramid(small)), folder / path.name)
-        element = _insert(made, table, name)
+        element = _insert(made, table, name, None).element
         try:
-            os.rename(made, path)
+            with record_beside(
+                record, path, element, scratch=folder, of=path / "tables" / element
+            ) as file:
+                os.rename(made, path)
         except OSError as error:
             if error.errno in _TAKEN and is_store_of(slide, path):
                 return None
             raise
-    return element
+    return WrittenResult(path, element, file)
 
 
-def _insert(store: Path, table: AnnData, name: str) -> str:
-    """Put the table into a store under a free name, and return that name."""
-    import zarr
+def _insert(store: Path, table: AnnData, name: str, record: str | None) -> WrittenResult:
+    """Put the table into a store under a free name."""
     from spatialdata import SpatialData
 
     with scratch_beside(store) as folder, quiet_libraries():
@@ -205,13 +225,8 @@ def _insert(store: Path, table: AnnData, name: str) -> str:
         SpatialData(tables={"result": table}).write(part, sdata_formats=_formats(store))
         written = part / "tables" / "result"
         _verify(table, written)
-        zarr.open_group(store, mode="r+", use_consolidated=False).require_group("tables")
-        element = _move(written, store, element_name(name))
-        hub = SpatialData()
-        hub.path = store
-        if hub.has_consolidated_metadata():
-            hub.write_consolidated_metadata()
-    return element
+        with alone_in(store):
+            return _place(written, store, element_name(name), record, folder)
 
 
 def _formats(store: Path) -> list | None:
@@ -233,23 +248,55 @@ def _verify(table: AnnData, written: Path) -> None:
         )
 
 
-def _move(written: Path, store: Path, name: str) -> str:
-    """Rename the written table into the store under the first free name, and return it."""
+def _place(
+    written: Path, store: Path, name: str, record: str | None, folder: Path
+) -> WrittenResult:
+    """Rename the written table into the store under the first free name, and list it."""
+    for element in _free_names(store, name):
+        listing = prepare_listing(store, folder / f"listing_{element}", (element, written))
+        place = store / "tables" / element
+        try:
+            with record_beside(record, store, element, scratch=folder, of=place) as file:
+                _move(written, place, folder)
+                try:
+                    if listing is not None:
+                        publish_listing(listing, store)
+                except BaseException:
+                    os.rename(place, written)
+                    raise
+        except OSError as error:
+            # Another program may have taken the name in between.
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return WrittenResult(store, element, file)
+    raise AssertionError("names do not end")
+
+
+def _free_names(store: Path, name: str) -> Iterator[str]:
     number = 1
     while True:
         element = name if number == 1 else f"{name}_{number}"
         # Names are unique over all kinds of elements, whatever their case.
         taken = {p.name.lower() for kind in _KINDS for p in (store / kind).glob("*")}
         if element.lower() not in taken:
-            try:
-                os.rename(written, store / "tables" / element)
-            except OSError as error:
-                # Another run may have taken the name in between.
-                if error.errno not in _TAKEN:
-                    raise
-            else:
-                return element
+            yield element
         number += 1
+
+
+def _move(written: Path, place: Path, folder: Path) -> None:
+    """Rename the table into the store; where this has no tables yet, together with their group."""
+    if place.parent.is_dir():
+        os.rename(written, place)
+        return
+    group = folder / f"listing_{place.name}" / "tables"
+    tables = folder / "tables"
+    tables.mkdir()
+    for described in group.iterdir():
+        if described.is_file():
+            shutil.copyfile(described, tables / described.name)
+    os.rename(written, tables / place.name)
+    os.rename(tables, place.parent)
 
 
 @contextmanager

@@ -72,6 +72,7 @@ class SourceStamp:
 
 
 def _stats(path: Path) -> list[os.stat_result]:
+    """Of a file, or of all files in a folder; what cannot be looked at counts as nothing."""
     try:
         with os.scandir(path) as entries:
             found = []
@@ -82,6 +83,9 @@ def _stats(path: Path) -> list[os.stat_result]:
                     found.append(entry.stat())
             return found
     except NotADirectoryError:
-        return [path.stat()]
-    except FileNotFoundError:
+        try:
+            return [path.stat()]
+        except OSError:  # a part of the path that was a folder is a file now
+            return []
+    except OSError:
         return []

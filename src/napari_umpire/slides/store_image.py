@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any, cast
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import reading
+from napari_umpire.slides.channels import UNNAMED, Channels, colour_channels
 from napari_umpire.slides.overviews import with_overviews
 from napari_umpire.slides.pyramid import Level, Pyramid, over_white, usable_levels
 
@@ -20,21 +23,32 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
     from xarray import DataArray, DataTree
 
-__all__ = ["StoreLevel", "first_scale", "is_rgb", "store_pyramid"]
+__all__ = [
+    "StoreLevel",
+    "first_scale",
+    "is_rgb",
+    "mark_complete",
+    "store_pyramid",
+    "stored_levels",
+]
 
 _LARGE = 4096
 _TILE = 1024
 
 
 class StoreLevel(Level):
-    """One scale of an image element, (c, y, x) uint8 with 3 or 4 channels; alpha is over white.
+    """One scale of an image element, (c, y, x) uint8, as red, green, blue; alpha is over white.
 
     A tile is a chunk of the array, so that each chunk is decoded once. Chunks that cover more than
     4096 px each way are handed out in pieces, because a tile is held in memory by its readers.
     """
 
-    def __init__(self, array: zarr.Array | da.Array, downsample: float) -> None:
+    def __init__(
+        self, array: zarr.Array | da.Array, downsample: float, channels: Channels = UNNAMED
+    ) -> None:
         self._array = array
+        alpha = () if channels.alpha is None else (channels.alpha,)
+        self._order = [*channels.rgb, *alpha]
         self.shape = (int(array.shape[1]), int(array.shape[2]))
         chunk = tuple(c[0] if isinstance(c, tuple) else c for c in array.chunks)
         high, wide = (
@@ -47,27 +61,26 @@ class StoreLevel(Level):
     def _read_tile(self, row: int, col: int) -> np.ndarray:
         (th, tw), (h, w) = self.tile, self.shape
         y, x = row * th, col * tw
-        try:
+        with reading(
+            "An image of the store cannot be decoded",
+            expected=f"pixels at y {y}, x {x} of its scale of {h} x {w} px",
+            fix="Write or copy the store again",
+        ):
             block: Any = self._array[:, y : min(y + th, h), x : min(x + tw, w)]
             if hasattr(block, "compute"):
                 block = block.compute(scheduler="synchronous")
-        except (OSError, RuntimeError, ValueError) as error:  # codecs raise what they like
-            raise InputError(
-                "An image of the store cannot be decoded",
-                got=error,
-                expected=f"pixels at y {y}, x {x} of its scale of {h} x {w} px",
-                fix="Write or copy the store again",
-            ) from error
-        pixels = np.moveaxis(np.asarray(block), 0, 2)
-        if pixels.shape[2] == 4:
+        block = np.asarray(block)
+        if self._order != list(range(len(block))):
+            block = block[self._order]
+        pixels = np.moveaxis(block, 0, 2)
+        if len(self._order) == 4:
             return over_white(pixels)
         return np.ascontiguousarray(pixels)
 
 
 def is_rgb(element: DataArray | DataTree) -> bool:
-    """Whether an image element is two-dimensional, of 3 or 4 channels and 8 bits."""
-    first = first_scale(element)
-    return first.dims == ("c", "y", "x") and first.sizes["c"] in (3, 4) and first.dtype == np.uint8
+    """Whether an image element is two-dimensional, red-green-blue by its names, and of 8 bits."""
+    return colour_channels(first_scale(element)) is not None
 
 
 def first_scale(element: DataArray | DataTree) -> DataArray:
@@ -75,17 +88,13 @@ def first_scale(element: DataArray | DataTree) -> DataArray:
     return _scales(element)[0]
 
 
-def store_pyramid(
-    sdata: SpatialData, name: str, downsample: float = 1.0, *, complete: bool = False
-) -> Pyramid:
+def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyramid:
     """Return the image element ``name`` as a pyramid.
 
     Parameters
     ----------
     downsample
         Full-resolution px per px of the element's finest scale.
-    complete
-        Whether every piece of the image was written, so that none may be missing.
 
     Raises
     ------
@@ -93,26 +102,77 @@ def store_pyramid(
         Where pieces are missing.
     """
     scales = _scales(sdata.images[name])
+    channels = colour_channels(scales[0])
+    if channels is None:
+        raise ValueError(f"{name} is no red-green-blue image")
+    if channels.aside is not None:
+        warnings.warn(
+            f"Image {name!r}: channel {channels.aside} is neither red, green, blue nor alpha, and "
+            "is left aside",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    arrays: list[Any] = [scale.data for scale in scales]
     if sdata.path is not None:
-        _check_chunks(sdata.path / "images" / name)
-    arrays = _zarr_arrays(sdata.path, name, len(scales)) if sdata.path is not None else None
-    if complete and arrays is not None and sdata.path is not None:
-        _check_complete(sdata.path / "images" / name, arrays)
+        stored = _whole_arrays(sdata.path, name)
+        if len(stored) == len(scales):
+            arrays = stored
     levels: list[Level] = []
-    for i, factor in usable_levels([_size(scale) for scale in scales], name=f"Image {name!r}"):
-        array = scales[i].data if arrays is None else arrays[i]
-        levels.append(StoreLevel(array, downsample * factor))
+    usable = usable_levels([_size(scale) for scale in scales], name=f"Image {name!r}")
+    # Transformations speak of the first scale, which need not be the finest.
+    own = dict(usable).get(0, 1.0)
+    for i, factor in usable:
+        levels.append(StoreLevel(arrays[i], downsample * factor / own, channels))
     return with_overviews(levels)
+
+
+def stored_levels(store: Path, name: str) -> list[StoreLevel]:
+    """The scales of an image that we wrote, finest first, read from the disk.
+
+    Raises
+    ------
+    InputError
+        Where pieces are missing.
+    """
+    return [StoreLevel(array, 1.0) for array in _whole_arrays(store, name)]
+
+
+def _whole_arrays(store: Path, name: str) -> list[zarr.Array]:
+    """The arrays of an image element, none of which is known to have lost a piece."""
+    _check_chunks(store / "images" / name)
+    group, arrays = _zarr_arrays(store, name)
+    _check_complete(store / "images" / name, group, arrays)
+    return arrays
 
 
 _DESCRIBED = {"zarr.json", ".zarray", ".zattrs", ".zgroup"}
 
 
-def _check_complete(image: Path, arrays: list[zarr.Array]) -> None:
-    """Refuse an image that has lost pieces."""
+_MARK = "napari_umpire"
+
+
+def mark_complete(store: Path, name: str) -> None:
+    """Note in an image's own attributes that every piece of it was written, black ones too.
+
+    Other programs leave black pieces out by right. They write these attributes anew, and the note
+    is gone then.
+    """
+    group, arrays = _zarr_arrays(store, name, mode="r+")
+    group.attrs[_MARK] = {"complete": [_layout(array) for array in arrays]}
+
+
+def _layout(array: zarr.Array) -> list[list[int]]:
+    return [list(array.shape), list(array.shards or array.chunks)]
+
+
+def _check_complete(image: Path, group: zarr.Group, arrays: list[zarr.Array]) -> None:
+    """Refuse an image that was written whole and has lost pieces."""
+    mark = group.attrs.asdict().get(_MARK)
+    if not isinstance(mark, dict) or mark.get("complete") != [_layout(a) for a in arrays]:
+        return
     for array in arrays:
-        pieces = array.shards or array.chunks
-        wanted = math.prod(-(-n // c) for n, c in zip(array.shape, pieces, strict=True))
+        shape, pieces = _layout(array)
+        wanted = math.prod(-(-n // c) for n, c in zip(shape, pieces, strict=True))
         folder = image / array.basename
         there = sum(len(set(files) - _DESCRIBED) for _, _, files in os.walk(folder))
         if there < wanted:
@@ -147,16 +207,19 @@ def _scales(element: DataArray | DataTree) -> list[DataArray]:
     return [next(iter(element[key].data_vars.values())) for key in element]
 
 
-def _zarr_arrays(store: Path, name: str, count: int) -> list[zarr.Array] | None:
-    """The zarr arrays behind an element, None where the store has them otherwise (unsaved)."""
+def _zarr_arrays(
+    store: Path, name: str, *, mode: Literal["r", "r+"] = "r"
+) -> tuple[zarr.Group, list[zarr.Array]]:
+    """The zarr group of an image element, and its arrays, finest first as it names them."""
     import zarr
 
-    try:
-        group = zarr.open_group(store, path=f"images/{name}", mode="r")
-    except FileNotFoundError:
-        return None
-    attrs: dict[str, Any] = group.attrs.asdict()
-    multiscales = attrs.get("ome", attrs).get("multiscales", [])
-    paths = [d["path"] for d in multiscales[0]["datasets"]] if multiscales else []
-    arrays = [group[p] for p in paths]
-    return cast("list[zarr.Array]", arrays) if len(arrays) == count else None
+    with reading(
+        f"The image {name!r} of the store {store.name} cannot be read",
+        expected="a complete SpatialData store",
+        fix="Write or copy the store again",
+    ):
+        group = zarr.open_group(store, path=f"images/{name}", mode=mode)
+        attrs: dict[str, Any] = group.attrs.asdict()
+        multiscales = attrs.get("ome", attrs).get("multiscales", [])
+        paths = [d["path"] for d in multiscales[0]["datasets"]] if multiscales else []
+        return group, cast("list[zarr.Array]", [group[p] for p in paths])

@@ -1,4 +1,4 @@
-"""Whether a table that was read back is the table that was written."""
+"""Whether a table may be written, and whether the one that was read back is the one written."""
 
 from __future__ import annotations
 
@@ -7,12 +7,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from napari_umpire.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anndata import AnnData
 
-__all__ = ["differences"]
+__all__ = ["check_numbers", "differences"]
+
+_ROWS = 4096
+
+
+def check_numbers(table: AnnData, *, name: str) -> None:
+    """Refuse a table whose values are no result: infinite ones, or nothing but NaN.
+
+    A gene that was not measured in the reference is NaN by right, as are its spots.
+
+    Raises
+    ------
+    InputError
+        Names the gene and the spot, and the slide ``name``.
+    """
+    import scipy.sparse as sp
+
+    if table.X is None or 0 in table.shape:
+        return
+    fix = "Check the model and its reference; nothing was written"
+    if sp.issparse(table.X):
+        some = not len(table.X.data) or bool(np.isfinite(table.X.data).any())
+        infinite = bool(np.isinf(table.X.data).any())
+        where = ""
+    else:
+        some, infinite, where = False, False, ""
+        for start in range(0, table.n_obs, _ROWS):
+            values = np.asarray(table.X[start : start + _ROWS], np.float64)
+            some = some or bool(np.isfinite(values).any())
+            if np.isinf(values).any():
+                row, column = np.argwhere(np.isinf(values))[0]
+                infinite = True
+                where = f" for {table.var_names[column]} at {table.obs_names[start + row]}"
+                break
+    if infinite:
+        raise InputError(
+            f"The result for {name} holds values that are no expression",
+            got=f"an infinite value{where}",
+            expected="finite values",
+            fix=fix,
+        )
+    if not some:
+        raise InputError(
+            f"The result for {name} holds no number",
+            got=f"{table.n_obs:,} spots and {table.n_vars:,} genes, all NaN",
+            expected="values of at least one gene",
+            fix=fix,
+        )
 
 
 def differences(written: AnnData, read: AnnData) -> list[str]:

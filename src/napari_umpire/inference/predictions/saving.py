@@ -101,13 +101,14 @@ def save_steps(
     table.uns["umpire"] = record.to_dict()
     add_columns(table, labels, columns or {})
     yield Progress("Writing and reading back", 0, 0, "")
-    # No report from here to the end: a cancelled run would leave a table without its record.
+    # No report from here to the end: there is nothing to wait for, and nothing to cancel.
     if store is not None and Path(store).suffix == ".h5ad":
-        file = _write_file(table, place_of(slide, store))
-        return Saved(file, "", _write_record(record, file, ""), *table.shape)
-    written = write_results(slide, table, name=record.name, store=store)
-    path = _write_record(record, written.path, written.element)
-    return Saved(written.path, written.element, path, *table.shape)
+        path = place_of(slide, store)
+        return Saved(path, "", _write_file(slide, table, path, record.to_yaml()), *table.shape)
+    text = record.to_yaml()
+    written = write_results(slide, table, name=record.name, store=store, record=text)
+    assert written.record is not None
+    return Saved(written.path, written.element, written.record, *table.shape)
 
 
 def add_columns(
@@ -199,18 +200,22 @@ def _why(error: OSError) -> str:
     return "the disk refuses"
 
 
-def _write_file(table: AnnData, path: Path) -> Path:
-    """Write a table as a new ``.h5ad`` file and read it back."""
+def _write_file(slide: Slide, table: AnnData, path: Path, record: str) -> Path:
+    """Write a table as a new ``.h5ad`` file, read it back, and return the record beside it."""
     import anndata
 
-    from napari_umpire.files import replace_file
+    from napari_umpire.files import remove_leftovers, scratch_beside
     from napari_umpire.slides.elements import quiet_libraries
-    from napari_umpire.slides.table_check import differences
+    from napari_umpire.slides.record_file import record_beside
+    from napari_umpire.slides.table_check import check_numbers, differences
 
+    check_numbers(table, name=slide.name)
+    remove_leftovers(path)
     if os.path.lexists(path):
         raise InputError(f"{path} already exists", fix="Choose another name")
     try:
-        with replace_file(path) as part, quiet_libraries():
+        with scratch_beside(path) as folder, quiet_libraries():
+            part = folder / f"table{path.suffix}"
             table.write_h5ad(part)
             found = differences(table, anndata.read_h5ad(part))
             if found:
@@ -219,30 +224,15 @@ def _write_file(table: AnnData, path: Path) -> Path:
                     got=", ".join(found),
                     fix="Check the disk, and write again",
                 )
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
+            with record_beside(record, path, "", scratch=folder, of=path) as file:
+                os.rename(part, path)
     except OSError as error:
         raise InputError(
             f"The table cannot be written to {path}: {_why(error)}",
             got=error,
             fix="Make room there, or save elsewhere",
         ) from error
-    return path
-
-
-def _write_record(record: RunRecord, store: Path, element: str) -> Path:
-    """Write the record beside the store under a free name."""
-    stem, number = f"{store.stem}.{element}".removesuffix("."), 1
-    while True:
-        tail = "" if number == 1 else f".{number}"  # taken by a store that was removed since
-        path = store.with_name(f"{stem}{tail}.yaml")
-        if not os.path.lexists(path):
-            break
-        number += 1
-    try:
-        return record.write(path)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise InputError(
-            f"The table is kept in {store}, but not its run record {path.name}: " + _why(error),
-            got=error,
-            fix="Make room there and save again; the table itself holds the record too",
-        ) from error
+    assert file is not None
+    return file

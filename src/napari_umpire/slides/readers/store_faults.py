@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from napari_umpire.bounded import read_json
+from napari_umpire.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,18 +27,24 @@ def without_transform(store: Path) -> str | None:
 
 
 def _placed(about: dict[str, Any]) -> bool:
-    scales = about.get("ome", about).get("multiscales")
+    """Whether it says where it lies; what is no description of a place is for others to say."""
+    ome = about.get("ome", about)
+    scales = ome.get("multiscales") if isinstance(ome, dict) else None
     if scales is None:
         return bool(about.get(_KEY))
-    return bool(scales) and all(scale.get(_KEY) for scale in scales[0].get("datasets", ()))
+    if not (isinstance(scales, list) and scales and isinstance(scales[0], dict)):
+        return False
+    levels = scales[0].get("datasets", ())
+    return all(level.get(_KEY) for level in levels if isinstance(level, dict))
 
 
 def _attributes(element: Path) -> dict[str, Any] | None:
     """Of zarr v3 or v2; None where there are none to be read."""
     for name, key in (("zarr.json", "attributes"), (".zattrs", None)):
         try:
-            about = json.loads((element / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            about = read_json(element / name)
+        except InputError:
             continue
-        return about.get(key, {}) if key is not None else about
+        about = about.get(key, {}) if key is not None and isinstance(about, dict) else about
+        return about if isinstance(about, dict) else None
     return None

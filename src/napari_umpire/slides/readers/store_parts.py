@@ -1,24 +1,20 @@
-"""Which elements of a SpatialData store belong together: spots, their table, their image."""
+"""Which elements of a SpatialData store belong together: the spots and their table."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.slides.store_image import first_scale, is_rgb
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-__all__ = ["View", "choose_table", "choose_view", "circle_elements", "spot_regions"]
+__all__ = ["choose_table", "circle_elements", "spot_regions", "table_keys"]
 
 _SAMPLE = 100_000
-_AXES = ("x", "y")
 
 
 def circle_elements(sdata: SpatialData) -> list[str]:
@@ -47,16 +43,19 @@ def choose_table(sdata: SpatialData, region: str, recorded: str | None) -> str |
     """The table with the raw counts of a region, None where nothing was measured.
 
     Tables that hold results (``uns["umpire"]``) or other numbers than counts are passed over. Where
-    ``X`` was transformed but ``layers["counts"]`` is raw, that layer takes its place in memory.
+    ``X`` was transformed but ``layers["counts"]`` is raw, that layer takes its place in memory. A
+    table of counts that annotates nothing in the store is named in a warning.
     """
     if recorded is not None and recorded in sdata.tables:
-        if sdata.tables[recorded].X is None:
+        table = sdata.tables[recorded]
+        if table.X is None:
             raise InputError(
                 f"Table {recorded!r} of {_store(sdata)} holds no counts",
                 expected="the counts that the slide was stored with",
                 fix="Convert the slide again",
             )
-        return recorded
+        if "counts" not in table.layers and region in _regions_of(sdata, recorded):
+            return recorded
     mine = [
         name
         for name in sdata.tables
@@ -77,8 +76,10 @@ def choose_table(sdata: SpatialData, region: str, recorded: str | None) -> str |
             UmpireWarning,
             stacklevel=4,
         )
+    if not mine:
+        _warn_of_strays(sdata, region)
     if len(raw) > 1:
-        first = "table" if "table" in raw else raw[0]
+        first = next((n for n in (recorded, "table") if n in raw), raw[0])
         warnings.warn(
             f"Several tables hold counts of {region!r} ({', '.join(raw)}); {first!r} is used",
             UmpireWarning,
@@ -88,9 +89,57 @@ def choose_table(sdata: SpatialData, region: str, recorded: str | None) -> str |
     return raw[0] if raw else None
 
 
+def table_keys(sdata: SpatialData, table: str) -> tuple[str, str]:
+    """Columns of a table's obs that name the region and the instance.
+
+    Raises
+    ------
+    InputError
+        Where one of them is not there.
+    """
+    keys = _attrs_of(sdata, table)
+    found = keys.get("region_key"), keys.get("instance_key")
+    for key in found:
+        if key not in sdata.tables[table].obs:
+            raise InputError(
+                f"Table {table!r} of {_store(sdata)} has no column {key!r}",
+                got=", ".join(map(str, sdata.tables[table].obs)) or "no columns",
+                expected="the columns of region and instance that it names itself",
+                fix="Annotate it again with spatialdata.models.TableModel.parse",
+            )
+    return str(found[0]), str(found[1])
+
+
+def _warn_of_strays(sdata: SpatialData, region: str) -> None:
+    """Name the tables of counts that annotate nothing: they might be about this region."""
+    for name in sdata.tables:
+        table = sdata.tables[name]
+        about = _regions_of(sdata, name)
+        if any(r in sdata for r in about) or "umpire" in table.uns:
+            continue
+        if not (_is_raw(table.X) or _is_raw(table.layers.get("counts"))):
+            continue
+        said = f"annotates {', '.join(about)}, which is not there" if about else "annotates nothing"
+        warnings.warn(
+            f"Table {name!r} of {_store(sdata)} holds counts, but {said}; {region!r} is opened as "
+            "not measured. To join them, give its obs a column of region names and one of spot "
+            f"ids, and call TableModel.parse(table, region={region!r}, region_key=..., "
+            "instance_key=...)",
+            UmpireWarning,
+            stacklevel=5,
+        )
+
+
+def _attrs_of(sdata: SpatialData, table: str) -> dict[str, Any]:
+    found = sdata.tables[table].uns.get("spatialdata_attrs", {})
+    return dict(found) if hasattr(found, "items") else {}
+
+
 def _regions_of(sdata: SpatialData, table: str) -> list[str]:
-    region = sdata.tables[table].uns.get("spatialdata_attrs", {}).get("region", [])
-    return [region] if isinstance(region, str) else list(region)
+    region = _attrs_of(sdata, table).get("region")
+    if region is None:
+        return []
+    return [str(r) for r in np.atleast_1d(np.asarray(region, dtype=object)).ravel()]
 
 
 def _is_raw(counts: object) -> bool:
@@ -100,126 +149,6 @@ def _is_raw(counts: object) -> bool:
     if values.size == 0 or values.dtype.kind not in "iuf":
         return False
     return bool((values >= 0).all() and (values == np.rint(values)).all())
-
-
-@dataclass(frozen=True)
-class View:
-    """An image element and how the spots' own coordinates become its pixels.
-
-    Attributes
-    ----------
-    image
-        Name of the element.
-    matrix
-        (3, 3) affine of (x, y, 1), from the shapes' coordinates to pixels of the finest scale.
-    """
-
-    image: str
-    matrix: np.ndarray
-
-    @property
-    def magnification(self) -> float:
-        """Pixels per unit of the shapes' coordinates."""
-        return math.sqrt(abs(float(np.linalg.det(self.matrix[:2, :2]))))
-
-    def to_pixels(self, xy: np.ndarray, downsample: float = 1.0) -> np.ndarray:
-        """(n, 2) coordinates of the shapes -> (n, 2) x, y in px, times ``downsample``."""
-        matrix = np.diag([downsample, downsample, 1.0]) @ self.matrix
-        if np.allclose(matrix, np.eye(3), rtol=0, atol=1e-9):
-            return xy.copy()
-        return xy @ matrix[:2, :2].T + matrix[:2, 2]
-
-
-def choose_view(
-    sdata: SpatialData, region: str, xy: np.ndarray, wanted: str | None, name: str
-) -> View:
-    """The finest red-green-blue image under the spots of a region.
-
-    Where several samples share one coordinate system, images whose name begins like the region's
-    come first, then those that share a system which no other region has.
-
-    Raises
-    ------
-    InputError
-        Where no image is red-green-blue, shares a coordinate system, or lies under the spots.
-    """
-    rgb = [image for image in sdata.images if is_rgb(sdata.images[image])]
-    if wanted is not None:
-        if wanted not in rgb:
-            raise InputError(
-                f"{_store(sdata)} has no RGB image named {wanted!r}",
-                got=", ".join(rgb) or _describe_images(sdata),
-            )
-        rgb = [wanted]
-    if not rgb:
-        raise InputError(
-            f"{_store(sdata)} holds no H&E image for {region!r}",
-            got=_describe_images(sdata),
-            expected="an image of 3 channels (red, green, blue) and 8 bits",
-            fix="Add the H&E image to the store",
-        )
-    views = [v for v in (_view(sdata, region, image) for image in rgb) if v is not None]
-    if not views:
-        raise InputError(
-            f"No image of {_store(sdata)} shares a coordinate system with {region!r}",
-            got=f"{region!r} in {', '.join(sorted(_matrices(sdata.shapes[region]))) or 'none'}",
-            expected=f"one of {', '.join(rgb)}, and the spots, in one and the same",
-            fix="Set the image's transformation to the coordinate system of the spots",
-        )
-    under = [v for v in views if _share_inside(sdata, v, xy) > 0.5]
-    if not under:
-        raise InputError(
-            f"Image and spots of {name} do not overlap",
-            got=f"spots {region!r}, images {', '.join(v.image for v in views)}",
-            expected="spots on the image",
-            fix="Correct the transformations in the store",
-        )
-    for narrow in (_named_like, _own_system):
-        under = [v for v in under if narrow(sdata, region, v.image)] or under
-    return max(under, key=lambda v: v.magnification)
-
-
-def _named_like(sdata: SpatialData, region: str, image: str) -> bool:
-    return image.lower().startswith(region.lower())
-
-
-def _own_system(sdata: SpatialData, region: str, image: str) -> bool:
-    others = {s for r in circle_elements(sdata) if r != region for s in _matrices(sdata.shapes[r])}
-    shared = set(_matrices(sdata.shapes[region])) & set(_matrices(sdata.images[image]))
-    return bool(shared - others)
-
-
-def _view(sdata: SpatialData, region: str, image: str) -> View | None:
-    spots, pixels = _matrices(sdata.shapes[region]), _matrices(sdata.images[image])
-    shared = sorted(set(spots) & set(pixels))
-    if not shared:
-        return None
-    system = region if region in shared else shared[0]
-    return View(image, np.linalg.inv(pixels[system]) @ spots[system])
-
-
-def _matrices(element: object) -> dict[str, np.ndarray]:
-    """Coordinate system -> affine of (x, y, 1) from the element's own coordinates."""
-    from spatialdata.transformations import get_transformation
-
-    found = get_transformation(element, get_all=True)
-    return {system: t.to_affine_matrix(_AXES, _AXES) for system, t in found.items()}
-
-
-def _share_inside(sdata: SpatialData, view: View, xy: np.ndarray) -> float:
-    first = first_scale(sdata.images[view.image])
-    px = view.to_pixels(xy)
-    size = np.array([first.sizes["x"], first.sizes["y"]])
-    return float(((px >= 0) & (px < size)).all(axis=1).mean())
-
-
-def _describe_images(sdata: SpatialData) -> str:
-    told = []
-    for name, element in sdata.images.items():
-        first = first_scale(element)
-        size = " x ".join(str(n) for n in first.shape)
-        told.append(f"{name} ({size}, {first.dtype})")
-    return ", ".join(told) or "no image"
 
 
 def _store(sdata: SpatialData) -> str:
