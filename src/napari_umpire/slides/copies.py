@@ -13,9 +13,11 @@ __all__ = ["is_copy"]
 
 _PLACES = (0.15, 0.5, 0.85)
 _FINE_PX, _COARSE_PX = 1024, 256
-_POOLED = 24
+_POOLED = 64
 _LEAST_SPREAD = 4.0
-_LEAST_CORRELATION = 0.5
+# A copy has 0.95 or more, also one of every second pixel; another section with the same outline
+# has up to 0.8.
+_LEAST_CORRELATION = 0.85
 
 
 def is_copy(fine: Level, coarse: Level) -> bool | None:

@@ -137,8 +137,7 @@ def _image(
         if page.samplesperpixel == first.samplesperpixel:  # the first page speaks for its copies
             samples = replace(samples, alpha=alpha)
         level = _level(source, page, (scene, len(stored)), factor, samples)
-        believed = found.trusted and factor.is_integer()
-        if not stored or believed or is_copy(stored[0], level):
+        if not stored or factor.is_integer() or is_copy(stored[0], level):
             stored.append(level)
         else:
             high, wide = level.shape

@@ -34,17 +34,14 @@ class FoundImage:
     name
         As the file names it, "" where it does not.
     pages
-        The image and its reduced copies, in the order of the file.
+        The image and what the file says are its reduced copies, in the order of the file.
     ome
         What the OME-XML says of it.
-    trusted
-        Whether the file itself says that the other pages are copies of the first.
     """
 
     name: str
     pages: tuple[tifffile.TiffPage, ...]
     ome: OmeImage | None
-    trusted: bool
 
     @property
     def is_reduced(self) -> bool:
@@ -82,11 +79,11 @@ def find_images(path: Path, tif: tifffile.TiffFile) -> tuple[list[FoundImage], l
             if why is not None:
                 refused.append((math.prod(page_size(first)), why))
                 continue
-            levels = [page for page in pages if refusal(page) is None]
-            trusted = series.kind != "generic" or all(
-                page.is_reduced or page.is_subifd for page in levels[1:]
-            )
-            found.append(FoundImage(name, tuple(levels), ome, trusted))
+            levels = [page for page in pages[1:] if refusal(page) is None]
+            # That a page has half the size of another does not yet make it a copy.
+            copies = [p for p in levels if series.kind != "generic" or p.is_reduced or p.is_subifd]
+            found.append(FoundImage(name, (first, *copies), ome))
+            found += [FoundImage("", (page,), None) for page in levels if page not in copies]
     if not found:
         raise InputError(
             f"{path.name} holds no colour image",

@@ -115,7 +115,7 @@ class PictureLevel(WholeLevel):
         self.path = path
         with _opened(path) as image:
             width, height = image.size
-            check_size(path.name, (height, width), len(image.getbands()))
+            check_size(path.name, (height, width), max(3, len(image.getbands())))
             if not grey and image.mode in {"1", "L", "LA", "I", "I;16", "I;16B", "F"}:
                 raise InputError(
                     f"{path.name} is not a colour image",
