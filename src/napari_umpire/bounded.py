@@ -104,8 +104,16 @@ def _no_number(word: str) -> NoReturn:
 
 
 @contextmanager
-def unzipped(path: Path, *, limit: int, what: str | None = None) -> Iterator[IO[bytes]]:
+def unzipped(
+    path: Path, *, limit: int, longest_line: int | None = None, what: str | None = None
+) -> Iterator[IO[bytes]]:
     """Open a file, unpacked where its name ends in ``.gz``, that hands out at most ``limit`` bytes.
+
+    Parameters
+    ----------
+    longest_line
+        Bytes without a line break, at most; parsers hold a line as a whole, and in pieces that
+        take many times its size.
 
     Raises
     ------
@@ -119,15 +127,17 @@ def unzipped(path: Path, *, limit: int, what: str | None = None) -> Iterator[IO[
         file = path.open("rb")
     with file:
         inner = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-        with io.BufferedReader(_Bounded(cast("IO[bytes]", inner), limit, what)) as stream:
+        bounded = _Bounded(cast("IO[bytes]", inner), limit, longest_line or limit, what)
+        with io.BufferedReader(bounded) as stream:
             yield stream
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to hand out more than ``limit`` bytes."""
+    """A stream that refuses to hand out more than ``limit`` bytes, or a longer line."""
 
-    def __init__(self, inner: IO[bytes], limit: int, what: str) -> None:
+    def __init__(self, inner: IO[bytes], limit: int, longest_line: int, what: str) -> None:
         self._inner, self._left, self._limit, self._what = inner, limit, limit, what
+        self._longest_line, self._line = longest_line, 0
 
     def readable(self) -> bool:
         return True
@@ -143,6 +153,15 @@ class _Bounded(io.RawIOBase):
                 expected=f"at most {self._limit / _MB:,.0f} MB",
                 fix="Check that it is the file you mean; a small one that unpacks to this is "
                 "damaged",
+            )
+        ends = data.rfind(b"\n")
+        self._line = self._line + len(data) if ends < 0 else len(data) - ends - 1
+        if self._line > self._longest_line:
+            raise InputError(
+                f"{self._what} cannot be read",
+                got=f"more than {self._longest_line / _MB:g} MB without the end of a line",
+                expected="a table with a line for each row",
+                fix="Check that it is the file you mean; it may be damaged",
             )
         buffer[: len(data)] = data
         return len(data)

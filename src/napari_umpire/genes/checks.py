@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["check_counts", "check_sparse"]
+__all__ = ["MOST_COUNTS", "check_counts", "check_sparse"]
+
+MOST_COUNTS = 10_000_000
+"""Molecules of one gene in one spot beyond which a number is no count: a spot holds at most some
+100,000 of all genes, and float32 counts exactly up to 16.7 million. -1 in a type without a sign is
+4,294,967,295."""
 
 _PROBLEMS = (
     ("not a number", "Repair or leave out that spot"),
@@ -23,6 +28,10 @@ _PROBLEMS = (
     (
         "not a whole number",
         "Give raw counts, not normalised or logarithmic values; look in the layers and in 'raw'",
+    ),
+    (
+        f"above {MOST_COUNTS:,}",
+        "Give raw counts; a negative number in a type without a sign looks like this",
     ),
 )
 
@@ -48,8 +57,9 @@ def check_counts(
     Raises
     ------
     InputError
-        The first entry that is negative, NaN, infinite or not an integer, with its gene and spot
-        and how many more there are; counts that are not a table of numbers; names that do not fit.
+        The first entry that is negative, NaN, infinite, not an integer or above `MOST_COUNTS`, with
+        its gene and spot and how many more there are; counts that are not a table of numbers; names
+        that do not fit.
     """
     matrix = _as_csr(counts, where)
     _check_names(matrix, genes, spots, where)
@@ -59,10 +69,10 @@ def check_counts(
         negative = (data < 0) & ~infinite
         with np.errstate(invalid="ignore"):
             fraction = ~(nan | infinite | negative) & (data != np.floor(data))
-        found = (nan, infinite, negative, fraction)
+        found = (nan, infinite, negative, fraction, ~infinite & (data > MOST_COUNTS))
     else:
         no = np.zeros(data.shape, bool)
-        found = (no, no, data < 0, no)
+        found = (no, no, data < 0, no, data > MOST_COUNTS)
     for bad, (problem, fix) in zip(found, _PROBLEMS, strict=True):
         if bad.any():
             _refuse(matrix, bad, problem, fix, genes, spots, where)

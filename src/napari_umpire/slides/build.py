@@ -34,6 +34,7 @@ def build_slide(
     adata: AnnData | None = None,
     path: Path | None = None,
     scene: str | None = None,
+    region: str | None = None,
 ) -> Slide:
     """Put the elements into a SpatialData in memory and return the slide over it.
 
@@ -51,8 +52,10 @@ def build_slide(
     scene
         Of a file that holds several slides, this one's own name there, after which its region is
         named.
+    region
+        Name of the shapes element, where it is not that of the scene or the slide.
     """
-    region = element_name(name if scene is None else scene)
+    region = region or element_name(name if scene is None else scene)
     if radius_px is None:
         radius_px = spot_diameter_um / 2 / (scale.mpp or 1.0)
     image = f"{region}_{kind}_image"

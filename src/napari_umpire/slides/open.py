@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
+from napari_umpire.faults import out_of_memory, reading
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,6 +27,7 @@ _READERS: dict[SlideKind, str] = {
     "st": "legacy_st",
     "image": "image",
 }
+_KNOWN = "a Space Ranger folder, a SpatialData store, a legacy ST section or an H&E image"
 
 
 def sniff(path: str | Path) -> SlideKind | None:
@@ -33,8 +37,11 @@ def sniff(path: str | Path) -> SlideKind | None:
     """
     path = Path(path)
     for kind in _READERS:
-        if _reader(kind).claims(path):
-            return kind
+        try:
+            if _reader(kind).claims(path):
+                return kind
+        except (OSError, ValueError):  # a folder without rights, a name too long or with a NUL
+            continue
     return None
 
 
@@ -95,13 +102,52 @@ def open_slides(
 
     Parameters and errors are those of `open_slide`.
     """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise InputError(f"{path} does not exist", fix="Check the path")
+    path = _place(path)
     kind = sniff(path)
     if kind is None:
         raise _no_slide(path)
-    return _reader(kind).read(path.absolute(), mpp=mpp, image=image, region=region, name=name)
+    try:
+        return _reader(kind).read(path.absolute(), mpp=mpp, image=image, region=region, name=name)
+    except (InputError, Warning):
+        raise
+    except MemoryError as error:
+        raise out_of_memory(f"{path.name} cannot be opened", error) from error
+    except Exception as error:
+        # A net for what nobody foresaw: a window must not lose its slides to one bad file.
+        raise InputError(
+            f"{path.name} cannot be opened",
+            got=f"{type(error).__name__}, which was not foreseen: {error}",
+            expected=_KNOWN,
+            fix="Please report this with the file, if it opens elsewhere",
+        ) from error
+
+
+def _place(given: str | Path) -> Path:
+    """The path that was given, once there is a file or a folder."""
+    with reading(f"The path {given!r} cannot be used", expected=_KNOWN, fix="Check the path"):
+        path = Path(given)
+        if not os.path.lexists(path):
+            path = path.expanduser()
+    if not os.path.lexists(path):
+        raise InputError(f"{path} does not exist", fix="Check the path")
+    if path.is_symlink() and not os.path.exists(path):
+        raise InputError(
+            f"{path} is a link that leads nowhere",
+            got=f"a link to {os.readlink(path)}",
+            expected=_KNOWN,
+            fix="Check the path",
+        )
+    with reading(f"{path} cannot be opened", fix="Check the path and your rights to read it"):
+        folder = path.is_dir()
+    if not folder:
+        check_file(path, str(path))
+        if path.name.startswith("._"):
+            raise InputError(
+                f"{path.name} is a companion that macOS writes beside a file",
+                expected=_KNOWN,
+                fix=f"Open {path.name[2:]}",
+            )
+    return path
 
 
 def _reader(kind: SlideKind) -> ModuleType:
@@ -109,14 +155,14 @@ def _reader(kind: SlideKind) -> ModuleType:
 
 
 def _no_slide(path: Path) -> InputError:
-    known = "a Space Ranger folder, a SpatialData store, a legacy ST section or an H&E image"
-    if path.is_file():
+    if not path.is_dir():
         around = next((p for p in path.absolute().parents[:3] if sniff(p) is not None), None)
         fix = None if around is None else f"Open the folder {around}"
-        return InputError(f"{path.name} is not a slide", expected=known, fix=fix)
-    inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+        return InputError(f"{path.name} is not a slide", expected=_KNOWN, fix=fix)
+    with reading(f"The folder {path.name} cannot be read", fix="Check your rights to read it"):
+        inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     if not inside:
-        return InputError(f"The folder {path.name} is empty", expected=known)
+        return InputError(f"The folder {path.name} is empty", expected=_KNOWN)
     slides = [p.name for p in inside if sniff(p) is not None]
     if slides:
         listed = ", ".join(slides[:5]) + (f" and {len(slides) - 5} more" if slides[5:] else "")
@@ -125,4 +171,4 @@ def _no_slide(path: Path) -> InputError:
             got=listed,
             fix="Open one of them",
         )
-    return InputError(f"The folder {path.name} holds no slide", expected=known)
+    return InputError(f"The folder {path.name} holds no slide", expected=_KNOWN)

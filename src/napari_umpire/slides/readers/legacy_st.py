@@ -7,18 +7,21 @@ image, and ``ST-imgs/C/C3/*.jpg`` the image. The array is square with 200 um bet
 from __future__ import annotations
 
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import unzipped
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import reading
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.place import check_on_tissue
+from napari_umpire.slides.readers.columns import flags, whole_numbers
 from napari_umpire.slides.readers.counts_table import read_counts
+from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
@@ -29,6 +32,10 @@ ST_PITCH_UM = 200.0
 ST_SPOT_UM = 100.0
 _COUNTS, _SPOTS, _IMAGES = "ST-cnts", "ST-spotfiles", "ST-imgs"
 _COLUMNS = ("x", "y", "pixel_x", "pixel_y")
+_TABLES = (".tsv", ".tsv.gz")
+# A section has some hundred spots, of 60 bytes each.
+_MOST_TEXT = 64_000_000
+_FARTHEST_PX = 1e7
 
 
 @dataclass(frozen=True)
@@ -38,22 +45,54 @@ class _Section:
 
     @property
     def counts(self) -> Path | None:
-        files = (self.root / _COUNTS / f"{self.name}.tsv{end}" for end in (".gz", ""))
-        return next((p for p in files if p.is_file()), None)
+        files = [p for end in (".tsv.gz", ".tsv") if (p := self._counts(end)).is_file()]
+        if len(files) > 1:
+            raise InputError(
+                f"The counts of section {self.name} are there twice",
+                got=", ".join(p.name for p in files),
+                expected="one file",
+                fix="Move the other elsewhere",
+            )
+        return files[0] if files else None
+
+    def _counts(self, end: str) -> Path:
+        return self.root / _COUNTS / f"{self.name}{end}"
 
     @property
     def spots(self) -> Path:
         return self.root / _SPOTS / f"{self.name}_selection.tsv"
 
     @property
+    def images(self) -> list[Path]:
+        """Files of the section's folder with the ending of an image."""
+        top = self.root / _IMAGES
+        patients = [p for p in visible(top) if p.is_dir()] if top.is_dir() else []
+        folders = [p / self.name for p in patients if (p / self.name).is_dir()]
+        return [
+            p
+            for folder in folders
+            for p in visible(folder)
+            if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
+        ]
+
+    @property
     def image(self) -> Path | None:
-        found = sorted(self.root.glob(f"{_IMAGES}/*/{self.name}/*"))
-        return next((p for p in found if p.suffix.lower() in IMAGE_SUFFIXES), None)
+        if len(found := self.images) > 1:
+            raise InputError(
+                f"Section {self.name} has several images",
+                got=", ".join(str(p.relative_to(self.root)) for p in found),
+                expected="one",
+                fix="Open the one that the spots were found on, or name it with image=",
+            )
+        return found[0] if found else None
 
 
 def claims(path: Path) -> bool:
-    """Whether the path is a collection, or a section's counts or image in one."""
-    return _is_root(path) or _section(path) is not None
+    """Whether the path is a collection, or a section's counts or image in one; never raises."""
+    try:
+        return _is_root(path) or _section(path) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def read(
@@ -78,7 +117,9 @@ def read(
         if region is not None and region != section.name:
             raise InputError(f"{path.name} is section {section.name}", got=f"region={region!r}")
         return [_read_section(section, path, mpp=mpp, image=image, name=name)]
-    sections = [_Section(path, p.name.split(".")[0]) for p in sorted((path / _COUNTS).iterdir())]
+    tables = [p for p in visible(path / _COUNTS) if p.name.endswith(_TABLES)]
+    names = sorted({p.name.split(".")[0] for p in tables})
+    sections = [_Section(path, section) for section in names]
     if region is not None:
         chosen = [s for s in sections if s.name == region]
         if not chosen:
@@ -86,7 +127,7 @@ def read(
         return [_read_section(chosen[0], path, mpp=mpp, image=image, name=name)]
     if image is not None or name is not None:
         raise InputError(f"{path.name} is a collection", fix="Open one of its sections")
-    with_image = [s for s in sections if s.image is not None and s.spots.is_file()]
+    with_image = [s for s in sections if s.images and s.spots.is_file()]
     if not with_image:
         raise InputError(
             f"No section of {path.name} has an image", expected=f"{_IMAGES}/A/A1/*.jpg"
@@ -101,7 +142,7 @@ def _is_root(path: Path) -> bool:
 def _section(path: Path) -> _Section | None:
     """The section that a file of a collection belongs to, by where it lies."""
     path = path.absolute()
-    if path.parent.name == _COUNTS and path.name.endswith((".tsv", ".tsv.gz")):
+    if path.parent.name == _COUNTS and path.name.endswith(_TABLES):
         return _Section(path.parent.parent, path.name.split(".")[0])
     deep = len(path.parts) > 4 and path.parts[-4] == _IMAGES
     if deep and path.suffix.lower() in IMAGE_SUFFIXES and _is_root(path.parents[3]):
@@ -119,8 +160,12 @@ def _read_section(
 ) -> Slide:
     name = name or section.name
     array = _read_spots(section)
-    in_layout = path if path.suffix.lower() in IMAGE_SUFFIXES else section.image
-    picture = Path(image).expanduser() if image is not None else in_layout
+    picture: Path | None
+    if image is not None:
+        with reading(f"The image {image} cannot be found", fix="Check the path"):
+            picture = Path(image).expanduser()
+    else:
+        picture = path if path.suffix.lower() in IMAGE_SUFFIXES else section.image
     if picture is None:
         raise InputError(
             f"The image of section {section.name} is missing",
@@ -177,30 +222,39 @@ def _read_spots(section: _Section) -> pd.DataFrame:
             expected=f"{_SPOTS}/{path.name}",
             fix="Copy the file there",
         )
-    try:
-        table = pd.read_csv(path, sep="\t", float_precision="round_trip")
+    expected = "columns " + ", ".join(_COLUMNS)
+    with (
+        reading(f"The spot positions {path.name} cannot be read", expected=expected),
+        unzipped(path, limit=_MOST_TEXT, what=path.name) as stream,
+    ):
+        table = pd.read_csv(stream, sep="\t", float_precision="round_trip", encoding="utf-8-sig")
         numbers = table[list(_COLUMNS)].astype(np.float64)
-    except (OSError, ValueError, KeyError, zlib.error) as error:
-        raise InputError(
-            f"The spot positions {path.name} cannot be read",
-            got=error,
-            expected="columns " + ", ".join(_COLUMNS),
-        ) from error
     known = np.isfinite(numbers.to_numpy()).all(axis=1)
+    if unknown := int((~known).sum()):
+        warnings.warn(
+            f"{section.name}: {unknown} spots of {path.name} have no place, and are left out",
+            UmpireWarning,
+            stacklevel=4,
+        )
     table, numbers = table[known], numbers[known]
-    x, y = numbers["x"].round().astype(np.int64), numbers["y"].round().astype(np.int64)
-    ids = pd.Index(x.astype(str) + "x" + y.astype(str))
+    lines = table.index.astype(str)
+    x = whole_numbers(numbers["x"], lines, where=path.name)
+    y = whole_numbers(numbers["y"], lines, where=path.name)
+    ids = pd.Index([f"{column}x{row}" for column, row in zip(x, y, strict=True)], dtype=object)
     if ids.empty or not ids.is_unique:
         what = "no spot" if ids.empty else f"{ids[ids.duplicated()][0]} more than once"
         raise InputError(f"{path.name} lists {what}")
-    selected = table["selected"].to_numpy() == 1 if "selected" in table else np.True_
+    px = numbers[["pixel_y", "pixel_x"]].to_numpy()
+    if not (np.abs(px) <= _FARTHEST_PX).all() or (len(px) > 1 and (px == px[0]).all()):
+        raise InputError(
+            f"The spot positions {path.name} cannot be",
+            got=f"pixel_y {px[:, 0].min():.4g} to {px[:, 0].max():.4g}, pixel_x "
+            f"{px[:, 1].min():.4g} to {px[:, 1].max():.4g}",
+            expected=f"a place of its own for each spot, below {_FARTHEST_PX:,.0f} px",
+            fix="Copy the file again from its source",
+        )
+    selected = flags(table["selected"], ids, where=path.name) if "selected" in table else np.True_
     return pd.DataFrame(
-        {
-            "selected": selected,
-            "array_row": y.to_numpy(),
-            "array_col": x.to_numpy(),
-            "y": numbers["pixel_y"].to_numpy(),
-            "x": numbers["pixel_x"].to_numpy(),
-        },
+        {"selected": selected, "array_row": y, "array_col": x, "y": px[:, 0], "x": px[:, 1]},
         index=ids,
     )

@@ -1,20 +1,24 @@
-"""The ``spatial`` folder of Space Ranger: where the spots lie, and the scale of its images."""
+"""Where the spots of a Space Ranger folder lie, and the scale of its images."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import check_file, read_json, unzipped
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
+from napari_umpire.slides.readers.columns import flags, whole_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["find_positions", "read_positions", "read_scalefactors"]
+__all__ = ["read_positions", "read_scalefactors"]
 
 _COLUMNS = (
     "barcode",
@@ -24,21 +28,31 @@ _COLUMNS = (
     "pxl_row_in_fullres",
     "pxl_col_in_fullres",
 )
-_NAMES = ("tissue_positions.csv", "tissue_positions_list.csv", "tissue_positions.parquet")
+_FACTORS = (
+    "tissue_hires_scalef",
+    "tissue_lowres_scalef",
+    "spot_diameter_fullres",
+    "fiducial_diameter_fullres",
+    "bin_size_um",
+    "microns_per_pixel",
+)
+# The finest bins of Visium HD are 11 million.
+_MOST_SPOTS = 20_000_000
+_MOST_TEXT, _LONGEST_LINE = 1_000_000_000, 100_000
+_FARTHEST_PX = 1e7
 
 
-def find_positions(spatial: Path) -> Path | None:
-    """The positions file of a ``spatial`` folder, with or without a prefix; None where absent."""
-    for name in _NAMES:
-        if found := sorted(spatial.glob(f"*{name}")):
-            return found[0]
-    return None
-
-
-def read_positions(spatial: Path) -> pd.DataFrame:
+def read_positions(files: Sequence[Path], *, name: str) -> pd.DataFrame:
     """Return all spots of the array, indexed by barcode.
 
     The list of Space Ranger 1.x has no header, or sometimes one; later tables have one.
+
+    Parameters
+    ----------
+    files
+        The positions; where there are several they must say the same.
+    name
+        Of the slide, for messages.
 
     Returns
     -------
@@ -49,89 +63,154 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Where the file is absent, has other columns, or a value that is no number.
+        Where there is no file, it has other columns, or a value that cannot be; where several
+        files contradict each other.
     """
-    path = find_positions(spatial)
-    if path is None:
+    if not files:
         raise InputError(
-            f"{spatial.parent.name} holds no spot positions",
-            expected=f"spatial/{_NAMES[0]} or spatial/{_NAMES[1]}",
+            f"{name} holds no spot positions",
+            expected="spatial/tissue_positions.csv or spatial/tissue_positions_list.csv",
             fix="Copy the whole spatial folder",
         )
-    try:
-        table = _parse(path)
-    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(
-            f"The spot positions {path.name} cannot be read",
-            got=error,
-            expected=", ".join(_COLUMNS),
-        ) from error
-    numbers = table[list(_COLUMNS[1:])].apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(numbers.to_numpy(np.float64)).all(axis=1)
+    first, *others = (_read(path) for path in files)
+    for path, other in zip(files[1:], others, strict=True):
+        if not (len(other) == len(first) and first.equals(other.reindex(first.index))):
+            raise InputError(
+                f"{name} holds two tables of positions that differ",
+                got=f"{files[0].name} and {path.name}",
+                expected="one",
+                fix="Move the one elsewhere that does not belong to this slide",
+            )
+    return first
+
+
+def _read(path: Path) -> pd.DataFrame:
+    what = f"The spot positions {path.name}"
+    with reading(f"{what} cannot be read", expected=", ".join(_COLUMNS)):
+        table = _parquet(path, what) if path.suffix == ".parquet" else _csv(path, what)
+    barcodes = pd.Index(table["barcode"].astype(str).str.strip())
+    if (table["barcode"].isna() | (barcodes == "")).any():
+        raise InputError(f"{path.name} has a spot without a barcode")
+    if not barcodes.is_unique:
+        raise InputError(f"{path.name} lists {barcodes[barcodes.duplicated()][0]} more than once")
+    array = pd.DataFrame(
+        {
+            "in_tissue": flags(table["in_tissue"], barcodes, where=path.name),
+            "array_row": whole_numbers(table["array_row"], barcodes, where=path.name),
+            "array_col": whole_numbers(table["array_col"], barcodes, where=path.name),
+            "y": pd.to_numeric(table["pxl_row_in_fullres"], errors="coerce").to_numpy(np.float64),
+            "x": pd.to_numeric(table["pxl_col_in_fullres"], errors="coerce").to_numpy(np.float64),
+        },
+        index=barcodes,
+    )
+    bad = ~(array[["y", "x"]].abs() <= _FARTHEST_PX).all(axis=1).to_numpy()
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
             f"{path.name} has a spot without a position",
             got=", ".join(str(v) for v in table.iloc[row]),
-            expected="five numbers for each barcode",
+            expected=f"px of the full-resolution image, below {_FARTHEST_PX:,.0f}",
         )
-    barcodes = pd.Index(table["barcode"].astype(str))
-    if not barcodes.is_unique:
-        raise InputError(f"{path.name} lists {barcodes[barcodes.duplicated()][0]} more than once")
-    return pd.DataFrame(
-        {
-            "in_tissue": numbers["in_tissue"].to_numpy() == 1,
-            "array_row": numbers["array_row"].to_numpy(np.int64),
-            "array_col": numbers["array_col"].to_numpy(np.int64),
-            "y": numbers["pxl_row_in_fullres"].to_numpy(np.float64),
-            "x": numbers["pxl_col_in_fullres"].to_numpy(np.float64),
-        },
-        index=barcodes,
+    if len(array) > 1 and bool((array[["y", "x"]] == array[["y", "x"]].iloc[0]).all(axis=None)):
+        raise InputError(
+            f"{path.name} has all {len(array)} spots at one place",
+            got=f"y {array['y'].iloc[0]:g}, x {array['x'].iloc[0]:g}",
+            expected="a place of its own for each spot",
+            fix="Copy the file again from its source",
+        )
+    return array
+
+
+def _parquet(path: Path, what: str) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    check_file(path, what)
+    if (rows := pq.read_metadata(path).num_rows) > _MOST_SPOTS:
+        raise InputError(
+            f"{what} cannot be read",
+            got=f"{rows:,} rows",
+            expected=f"at most {_MOST_SPOTS:,} spots",
+        )
+    table = pd.read_parquet(path)
+    return _ordered(table if "barcode" in table else table.reset_index(names="barcode"))
+
+
+def _csv(path: Path, what: str) -> pd.DataFrame:
+    with unzipped(path, limit=_MOST_TEXT, longest_line=_LONGEST_LINE, what=what) as stream:
+        table = _text(stream)
+    header = [str(v).strip().lower() for v in table.iloc[0]]
+    numbers = pd.to_numeric(table.iloc[0, 1:], errors="coerce")
+    if numbers.isna().all():
+        if "barcode" not in header:
+            header[0] = "barcode"
+        table = table.iloc[1:].set_axis(header, axis=1)
+    elif table.shape[1] == len(_COLUMNS):
+        table = table.set_axis(list(_COLUMNS), axis=1)
+    return _ordered(table)
+
+
+def _text(stream: IO[bytes]) -> pd.DataFrame:
+    return pd.read_csv(
+        stream,
+        header=None,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8-sig",
+        nrows=_MOST_SPOTS,
     )
 
 
-def _parse(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        table = pd.read_parquet(path)
-        table = table if "barcode" in table else table.reset_index(names="barcode")
-    else:
-        table = pd.read_csv(path, header=None, dtype=str, skip_blank_lines=True)
-        if "in_tissue" in table.iloc[0].tolist():
-            header = table.iloc[0].tolist()
-            table = table.iloc[1:].set_axis(["barcode", *header[1:]], axis=1)
-        elif table.shape[1] == len(_COLUMNS):
-            table = table.set_axis(list(_COLUMNS), axis=1)
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     if missing := [c for c in _COLUMNS if c not in table.columns]:
         raise ValueError(f"no column {', '.join(missing)} among {list(table.columns)[:8]}")
+    if table.columns.duplicated().any():
+        raise ValueError(f"the column {table.columns[table.columns.duplicated()][0]} twice")
     return table[list(_COLUMNS)]
 
 
-def read_scalefactors(spatial: Path) -> dict[str, float]:
-    """Return the numbers of ``scalefactors_json.json``, each positive and finite.
+def read_scalefactors(path: Path | None, *, name: str) -> dict[str, float]:
+    """Return the known numbers of ``scalefactors_json.json``, each positive and finite.
 
     Raises
     ------
     InputError
-        Where the file is absent or broken.
+        Where the file is absent or broken, or a value is no such number.
     """
-    found = sorted(spatial.glob("*scalefactors_json.json"))
-    if not found:
+    if path is None:
         raise InputError(
-            f"{spatial.parent.name} holds no scale factors",
+            f"{name} holds no scale factors",
             expected="spatial/scalefactors_json.json",
             fix="Copy the whole spatial folder; without it image and spots cannot be joined",
         )
-    path = found[0]
-    try:
-        values = json.loads(path.read_text())
-        factors = {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
-    except (OSError, ValueError, AttributeError) as error:
+    expected = "a JSON table of numbers as Space Ranger writes it"
+    what = f"The scale factors {path.name}"
+    values = read_json(path, limit=1_000_000, what=what, expected=expected)
+    if not isinstance(values, dict):
+        raise InputError(f"{what} cannot be read", got=_short(values), expected=expected)
+    return {
+        key: _factor(values[key], key, path.name) for key in _FACTORS if values.get(key) is not None
+    }
+
+
+def _factor(value: Any, key: str, where: str) -> float:
+    # R writes a number as a list of one; some programs write it as text.
+    inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+    number = math.nan
+    if isinstance(inner, int | float | str) and not isinstance(inner, bool):
+        try:
+            number = float(inner)
+        except (ValueError, OverflowError):
+            number = math.nan
+    if not (math.isfinite(number) and number > 0):
         raise InputError(
-            f"The scale factors {path.name} cannot be read",
-            got=error,
-            expected="a JSON table of numbers as Space Ranger writes it",
-        ) from error
-    for key, value in factors.items():
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{path.name} has an impossible {key}", got=value, expected="above 0")
-    return factors
+            f"{where} has an impossible {key}",
+            got=_short(value),
+            expected="a number above 0",
+            fix="Copy the file again from its source",
+        )
+    return number
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]} ..."

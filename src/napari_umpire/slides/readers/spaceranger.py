@@ -11,12 +11,10 @@ from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.place import check_on_tissue
-from napari_umpire.slides.readers.positions import (
-    find_positions,
-    read_positions,
-    read_scalefactors,
-)
-from napari_umpire.slides.readers.tenx import find_counts
+from napari_umpire.slides.readers.other_runs import what_else
+from napari_umpire.slides.readers.positions import read_positions, read_scalefactors
+from napari_umpire.slides.readers.run_files import find_files, has_positions, is_spatial
+from napari_umpire.slides.readers.tenx import read_tenx
 from napari_umpire.slides.readers.tissue_image import choose_image
 from napari_umpire.slides.scale import (
     VISIUM_NOMINAL_DIAMETER_UM,
@@ -41,8 +39,11 @@ __all__ = ["claims", "read"]
 
 
 def claims(path: Path) -> bool:
-    """Whether the path is, or holds in ``outs``, a folder with Space Ranger's ``spatial``."""
-    return path.is_dir() and (_outs(path) is not None or (path / "binned_outputs").is_dir())
+    """Whether the path is, or holds in ``outs``, what Space Ranger writes; never raises."""
+    try:
+        return path.is_dir() and (_outs(path) is not None or what_else(path) is not None)
+    except (OSError, ValueError):
+        return False
 
 
 def read(
@@ -64,29 +65,34 @@ def read(
         Where a part is missing or broken, or image, spots and counts do not belong together.
     """
     outs = _outs(path)
+    spots_there = outs is not None and has_positions(outs / "spatial")
+    if not spots_there and (other := what_else(outs or path)) is not None:
+        raise other
     if outs is None:
-        bins = sorted(p.name for p in (path / "binned_outputs").iterdir() if p.is_dir())
-        raise InputError(
-            f"{path.name} is a Visium HD run with several bin sizes",
-            got=", ".join(bins) or "none",
-            fix="Open one of the folders in binned_outputs",
-        )
-    name = name or (outs.parent.name if outs.name == "outs" else outs.name)
-    if region is not None and region != element_name(name):
-        raise InputError(f"{name} has no region {region!r}", got=element_name(name))
-    spatial = outs / "spatial"
-    factors = read_scalefactors(spatial)
-    array = read_positions(spatial)
+        raise InputError(f"{path.name} is not a Space Ranger folder")
+    title = name or (outs.parent.name if outs.name == "outs" else outs.name)
+    files = find_files(outs, name=title, sample=region)
+    name = name or files.sample or title
+    factors = read_scalefactors(files.factors, name=name)
+    array = read_positions(files.positions, name=name)
     spots = array[array["in_tissue"]].drop(columns="in_tissue")
     if spots.empty:
         raise InputError(f"{name} has no spot under tissue", got=f"{len(array)} spots off tissue")
     adata = None
-    if (found := find_counts(outs)) is not None:
-        adata, spots = _join(found.read(), spots, array, filtered=found.filtered, name=name)
+    if files.counts:
+        counts = read_tenx(files.counts[0])
+        filtered = "raw_feature" not in files.counts[0].name
+        adata, spots = _join(counts, spots, array, filtered=filtered, name=name)
     spots["instance_id"] = np.arange(len(spots), dtype=np.int64)
     spots = tidy_spots(spots)
     picture = choose_image(
-        outs, factors, spots[["y", "x"]].to_numpy(), name=name, wanted=image, given=path
+        outs,
+        files.images,
+        factors,
+        spots[["y", "x"]].to_numpy(),
+        name=name,
+        wanted=image,
+        given=path,
     )
     scale, pitch_um, spot_um = _scale(array, factors, picture.stated, mpp, name)
     yx, on = array[["y", "x"]].to_numpy(), array["in_tissue"].to_numpy()
@@ -105,21 +111,15 @@ def read(
             radius_px=None if nominal_px is None else nominal_px / 2,
             adata=adata,
             path=path,
+            region=None if files.sample is None else element_name(files.sample),
         )
     ]
 
 
 def _outs(path: Path) -> Path | None:
-    if path.name == "spatial" and _is_spatial(path):
+    if path.name == "spatial" and is_spatial(path):
         return path.parent
-    return next((p for p in (path, path / "outs") if _is_spatial(p / "spatial")), None)
-
-
-def _is_spatial(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    known = ("*scalefactors_json.json", "*tissue_hires_image.*", "*tissue_lowres_image.*")
-    return find_positions(folder) is not None or any(any(folder.glob(k)) for k in known)
+    return next((p for p in (path, path / "outs") if is_spatial(p / "spatial")), None)
 
 
 def _join(
@@ -167,6 +167,12 @@ def _scale(
     pitch_px = None
     if ((array["array_row"] + array["array_col"]) % 2 == 0).all():
         pitch_px = hex_pitch_px(array)
+    if pitch_px is not None and pitch_px <= 0:
+        raise InputError(
+            f"Spots of {name} that are neighbours on the array lie at one place",
+            expected="a place of its own for each spot",
+            fix="Copy the positions again from their source",
+        )
     if pitch_px is not None:
         candidates["spot pitch"] = VISIUM_PITCH_UM / pitch_px
     if diameter_px := factors.get("spot_diameter_fullres"):

@@ -2,152 +2,183 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import check_file, unzipped
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.slides.elements import quiet_libraries
+from napari_umpire.slides.readers.hdf5 import check_hdf5
+from napari_umpire.slides.readers.run_files import visible
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from anndata import AnnData
 
-__all__ = ["TenxCounts", "find_counts"]
+__all__ = ["read_tenx"]
 
-_KINDS = ("filtered", "raw")
+# Space Ranger's own lines are 20 to 80 bytes long.
+_LONGEST_LINE, _NAME_BYTES, _ENTRY_BYTES = 65_536, 512, 64
+_SLACK = 1_000_000
+# Genes of two species and probes are 100,000; the finest bins of Visium HD are 11 million.
+_MOST = {"genes": 2_000_000, "barcodes": 20_000_000}
+# An entry takes six bytes or more. Real matrices are packed to a quarter; a hundredth is a trap.
+_LEAST_ENTRY_BYTES, _MOST_PACKED = 6, 100
 
 
-@dataclass(frozen=True)
-class TenxCounts:
-    """Where the counts of a folder lie.
+def read_tenx(path: Path) -> AnnData:
+    """Return counts: obs index = barcode, var index = unique symbol.
 
-    Attributes
+    ``var`` keeps ``gene_ids`` (Ensembl) and ``symbol`` (as stored, duplicates included). Only gene
+    expression is kept where the file also holds antibodies and the like.
+
+    Parameters
     ----------
     path
-        The .h5 file, or the folder with the .mtx file.
-    filtered
-        Whether it holds only the barcodes under tissue.
+        An .h5 file, an .mtx file beside its tables, or a folder that holds these.
+
+    Raises
+    ------
+    InputError
+        Where the file is cut short, is no count matrix, names files outside of itself, or claims
+        more than it can hold.
     """
+    from napari_umpire.genes.checks import check_sparse
 
-    path: Path
-    filtered: bool
-
-    def read(self) -> AnnData:
-        """Return the counts: obs index = barcode, var index = unique symbol.
-
-        ``var`` keeps ``gene_ids`` (Ensembl) and ``symbol`` (as stored, duplicates included). Only
-        gene expression is kept where the file also holds antibodies and the like.
-
-        Raises
-        ------
-        InputError
-            Where the file is cut short or is no count matrix.
-        """
-        problems = (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, zlib.error)
-        try:
-            with quiet_libraries():
-                adata = _read_mtx(self.path) if self.path.is_dir() else _read_h5(self.path)
-        except InputError:
-            raise
-        except problems as error:
-            raise InputError(
-                f"The counts {self.path.name} cannot be read",
-                got=error,
-                expected="a complete matrix as Space Ranger writes it",
-                fix="Copy the file again from its source",
-            ) from error
+    expected = "a complete matrix as Space Ranger writes it"
+    with reading(f"The counts {path.name} cannot be read", expected=expected), quiet_libraries():
+        adata = _read_h5(path) if path.suffix == ".h5" else _read_mtx(_matrix_of(path))
+        check_sparse(adata.X, where=path.name)
+        if "feature_types" in adata.var:
+            adata = adata[:, (adata.var["feature_types"] == "Gene Expression").to_numpy()].copy()
         adata.var["symbol"] = adata.var_names.astype(str)
         adata.var_names_make_unique()
-        if not adata.obs_names.is_unique:
-            twice = adata.obs_names[adata.obs_names.duplicated()][0]
-            raise InputError(f"{self.path.name} holds the barcode {twice} more than once")
-        return adata
-
-
-def find_counts(outs: Path) -> TenxCounts | None:
-    """Find the counts of a Space Ranger folder: filtered before raw, .h5 before .mtx.
-
-    File names may carry a prefix, as on 10x's pages. None where the folder holds none.
-    """
-    for kind in _KINDS:
-        stem = f"{kind}_feature_bc_matrix"
-        files = sorted(outs.glob(f"*{stem}.h5"))
-        if len(files) > 1:
-            raise InputError(
-                f"{outs.name} holds several count files",
-                got=", ".join(p.name for p in files),
-                expected="one",
-                fix="Move the others elsewhere",
-            )
-        folders = [p for p in sorted(outs.glob(f"*{stem}")) if p.is_dir() and _matrix(p)]
-        if found := files or folders:
-            return TenxCounts(found[0], kind == "filtered")
-    return TenxCounts(outs, True) if _matrix(outs) else None
-
-
-def _matrix(folder: Path) -> Path | None:
-    return next(iter(sorted(folder.glob("*matrix.mtx*"))), None)
+    if not adata.obs_names.is_unique:
+        twice = adata.obs_names[adata.obs_names.duplicated()][0]
+        raise InputError(f"{path.name} holds the barcode {twice} more than once")
+    if not adata.n_vars:
+        raise InputError(
+            f"The counts {path.name} hold no gene", expected="features of the type Gene Expression"
+        )
+    return adata
 
 
 def _read_h5(path: Path) -> AnnData:
     import scanpy as sc
 
-    from napari_umpire.genes.checks import check_sparse
-
-    try:
-        adata = sc.read_10x_h5(path, gex_only=False)
-    # scanpy says that a dataset is missing with a bare Exception, which has no narrower name.
-    except Exception as error:
-        if type(error) is not Exception:
-            raise
-        raise ValueError(str(error)) from error
-    check_sparse(adata.X, where=path.name)
-    if "feature_types" in adata.var:
-        adata = adata[:, adata.var["feature_types"] == "Gene Expression"].copy()
-    return adata
+    check_hdf5(path)
+    return sc.read_10x_h5(path, gex_only=False)
 
 
-def _read_mtx(folder: Path) -> AnnData:
+def _matrix_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = [p for p in visible(path) if p.name.endswith(("matrix.mtx", "matrix.mtx.gz"))]
+    if len(found) > 1:
+        raise InputError(
+            f"{path.name} holds several count files",
+            got=", ".join(p.name for p in found),
+            expected="one",
+            fix="Move the others elsewhere",
+        )
+    if not found:
+        raise InputError(f"{path.name} holds no matrix.mtx")
+    return found[0]
+
+
+def _read_mtx(matrix: Path) -> AnnData:
     from anndata import AnnData
     from scipy.io import mmread
     from scipy.sparse import csr_matrix
 
-    matrix = _matrix(folder)
-    if matrix is None:
-        raise InputError(f"{folder.name} holds no matrix.mtx")
-    prefix = matrix.name[: matrix.name.index("matrix.mtx")]
-    features = _table(folder, prefix, ("features.tsv", "genes.tsv"))
-    barcodes = _table(folder, prefix, ("barcodes.tsv",))
-    counts = csr_matrix(mmread(matrix).T, dtype=np.float32)
-    if counts.shape != (len(barcodes), len(features)):
+    n_genes, n_barcodes, n_entries = _claimed(matrix)
+    prefix = matrix.name[: matrix.name.rindex("matrix.mtx")]
+    features = _table(matrix.parent, prefix, ("features.tsv", "genes.tsv"), n_genes)
+    barcodes = _table(matrix.parent, prefix, ("barcodes.tsv",), n_barcodes)
+    if (len(features), len(barcodes)) != (n_genes, n_barcodes):
         raise InputError(
-            f"The tables of {folder.name} do not fit its matrix",
-            got=f"{len(features)} genes and {len(barcodes)} barcodes",
-            expected=f"{counts.shape[1]} genes and {counts.shape[0]} barcodes",
+            f"The tables beside {matrix.name} do not fit it",
+            got=f"{_counted(features, n_genes)} genes and {_counted(barcodes, n_barcodes)} "
+            "barcodes",
+            expected=f"{n_genes:,} genes and {n_barcodes:,} barcodes",
             fix="Copy the folder again from its source",
         )
-    var = pd.DataFrame({"gene_ids": features[0].to_numpy()}, index=features[1].to_numpy())
-    adata = AnnData(counts, obs=pd.DataFrame(index=barcodes[0].to_numpy()), var=var)
+    limit = _SLACK + n_entries * _ENTRY_BYTES
+    with _unzipped(matrix, limit) as stream:
+        counts = mmread(stream)
+    if counts.dtype.kind not in "iuf":
+        raise ValueError(f"values of the type {counts.dtype}")
+    # Gene lists of one column hold symbols only.
+    names = features[min(1, features.shape[1] - 1)].to_numpy()
+    var = pd.DataFrame({"gene_ids": features[0].to_numpy()}, index=names)
     if features.shape[1] > 2:
-        adata.var["feature_types"] = features[2].to_numpy()
-        adata = adata[:, (features[2] == "Gene Expression").to_numpy()].copy()
-    return adata
+        var["feature_types"] = features[2].to_numpy()
+    obs = pd.DataFrame(index=barcodes[0].to_numpy())
+    return AnnData(csr_matrix(counts.T, dtype=np.float32), obs=obs, var=var)
 
 
-def _table(folder: Path, prefix: str, names: tuple[str, ...]) -> pd.DataFrame:
+def _claimed(matrix: Path) -> tuple[int, int, int]:
+    """Genes, barcodes and entries by the header, as far as the file can hold them."""
+    size = check_file(matrix)
+    with _unzipped(matrix, _SLACK) as stream:
+        kind, numbers = _header(stream)
+    n_genes, n_barcodes, *more = numbers
+    n_entries = more[0] if more else n_genes * n_barcodes
+    held = size * (_MOST_PACKED if matrix.suffix == ".gz" else 1) / _LEAST_ENTRY_BYTES
+    if "coordinate" not in kind:
+        held *= _LEAST_ENTRY_BYTES / 2
+    for what, n, most in (
+        ("genes", n_genes, _MOST["genes"]),
+        ("barcodes", n_barcodes, _MOST["barcodes"]),
+        ("entries", n_entries, held + 1),
+    ):
+        if not 0 <= n <= most:
+            raise InputError(
+                f"The counts {matrix.name} cannot be read",
+                got=f"{n:,} {what} by its header, in a file of {size / 1e6:.3g} MB",
+                expected="a complete matrix as Space Ranger writes it",
+                fix="Copy the file again from its source",
+            )
+    return n_genes, n_barcodes, n_entries
+
+
+def _unzipped(path: Path, limit: int) -> AbstractContextManager[IO[bytes]]:
+    what = f"{path.parent.name}/{path.name}"
+    return unzipped(path, limit=limit, longest_line=_LONGEST_LINE, what=what)
+
+
+def _header(stream: IO[bytes]) -> tuple[str, list[int]]:
+    kind = stream.readline().decode("utf-8-sig", "replace").lower()
+    if not kind.startswith("%%matrixmarket"):
+        raise ValueError(f"{kind[:40]!r} in place of the header of a Matrix Market file")
+    line = stream.readline()
+    while line.startswith(b"%") or (line and not line.strip()):
+        line = stream.readline()
+    return kind, [int(word) for word in line.split()]
+
+
+def _table(folder: Path, prefix: str, names: tuple[str, ...], n_rows: int) -> pd.DataFrame:
     for name in names:
         for path in (folder / f"{prefix}{name}.gz", folder / f"{prefix}{name}"):
-            if path.is_file():
-                table = pd.read_csv(path, sep="\t", header=None, dtype=str, na_filter=False)
-                # Gene lists of one column hold symbols only.
-                return (
-                    table
-                    if table.shape[1] > 1
-                    else table.assign(**{"1": table[0]}).set_axis([0, 1], axis=1)
+            if not path.is_file():
+                continue
+            with _unzipped(path, _SLACK + n_rows * _NAME_BYTES) as stream:
+                return pd.read_csv(
+                    stream,
+                    sep="\t",
+                    header=None,
+                    dtype=str,
+                    na_filter=False,
+                    encoding="utf-8-sig",
+                    nrows=n_rows + 1,
                 )
     raise InputError(f"{folder.name} holds no {prefix}{names[0]}", fix="Copy it beside the matrix")
+
+
+def _counted(table: pd.DataFrame, n: int) -> str:
+    return f"more than {n:,}" if len(table) > n else f"{len(table):,}"

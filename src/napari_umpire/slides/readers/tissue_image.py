@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import reading
 from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES, load_image
+from napari_umpire.slides.readers.run_files import visible
+from napari_umpire.slides.thumbnails import likeness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.images import SlideImage
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import ScaleSource
+    from napari_umpire.slides.thumbnails import Likeness
 
 __all__ = ["TissueImage", "check_overlap", "choose_image"]
 
@@ -41,9 +45,16 @@ class TissueImage:
     kind: Literal["full", "hires", "lowres"]
 
 
+# No microscope image is larger; a scale factor of 1e-300 says so.
+_LARGEST_PX = 2_000_000
+# What rounding to whole px leaves of a size, beside one px of each copy.
+_ROUNDING = 0.002
+
+
 def choose_image(
     outs: Path,
-    factors: dict[str, float],
+    images: Mapping[str, Path],
+    factors: Mapping[str, float],
     yx: np.ndarray,
     *,
     name: str,
@@ -52,12 +63,16 @@ def choose_image(
 ) -> TissueImage:
     """Return the named image, a full-resolution one beside the folder, "hires", or "lowres".
 
+    A full-resolution image must have the size that the reduced copies tell, and look like them.
+
     Parameters
     ----------
     outs
         The folder that holds ``spatial``.
+    images
+        The reduced copies: "hires" and "lowres", as far as they are there.
     factors
-        Its scale factors.
+        The scale factors.
     yx
         (n_spots, 2) spot centres, full-resolution px.
     name
@@ -70,19 +85,22 @@ def choose_image(
     Raises
     ------
     InputError
-        Where there is no image, or the spots do not lie on it.
+        Where there is no image, the spots do not lie on it, or the images contradict each other.
     """
-    reduced = _reduced(outs / "spatial", factors)
+    reduced = _reduced(images, factors, name)
+    seen = next((r for r in reduced if not _is_blank(r)), None)
     size = _expected_size(reduced)
     if wanted is not None:
-        path = Path(wanted).expanduser()
-        if not path.exists() and (given / path).exists():
-            path = given / path
+        with reading(f"The image {wanted} cannot be found", fix="Check the path"):
+            path = Path(wanted).expanduser()
+            if not path.exists() and (given / path).exists():
+                path = given / path
         loaded = load_image(path)
         _check_size(path, loaded, size)
+        _check_likeness(path, loaded, seen)
         check_overlap(loaded.pyramid.extent, yx, name=name, image=path.name)
         return TissueImage(loaded.pyramid, loaded.stated, "full")
-    if (beside := _beside(outs, yx, size)) is not None:
+    if (beside := _beside(outs, yx, size, seen)) is not None:
         check_overlap(beside.pyramid.extent, yx, name=name, image="the full-resolution image")
         return beside
     if not reduced:
@@ -92,7 +110,7 @@ def choose_image(
             "image",
             fix="Copy it there, or name the full-resolution file with image=",
         )
-    chosen = next((r for r in reduced if not _is_blank(r)), reduced[0])
+    chosen = seen or reduced[0]
     for other in reduced:
         if _is_blank(other):
             shown = "; the lowres image is shown" if other is not chosen else ""
@@ -131,19 +149,48 @@ def _inside(extent: tuple[float, float], yx: np.ndarray) -> np.ndarray:
     return np.all((yx >= 0) & (yx < np.asarray(extent)), axis=1)
 
 
-def _reduced(spatial: Path, factors: dict[str, float]) -> list[TissueImage]:
+def _reduced(
+    images: Mapping[str, Path], factors: Mapping[str, float], name: str
+) -> list[TissueImage]:
+    """The reduced copies, the finest first, once they tell one size of the full image."""
     out = []
     for kind in ("hires", "lowres"):
-        factor = factors.get(f"tissue_{kind}_scalef")
-        files = sorted(
-            p
-            for p in spatial.glob(f"*tissue_{kind}_image.*")
-            if p.suffix.lower() in PICTURE_SUFFIXES
-        )
-        if factor is not None and files:
-            loaded = load_image(files[0], downsample=1 / factor, grey=True)
-            out.append(TissueImage(loaded.pyramid, {}, kind))
+        factor, path = factors.get(f"tissue_{kind}_scalef"), images.get(kind)
+        if factor is None or path is None:
+            continue
+        pyramid = load_image(path, downsample=1 / factor, grey=True).pyramid
+        height, width = pyramid.extent
+        if not max(height, width) <= _LARGEST_PX:
+            raise InputError(
+                f"Image and scale factor of {name} do not belong together",
+                got=f"tissue_{kind}_scalef {factor:g}, by which the full-resolution image has "
+                f"{height:.3g} x {width:.3g} px",
+                expected=f"at most {_LARGEST_PX:,} px",
+                fix="Copy the whole spatial folder again",
+            )
+        out.append(TissueImage(pyramid, {}, kind))
+    if len(out) == 2:
+        _check_sizes(*out, name=name)
     return out
+
+
+def _check_sizes(hires: TissueImage, lowres: TissueImage, *, name: str) -> None:
+    """Refuse copies that tell two sizes of the full image: one of them was replaced."""
+    rounding = hires.pyramid.levels[0].downsample + lowres.pyramid.levels[0].downsample
+    pairs = list(zip(hires.pyramid.extent, lowres.pyramid.extent, strict=True))
+    if all(abs(a - b) <= rounding + _ROUNDING * max(a, b) for a, b in pairs):
+        return
+    told = [
+        f"{h:.0f} x {w:.0f} px by the {picture.kind} image and its scale factor"
+        for picture in (hires, lowres)
+        for h, w in [picture.pyramid.extent]
+    ]
+    raise InputError(
+        f"The images of {name} tell two sizes of the full-resolution image",
+        got=", ".join(told),
+        expected="one size (height x width): an image or the scale factors were replaced",
+        fix="Copy the whole spatial folder again",
+    )
 
 
 def _is_blank(picture: TissueImage) -> bool:
@@ -177,27 +224,55 @@ def _check_size(path: Path, loaded: SlideImage, size: tuple[float, float, float]
     )
 
 
+def _likeness(loaded: SlideImage, seen: TissueImage | None) -> Likeness | None:
+    """How a full-resolution image resembles a reduced copy; None where that shows nothing."""
+    return None if seen is None else likeness(loaded.pyramid, seen.pyramid)
+
+
+def _check_likeness(path: Path, loaded: SlideImage, seen: TissueImage | None) -> None:
+    found = _likeness(loaded, seen)
+    if seen is None or found is None or found.same:
+        return
+    raise InputError(
+        f"{path.name} does not show what the {seen.kind} image of these spots shows",
+        got=found,
+        expected="the file that went into Space Ranger, neither turned nor of another section",
+        fix=f"Give that file; if this one is right, move the {seen.kind} image elsewhere",
+    )
+
+
 def _beside(
-    outs: Path, yx: np.ndarray, size: tuple[float, float, float] | None
+    outs: Path,
+    yx: np.ndarray,
+    size: tuple[float, float, float] | None,
+    seen: TissueImage | None,
 ) -> TissueImage | None:
-    """A full-resolution image in the folder or beside ``outs``, where its size fits the spots."""
+    """A full-resolution image in the folder or beside ``outs`` that fits the spots and copies."""
     folders = [outs, outs.parent] if outs.name == "outs" else [outs]
     fitting: list[tuple[Path, SlideImage]] = []
     for folder in folders:
-        for path in sorted(folder.iterdir()):
+        for path in visible(folder):
             suffix = path.suffix.lower()
             if suffix not in TIFF_SUFFIXES | PICTURE_SUFFIXES or not path.is_file():
                 continue
             try:
                 loaded = load_image(path)
+                extent = loaded.pyramid.extent
+                fits = _inside(extent, yx).all() if size is None else _fits(extent, size)
+                found = _likeness(loaded, seen) if fits else None
             except InputError as error:
                 warnings.warn(
                     f"{path.name} beside the spots is left out: {error}", UmpireWarning, 4
                 )
                 continue
-            extent = loaded.pyramid.extent
-            fits = _inside(extent, yx).all() if size is None else _fits(extent, size)
-            if fits:
+            if seen is not None and found is not None and not found.same:
+                warnings.warn(
+                    f"{path.name} beside the spots is left out: it has the right size, but does "
+                    f"not show what the {seen.kind} image shows ({found})",
+                    UmpireWarning,
+                    stacklevel=4,
+                )
+            elif fits:
                 fitting.append((path, loaded))
     if not fitting:
         return None
