@@ -27,7 +27,7 @@ ROOMS_OF_TRAINING = (
     {"baselines", "corpus", "engine"},
     {"options"},
     {"run_folder"},
-    {"run_config"},
+    {"run_config", "stopping"},
     {"cluster", "console", "errors", "keys", "recipes"},
 )
 

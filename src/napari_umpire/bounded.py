@@ -6,6 +6,7 @@ each is refused before memory or time is spent on it.
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import io
 import json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["check_file", "read_json", "read_text", "unzipped"]
+__all__ = ["check_file", "parse_yaml", "read_json", "read_text", "unzipped"]
 
 _MB = 1_000_000
 _KINDS = {
@@ -101,6 +102,98 @@ def read_json(
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} in place of a number")
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """Read YAML of bounded size and depth that holds nothing but what JSON has a word for.
+
+    Ten lines of aliases stand for a thousand million values, so the values are counted before any
+    is made.
+
+    Raises
+    ------
+    InputError
+        For what is not YAML, stands for too many values or too deep ones, holds itself, or holds a
+        date, a set or bytes.
+    """
+    import yaml
+
+    with reading(f"{what} is not a YAML file", fix="Correct the file"):
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return None
+            _weigh(root, what)
+            tree = loader.construct_document(root)
+        finally:
+            loader.dispose()
+    _only_plain(tree, what, "")
+    return tree
+
+
+_MOST_VALUES = 200_000
+_DEEPEST = 50
+
+
+def _weigh(root: Any, what: str) -> None:
+    """Refuse a graph of YAML nodes that stands for too many values, without following it twice."""
+    weight: dict[int, int] = {}
+    open_now: set[int] = set()
+
+    def visit(node: Any, depth: int) -> int:
+        if id(node) in open_now:
+            raise InputError(
+                f"{what} cannot be read",
+                got="a list or group that holds itself",
+                fix="Take the alias (*) out",
+            )
+        if depth > _DEEPEST:
+            raise InputError(
+                f"{what} cannot be read",
+                got=f"lists or groups more than {_DEEPEST} deep",
+                fix="Correct the file",
+            )
+        if id(node) not in weight:
+            parts = [] if isinstance(node.value, str) else node.value
+            open_now.add(id(node))
+            children = [n for part in parts for n in (part if isinstance(part, tuple) else (part,))]
+            weight[id(node)] = 1 + sum(visit(child, depth + 1) for child in children)
+            open_now.remove(id(node))
+        return weight[id(node)]
+
+    n = visit(root, 0)
+    if n > _MOST_VALUES:
+        raise InputError(
+            f"{what} stands for too many values",
+            got=f"{n:,}" if n < 10**12 else "more than 10^12",
+            expected=f"at most {_MOST_VALUES:,}",
+            fix="Write out what its aliases (*) stand for",
+        )
+
+
+def _only_plain(value: Any, what: str, where: str) -> None:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _only_plain(part, what, f"{where}.{key}" if where else f"{key}")
+    elif isinstance(value, list):
+        for part in value:
+            _only_plain(part, what, where)
+    elif isinstance(value, datetime.date):
+        raise InputError(
+            f"{what} has a date at {where or 'its beginning'}",
+            got=value,
+            expected="a text, a number, true or false, null, a list or a group",
+            fix="A spreadsheet may have made it of the name of a gene, as 2-Sep of SEPT2: write "
+            "the name of the gene; put quotes around a date that is meant",
+        )
+    elif not (value is None or isinstance(value, (str, int, float))):
+        kind = {"bytes": "binary data"}.get(type(value).__name__, f"a {type(value).__name__}")
+        raise InputError(
+            f"{what} has {kind} at {where or 'its beginning'}",
+            expected="a text, a number, true or false, null, a list or a group",
+            fix="Correct the file",
+        )
 
 
 @contextmanager

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from napari_umpire.errors import InputError
-from umpire_training import cli
+from umpire_training import cli, console, run_config
+from umpire_training.errors import Stopped, TrainingStopped
+from umpire_training.stopping import stop_as_interrupt
 from umpire_training.verbs import VERBS, pretrain
 
 EXE = Path(sys.executable).parent / "umpire-train"
@@ -20,6 +28,22 @@ REQUIRED = {
     "reference": ["a", "--model", "m"],
     "predict": ["a", "--model", "m"],
     "evaluate": ["a", "b", "--output", "o"],
+    "finetune": ["--model", "m", "--pairs", "p", "--output", "o"],
+    "probe": ["--output", "o"],
+    "mil": ["a", "--model", "m", "--labels", "l", "--output", "o", "--name", "n"],
+    "benchmark": ["table-1", "--output", "o"],
+}
+
+
+# Of the recipes that are not divided into sections of verbs.
+VERB_OF = {
+    "align": "align",
+    "benchmark-small": "benchmark",
+    "finetune": "finetune",
+    "her2st-probe-small": "probe",
+    "her2st-small": "evaluate",
+    "mil": "mil",
+    "visiumformer": "pretrain",
 }
 
 
@@ -104,6 +128,91 @@ def test_a_wrong_config_file_is_one_sentence(text, said, tmp_path, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("genes: [2020-09-01]", "A spreadsheet may have made it of the name of a gene"),
+        ("genes: [2020-09-01 12:00:00]", "has a date at genes"),
+        ("genes: !!set {ERBB2, GRB7}", "has a set at genes"),
+        ("genes: !!binary aGVsbG8=", "has binary data at genes"),
+        ("genes: &a [ERBB2, *a]", "a list or group that holds itself"),
+        (f"genes: {'[' * 1000}{']' * 1000}", "cannot be read|not a YAML file"),
+        (f"genes: {'[' * 60}{']' * 60}", "more than 50 deep"),
+        (f"k: {'9' * 400}", "--k is too large. Got: a number of 400 digits"),
+        (f"k: {'9' * 5000}", "not a YAML file"),
+        ("{1: 2}", "has an option without a name"),
+    ],
+)
+def test_a_value_that_no_option_takes_is_one_sentence(text, said, tmp_path, capsys):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    assert cli.main(["predict", "a", "--model", "m", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert re.search(said, err)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_aliases_are_counted_before_they_are_followed(tmp_path, capsys, merge):
+    path = tmp_path / "recipe.yaml"
+    lines = ["a0: &a0 {k0: 1, l0: 2}" if merge else "a0: &a0 [x, x]"]
+    for i in range(1, 40):
+        several = ", ".join([f"*a{i - 1}"] * 9)
+        lines.append(f"a{i}: &a{i} " + (f"{{<<: [{several}]}}" if merge else f"[{several}]"))
+    path.write_text("\n".join([*lines, "genes: *a39"]))
+    assert cli.main(["predict", "a", "--model", "m", "--config", str(path)]) == 2
+    assert "stands for too many values. Got: more than 10^12" in capsys.readouterr().err
+
+
+def test_a_recipe_is_a_file_of_bounded_size(tmp_path, capsys):
+    big, pipe = tmp_path / "big.yaml", tmp_path / "pipe.yaml"
+    big.write_text("seed: 1\n" + "# \n" * 700_000)
+    os.mkfifo(pipe)
+    for path, said in ((big, "too large to be read"), (pipe, "a named pipe")):
+        assert cli.main(["align", "--config", str(path), *REQUIRED["align"]]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["\U0001f9ec.tif", "\U00020bb7.tif", "a\udcff.tif", "- [x, {y", "1"]
+)
+def test_any_name_of_a_file_reaches_its_option(name, tmp_path):
+    given = ["--model", name, "--genes", name, "B", "--output", name]
+    assert cli.parse("predict", [name, *given]).slides == [name]
+    options = cli.parse("predict", ["--slides", name, *given])
+    assert (options.slides, options.model, options.output) == ([name], name, name)
+    assert options.genes == [name, "B"]
+    path = tmp_path / "recipe.yaml"
+    run_config.write_yaml(path, {"slides": [name], "model": name})
+    assert cli.parse("predict", ["--config", str(path)]).slides == [name]
+
+
+def test_a_part_of_an_option_that_takes_any_keys(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("vision: {kwargs: {widths: [4, 8], norm: group}}")
+    argv = ["--config", str(path), *REQUIRED["align"]]
+    more = ["--vision.kwargs.norm", "batch", "--vision.kwargs.deep.er", "1e-3"]
+    assert cli.parse("align", [*argv, *more]).vision.kwargs == {
+        "widths": [4, 8],
+        "norm": "batch",
+        "deep": {"er": 1e-3},
+    }
+    whole = ["--vision.kwargs", "{depth: 2}"]
+    assert cli.parse("align", [*argv, *more, *whole]).vision.kwargs == {"depth": 2}
+
+
+def test_output_in_a_narrow_code_page_is_escaped(monkeypatch):
+    for encoding in ("cp1252", "utf-8"):
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, newline=""))
+        console.write_out("\u8ba1\u00b5\udcff")
+        sys.stdout.flush()
+        shown = raw.getvalue().decode(encoding)
+        assert shown == (
+            "\\u8ba1\u00b5\\udcff\n" if encoding == "cp1252" else "\u8ba1\u00b5\\udcff\n"
+        )
+
+
 def test_the_command_line_overrides_the_file_and_later_files_earlier_ones(tmp_path):
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("optim: {lr: 1.0e-2, min_lr: 1.0e-7}\nseed: 3\ncorpus: '0012'\n")
@@ -132,19 +241,16 @@ def test_free_arguments_of_an_encoder_stay_typed():
     assert cli.parse("align", given).vision.kwargs == {"widths": [4, 8], "norm": "group"}
 
 
-@pytest.mark.parametrize(
-    ("recipe", "verb"),
-    [
-        ("visiumformer", "pretrain"),
-        ("align", "align"),
-        ("synthetic-small", "prepare"),
-        ("synthetic-small", "pretrain"),
-        ("synthetic-small", "align"),
-        ("her2st-small", "evaluate"),
-    ],
-)
+def recipes():
+    """Every recipe with each verb that it has options for."""
+    for path in sorted(cli.RECIPES.glob("*.yaml")):
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for verb in tree if set(tree) <= set(VERBS) else [VERB_OF[path.stem]]:
+            yield pytest.param(path.stem, verb, id=f"{path.stem}-{verb}")
+
+
+@pytest.mark.parametrize(("recipe", "verb"), list(recipes()))
 def test_recipes_are_valid(recipe, verb):
-    assert (cli.RECIPES / f"{recipe}.yaml").is_file()
     cli.parse(verb, ["--config", recipe, *REQUIRED[verb]])
 
 
@@ -179,8 +285,6 @@ def test_exit_codes(monkeypatch, capsys):
         monkeypatch.setattr(pretrain, "run", run)
         return cli.main(["pretrain", *REQUIRED["pretrain"]])
 
-    from umpire_training.errors import TrainingStopped
-
     assert ends_with(InputError("The slide is upside down")) == 2
     assert ends_with(TrainingStopped("The loss became nan")) == 1
     assert ends_with(OSError(errno.ENOSPC, "No space left on device", "a.npy")) == 1
@@ -191,6 +295,42 @@ def test_exit_codes(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "interrupted; start again with --resume" in said
     assert "Traceback" not in said
+    assert ends_with(MemoryError("Unable to allocate 3.64 TiB for an array")) == 1
+    assert "Got: Unable to allocate 3.64 TiB" in capsys.readouterr().err
+    assert ends_with(Stopped()) == 143
+    assert "stopped from outside; start again with --resume" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_verb_as_an_interrupt_does(monkeypatch, capsys, tmp_path):
+    cleaned = tmp_path / "cleaned"
+
+    def run(options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            # Sent twice at once, it does not break off the cleaning up.
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            cleaned.touch()
+
+    monkeypatch.setattr(pretrain, "run", run)
+    assert cli.main(["pretrain", *REQUIRED["pretrain"]]) == 143
+    assert "stopped from outside" in capsys.readouterr().err
+    assert cleaned.exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_forked_process_dies_of_sigterm_without_a_word(capfd):
+    with stop_as_interrupt():
+        child = os.fork()
+        if not child:
+            while True:
+                time.sleep(0.01)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full", "a.npy")])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.progress import Progress, Steps
 
-__all__ = ["follow", "progress_bar", "say"]
+__all__ = ["follow", "progress_bar", "say", "write_out"]
 
 T = TypeVar("T")
 
@@ -57,3 +57,13 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 def say(text: str) -> None:
     """One line for the person at the terminal."""
     sys.stderr.write(f"{text}\n")
+
+
+def write_out(text: str) -> None:
+    """What a verb was asked for, to standard output, and a line end.
+
+    Characters that the terminal's code page lacks, and bytes of a name that are not text, are
+    escaped, as Python does for the error output only.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_umpire.bounded import parse_yaml, read_text
 from napari_umpire.errors import InputError
 from napari_umpire.files import replace_file
 from umpire_training.keys import flatten
@@ -13,7 +14,10 @@ from umpire_training.keys import flatten
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["PATHS", "changed_options", "with_paths", "write_yaml"]
+__all__ = ["PATHS", "RECIPE_BYTES", "changed_options", "with_paths", "write_yaml"]
+
+RECIPE_BYTES = 2_000_000
+"""The largest recipe that is read: one that names 20,000 genes has a tenth of it."""
 
 PATHS = frozenset({
     "cache", "corpus", "counts", "encoder", "exclude", "labels", "model", "pairs", "path",
@@ -56,11 +60,9 @@ def changed_options(path: Path, settings: dict[str, Any], may_change: Collection
     InputError
         Where the file is damaged.
     """
-    import yaml
-
     try:
-        saved = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        saved = parse_yaml(read_text(path, limit=RECIPE_BYTES), str(path))
+    except InputError:
         saved = None
     if not isinstance(saved, dict):
         raise InputError(

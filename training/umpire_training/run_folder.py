@@ -162,7 +162,7 @@ class RunFolder:
         """The log file, in a folder that no other process works in."""
         make_folder(self.path)
         try:
-            file = _LogFile(self.path / LOG, encoding="utf-8")
+            file = _LogFile(self.path / LOG, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be written to", got=error, fix="Choose another --output"

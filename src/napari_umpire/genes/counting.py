@@ -9,9 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.aliases import GeneAliases
 from napari_umpire.genes.checks import check_counts
-from napari_umpire.genes.columns import sum_columns, table_columns
-from napari_umpire.genes.names import base_ensembl_id
+from napari_umpire.genes.columns import clean_columns, sum_columns
+from napari_umpire.genes.names import base_ensembl_id, split_genome
+from napari_umpire.genes.spreadsheet import is_date
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +40,7 @@ class CountedGenes:
         keys = self._identify(genes)
         unique, columns = np.unique(keys, return_inverse=True)
         if unique.size and unique[0] == "":
-            unique, columns = unique[1:], columns - 1  # columns without any name are dropped
+            unique, columns = unique[1:], columns - 1  # columns that are no gene are dropped
         summed = sum_columns(matrix, columns, len(unique))
         spots = np.bincount(summed.indices, minlength=len(unique))
         total = np.asarray(sp.csr_matrix(summed, dtype=np.float64).sum(axis=0)).ravel()
@@ -106,12 +108,16 @@ class CountedGenes:
         return np.array(ids), np.array(symbols), means
 
     def _identify(self, genes: pd.DataFrame) -> np.ndarray:
-        names, ids, symbols = table_columns(genes)
+        """The key of each column; "" where it is no gene of this table's genome, or a date."""
+        clean = clean_columns(genes)
         by_symbol: dict[str, set[str]] = defaultdict(set)
         keys = []
-        for name, gene, symbol in zip(names, ids, symbols, strict=True):
+        for name, gene, symbol in zip(clean.names, clean.ids, clean.symbols, strict=True):
             ensembl = base_ensembl_id(gene) or base_ensembl_id(name)
             key = ensembl or symbol or name
+            if (clean.foreign and split_genome(name)[0]) or (clean.dates and is_date(key)):
+                keys.append("")
+                continue
             keys.append(key)
             if ensembl:
                 by_symbol[symbol].add(ensembl)
@@ -124,10 +130,26 @@ class CountedGenes:
         )
 
     def _join_symbols(self) -> None:
+        """Add what was counted under a symbol alone to the gene that another table called so."""
         by_symbol: dict[str, list[str]] = defaultdict(list)
         for gene, symbol in self._symbol.items():
             by_symbol[symbol].append(gene)
         for symbol, genes in by_symbol.items():
             if symbol in self._spots and len(genes) == 1:
-                self._spots[genes[0]] += self._spots.pop(symbol)
-                self._total[genes[0]] += self._total.pop(symbol)
+                self._add_to(genes[0], symbol)
+        # A retired symbol is no other gene's today, so tables of two years have it under two.
+        now = GeneAliases.builtin().canonical
+        current: dict[str, set[str]] = defaultdict(set)
+        for gene in self._spots:
+            symbol = self._symbol.get(gene, gene)
+            if symbol:
+                current[now(symbol)].add(gene)
+        for symbol, found in current.items():
+            named = [gene for gene in found if base_ensembl_id(gene)] or [symbol]
+            if len(found) > 1 and len(named) == 1:
+                for gene in found - set(named):
+                    self._add_to(named[0], gene)
+
+    def _add_to(self, gene: str, other: str) -> None:
+        self._spots[gene] += self._spots.pop(other)
+        self._total[gene] += self._total.pop(other)

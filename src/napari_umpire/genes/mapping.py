@@ -11,11 +11,15 @@ A column is looked up, in this order, by
    no gene called so: the same name again, numbered to be unique.
 
 A column that has an id unknown to the vocabulary is looked up by symbol only where no other column
-is that gene by its id. Columns of one gene are summed.
+is that gene by its id. Columns of one gene are summed. The prefix of the table's own genome is no
+part of a name, other genomes' columns are not looked up, and neither are dates that may be several
+genes: see `clean`.
 """
 
 from __future__ import annotations
 
+import os.path
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +28,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from napari_umpire.errors import InputError
-from napari_umpire.genes.columns import sum_columns, table_columns
+from napari_umpire.genes.columns import clean_columns, sum_columns
 from napari_umpire.genes.lookup import ROUTES, GeneLookup
-from napari_umpire.genes.names import is_ensembl_id
+from napari_umpire.genes.names import genome_species, is_ensembl_id, split_genome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,6 +70,8 @@ class GeneMapping:
         Genes that several columns are.
     vocabulary
         What was mapped onto.
+    remarks
+        What the user should know of the names: other genomes, dates in place of genes.
     """
 
     index: np.ndarray
@@ -75,6 +81,7 @@ class GeneMapping:
     outside: tuple[str, ...]
     merged: tuple[Merged, ...]
     vocabulary: GeneVocabulary
+    remarks: tuple[str, ...] = ()
 
     @property
     def n_mapped(self) -> int:
@@ -112,6 +119,7 @@ class GeneMapping:
         unknown = [name for name in self.unmapped if name not in outside]
         if unknown:
             lines.append(f"{len(unknown):,} columns are unknown: {_some(unknown, examples)}.")
+        lines += [f"{remark}." for remark in self.remarks]
         return "\n".join(lines)
 
     def apply(self, counts: Any) -> sp.csr_matrix:
@@ -135,7 +143,12 @@ def map_genes(
     aliases: GeneAliases | Mapping[str, str] | None = None,
 ) -> GeneMapping:
     """See `GeneVocabulary.map`."""
-    names, ids, symbols = table_columns(genes)
+    clean = clean_columns(genes)
+    names, ids, symbols = clean.names, clean.ids, clean.symbols
+    remarks = clean.remarks()
+    stranger = _stranger(clean.genome, vocabulary)
+    if stranger:
+        remarks.append(stranger)
     lookup = GeneLookup(vocabulary, aliases, present={*names, *symbols})
     index = np.full(len(names), -1, np.int64)
     routes: Counter[str] = Counter()
@@ -145,7 +158,7 @@ def map_genes(
         routes[route] += int(index[column] >= 0)
     claimed = set(index.tolist())
     for column, (gene, symbol, name) in enumerate(zip(ids, symbols, names, strict=True)):
-        if index[column] >= 0:
+        if index[column] >= 0 or stranger or (clean.foreign and split_genome(name)[0]):
             continue
         found, route = lookup.by_symbol((symbol, name, gene))
         if found >= 0 and not (found in claimed and (is_ensembl_id(gene) or is_ensembl_id(name))):
@@ -161,6 +174,7 @@ def map_genes(
         outside=tuple(outside),
         merged=_merged(index, names, vocabulary),
         vocabulary=vocabulary,
+        remarks=tuple(remarks),
     )
 
 
@@ -185,8 +199,30 @@ def require_mapped(
         got=f"{mapping.n_genes:,} common genes; {where} has {_some(mapping.names, 3)}",
         expected=f"at least {minimum:,} gene{'s' * (minimum > 1)} of {other}, such as "
         f"{_some((f'{s} ({i})' for s, i in zip(known, vocabulary.ids, strict=True)), 3)}",
-        fix=_advice(mapping.names),
+        fix="; ".join(mapping.remarks) or _advice(mapping.names),
     )
+
+
+def _stranger(genome: str, vocabulary: GeneVocabulary) -> str:
+    """What is wrong where names say a genome that the vocabulary is not of; "" where nothing is.
+
+    C3 is a gene of both the human and the mouse.
+    """
+    if not genome or genome_species(genome) == _species(vocabulary):
+        return ""
+    return (
+        f"The names say {genome}, which is of {genome_species(genome)}, and the vocabulary is of "
+        f"{_species(vocabulary)}: symbols are not compared"
+    )
+
+
+def _species(vocabulary: GeneVocabulary) -> str:
+    ids, symbols = vocabulary.ids.tolist(), [s for s in vocabulary.symbols.tolist() if s]
+    for beginning, species in (("ENSMUSG", "mouse"), ("ENSRNOG", "rat")):
+        if sum(gene.startswith(beginning) for gene in ids) > len(ids) / 2:
+            return species
+    small = sum(s[:1].isupper() and s[1:].islower() for s in symbols)
+    return "mouse" if small > len(symbols) / 2 else "human"
 
 
 def _merged(
@@ -209,6 +245,9 @@ def _some(texts: Iterable[str], n: int) -> str:
 
 
 def _advice(names: Sequence[str]) -> str:
+    prefix = re.match(r".+[-_.:|]", os.path.commonprefix(names)) if len(names) > 1 else None
+    if prefix is not None:
+        return f"All names of genes begin with {prefix[0]!r}: take that away"
     mouse = sum(n.startswith("ENSMUSG") or n[:1].isupper() and n[1:].islower() for n in names)
     if mouse > len(names) / 2:
         return "These look like mouse genes: use a model of that species"

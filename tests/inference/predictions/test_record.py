@@ -63,8 +63,8 @@ def test_files(record, tmp_path):
         ("slide: a\nmodel: b\nmethod: auto", "retrieval or decoder"),
         ("slide: a\nmodel: b\nprovenance: [1]", "provenance cannot be this"),
         ("- 1", "not a mapping"),
-        ("a: [", "not readable YAML"),
-        ("!!python/object/apply:os.system ['true']", "not readable YAML"),
+        ("a: [", "not a YAML file"),
+        ("!!python/object/apply:os.system ['true']", "not a YAML file"),
     ],
     ids=[
         "unknown",

@@ -276,11 +276,13 @@ def test_what_is_no_source(tmp_path):
     with pytest.raises(InputError, match="There is nothing at"):
         find_sources([], [str(tmp_path / "absent")])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty"):
-        find_sources([str(tmp_path / "empty")])
     (tmp_path / "hest" / "st").mkdir(parents=True)
+    # What is there and is nothing is a source of its own, which fails when it is read.
+    (empty, sample), _ = find_sources([str(tmp_path / "empty"), str(tmp_path / "hest")])
+    with pytest.raises(InputError, match="empty"):
+        next(empty.chunks())
     with pytest.raises(InputError, match="has no sample"):
-        find_sources([str(tmp_path / "hest")])
+        sample.images()
     with pytest.raises(InputError, match="No sources were given"):
         find_sources([])
 

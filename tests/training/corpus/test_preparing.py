@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -17,8 +18,11 @@ import pandas as pd
 import pytest
 
 from napari_umpire.errors import InputError
+from napari_umpire.progress import run
 from umpire_training.cli import main
 from umpire_training.corpus import preparing
+from umpire_training.corpus.finding import find_sources
+from umpire_training.corpus.pool import run_jobs
 from umpire_training.corpus.tokens import TokenCorpus
 
 from .. import layouts
@@ -217,6 +221,112 @@ def test_failing_sources_do_not_stop_the_others(files, tmp_path, capsys):
     assert [s["name"] for s in corpus.facts["sources"]] == ["slide0", "slide2"]
     why = {e["name"]: e["why"] for e in corpus.facts["left_out"]}
     assert why == {"cut": "failed", "mixed": "failed"}
+
+
+def crash(name, how):
+    """A source of what a damaged file can do to the process that reads it."""
+    if name == how:
+        os.kill(os.getpid(), signal.SIGKILL if how == "killed" else signal.SIGSEGV)
+    if name == "memory":
+        raise MemoryError("Unable to allocate 3.64 TiB for an array")
+    if name == "unsendable":
+        raise Unsendable("x", 1)
+    return name
+
+
+class Unsendable(Exception):
+    """An error whose pickle cannot be read again."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+@pytest.mark.parametrize("how", ["killed", "segfault"])
+def test_a_process_that_dies_costs_its_own_source_only(how):
+    names = ["a", "b", how, "memory", "c", "d", "e"]
+    outcomes = run(run_jobs(crash, [(name, how) for name in names], workers=2, stage="x"))
+    assert [o.value for o in outcomes] == ["a", "b", None, None, "c", "d", "e"]
+    assert "was ended, by a crash or because memory ran out" in outcomes[2].problem
+    assert "Unable to allocate 3.64 TiB" in outcomes[3].problem
+
+
+def test_an_error_that_cannot_be_sent_ends_its_own_source_only():
+    names = ["a", "unsendable", "b", "c"]
+    outcomes = run(run_jobs(crash, [(name, "") for name in names], workers=2, stage="x"))
+    assert [o.failed for o in outcomes] == [False, True, False, False]
+
+
+def test_what_cannot_be_opened_ends_itself_only(files, tmp_path, monkeypatch, capsys):
+    """A store whose reader raises what no reader should."""
+    opening = importlib.import_module("napari_umpire.slides.open")
+
+    def fails(path, **more):
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr(opening, "open_slides", fails)
+    odd = tmp_path / "odd.zarr"
+    odd.mkdir()
+    out = tmp_path / "run"
+    assert prepare(out, [files[0], str(odd), files[2]]) == 1
+    assert f"{odd}: ZeroDivisionError: float division by zero" in capsys.readouterr().err
+    sources = TokenCorpus.open(out / "corpus").facts["sources"]
+    assert [s["name"] for s in sources] == ["slide0", "slide2"]
+
+
+def test_companions_of_a_mac_are_no_data(files, tmp_path):
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    for path in files[:2]:
+        shutil.copy(path, folder)
+        (folder / f"._{Path(path).name}").write_bytes(b"\0\5\x16\7")
+    assert prepare(tmp_path / "run", [str(folder)]) == 0
+    root = tmp_path / "hest"
+    layouts.write_hest(root, {"H1": "Homo sapiens"})
+    (root / "st" / "._H1.h5ad").write_bytes(b"\0\5\x16\7")
+    layouts.write_stimage(tmp_path / "st", "S1")
+    (tmp_path / "st" / "gene_exp" / "._S1_count.csv").write_bytes(b"\0\5\x16\7")
+    found = find_sources([str(root), str(tmp_path / "st")])[0]
+    assert [s.name for s in found] == ["H1", "S1"]
+
+
+def test_one_damaged_note_of_a_collection_costs_its_sample_only(tmp_path):
+    root = tmp_path / "hest"
+    layouts.write_hest(root, {"H1": "Homo sapiens", "H2": "Homo sapiens"})
+    (root / "metadata" / "H1.json").write_text("[" * 100_000)
+    one, two = find_sources([str(root)])[0]
+    with pytest.raises(InputError, match=r"H1\.json cannot be read"):
+        next(one.chunks())
+    assert next(two.chunks()).counts.shape[0] == 27
+
+
+def test_dry_run_and_the_run_agree_on_a_source_without_shared_genes(files, tmp_path, capsys):
+    genes = tmp_path / "genes.csv"
+    genes.write_text("id,symbol,mean\nENSG00000141736,ERBB2,1.0\n")
+    small = ["--make", "tokens", "--qc.min_genes", "5", "--vocabulary.path", str(genes)]
+    assert main(["prepare", "--counts", *files[:2], *small, "--dry_run"]) == 2
+    out, err = capsys.readouterr()
+    assert "no gene in common" in out.splitlines()[1].split("\t")
+    assert "0 of 2 sections would be taken, with 0 spots; 0 left out, 2 failed" in err
+    assert prepare(tmp_path / "run", files[:2], small=small) == 2
+    said = capsys.readouterr().err
+    for text in (err, said):
+        assert f"{files[0]} and the vocabulary share no genes" in text
+    assert "No source is left to prepare" in said.splitlines()[-1]
+    assert "No spot of any source passed" not in said
+
+
+def test_genomes_and_dates_are_said_once_a_source(tmp_path, capsys):
+    counts = layouts.counts_of(1, 30)
+    names = [f"GRCh38_{g}" for g in layouts.GENES]
+    names[:2] = ["GRCh38_1-Mar", "mm10_Actb"]
+    path = layouts.write_h5ad(tmp_path / "joint.h5ad", counts, names)
+    plain = layouts.write_h5ad(tmp_path / "plain.h5ad", layouts.counts_of(2, 30))
+    assert prepare(tmp_path / "run", [path, plain]) == 0
+    said = capsys.readouterr().err
+    assert said.count("1 of 40 genes are of another genome (mm10) and are left out") == 1
+    assert said.count("1-Mar (MARCHF1 or MTARC1); taken: none") == 1
+    ids = (tmp_path / "run" / "corpus" / "genes.csv").read_text().split()
+    assert {line.split(",")[0] for line in ids[1:]} == set(layouts.GENES)
 
 
 def test_a_source_that_fails_in_the_second_pass_is_left_out(files, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from umpire_training.baselines.fold import Skipped
 
 if TYPE_CHECKING:
@@ -100,8 +101,15 @@ def read_registration(folder: str | Path, slide: Slide) -> np.ndarray | None:
     ]
     if not found:
         return None
+    if len(found) > 1:
+        raise InputError(
+            f"The registration folder {folder} has several tables for slide {slide.name}",
+            got=", ".join(path.name for path in found),
+            expected="one table per slide",
+        )
     path = found[0]
-    table = pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
+    with reading(f"{path} is not a registration table"):
+        table = pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
     columns = next((c for c in _COORDINATES if set(c) <= set(table.columns)), None)
     if "spot" in table:
         ids = table["spot"].astype(str)

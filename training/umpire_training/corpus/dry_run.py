@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from umpire_training.console import follow, say
+from napari_umpire.errors import InputError
+from umpire_training.console import follow, say, write_out
 from umpire_training.corpus.pool import run_jobs
-from umpire_training.corpus.preparing import survey_sources
+from umpire_training.corpus.preparing import survey_sources, with_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from umpire_training.corpus.exclusion import ExcludeList
     from umpire_training.corpus.sources import Source
-    from umpire_training.options import ChoiceOptions, QcOptions
+    from umpire_training.options import ChoiceOptions, QcOptions, VocabularyOptions
 
 __all__ = ["report"]
 
@@ -33,16 +33,16 @@ def report(
     *,
     choice: ChoiceOptions,
     qc: QcOptions,
-    vocabulary: str | None,
+    vocabulary: VocabularyOptions,
     workers: int,
 ) -> int:
     """Print a table with tabs, a row per section, and what is wrong; the exit code of `prepare`.
 
     The column ``content`` holds the digests that an exclusion list takes.
     """
-    from umpire_training.corpus.vocabulary import read_vocabulary
+    from umpire_training.corpus.vocabulary import surveyed_vocabulary
 
-    genes = None if vocabulary is None else read_vocabulary(vocabulary)
+    given, nothing = None, ""
     sources = [*paired, *single]
     with tempfile.TemporaryDirectory() as work:
         surveyed = follow(
@@ -53,10 +53,21 @@ def report(
         )
         image = {id(s): p for s, p in zip(paired, pictures, strict=True)}
         reasons = {(e.name, e.path): e.why for e in surveyed.choice.left_out}
+        if surveyed.choice.kept:
+            try:
+                genes = surveyed_vocabulary(surveyed.kept, vocabulary, qc)
+            except InputError as error:
+                nothing = str(error)
+            else:
+                before = len(surveyed.failed)
+                surveyed = with_vocabulary(surveyed, genes)
+                late = surveyed.failed[before:]
+                reasons |= {(f.source.name, f.source.path): "no gene in common" for f in late}
+                given = genes if vocabulary.path is not None else None
         _line(*COLUMNS)
         for source, survey in zip(surveyed.sources, surveyed.surveys, strict=True):
             picture = image.get(id(source))
-            mapped = "" if genes is None else str(genes.map(survey.genes()).n_mapped)
+            mapped = "" if given is None else str(given.map(survey.genes()).n_mapped)
             _line(
                 survey.name,
                 survey.layout,
@@ -89,8 +100,10 @@ def report(
         f"{len(surveyed.choice.left_out)} left out, {len(surveyed.failed)} failed. "
         "Nothing was written."
     )
+    if nothing:
+        say(nothing)
     if not problems:
-        return 0
+        return 0 if surveyed.choice.kept and not nothing else 2
     return 1 if any(trace for _, _, trace in problems) else 2
 
 
@@ -100,4 +113,4 @@ def _picture(source: Source) -> str:
 
 
 def _line(*values: object) -> None:
-    sys.stdout.write("\t".join(" ".join(str(v).split()) for v in values) + "\n")
+    write_out("\t".join(" ".join(str(v).split()) for v in values))

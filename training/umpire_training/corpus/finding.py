@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from napari_umpire.errors import InputError
 from umpire_training.corpus.h5ad import H5adSource
 from umpire_training.corpus.hest import hest_sources
-from umpire_training.corpus.sources import CountFile, SlideSource, Source, stem
+from umpire_training.corpus.sources import (
+    CountFile,
+    SlideSource,
+    Source,
+    Unreadable,
+    stem,
+    visible,
+)
 from umpire_training.corpus.stimage import stimage_sources
 
 if TYPE_CHECKING:
@@ -43,8 +50,8 @@ def find_sources(
     Raises
     ------
     InputError
-        A path that is not there or is nothing known, the same section twice in a list, or nothing
-        at all.
+        A path that is not there, the same section twice in a list, or nothing at all. What is
+        there and cannot be opened is a source that fails when it is read.
     """
     paired = [source for path in slides for source in _sections(path, mpp, images=True)]
     single = [source for path in counts for source in _sections(path, mpp, images=False)]
@@ -76,11 +83,18 @@ def _named_apart(sources: list[Source], taken: set[str]) -> list[Source]:
 
 
 def _sections(path: str, mpp: float | None, *, images: bool) -> list[Source]:
-    from napari_umpire.slides.open import open_slides, sniff
-
     place = Path(path).expanduser()
     if not place.exists():
         raise InputError(f"There is nothing at {path}", fix="Check the path")
+    try:
+        return _in(place, path, mpp, images=images)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends this source alone
+        return [Unreadable(stem(place), str(place), error=error)]
+
+
+def _in(place: Path, path: str, mpp: float | None, *, images: bool) -> list[Source]:
+    from napari_umpire.slides.open import open_slides, sniff
+
     found = of_collection(place)
     if found is not None:
         return found
@@ -96,7 +110,7 @@ def _sections(path: str, mpp: float | None, *, images: bool) -> list[Source]:
     if kind == "spaceranger":
         return [SlideSource(_outs_name(place), path, mpp=mpp)]
     if kind is None and place.is_dir():
-        inside = sorted(p for p in place.iterdir() if p.name.endswith((".h5ad", *_TABLES)))
+        inside = [p for p in visible(place.iterdir()) if p.name.endswith((".h5ad", *_TABLES))]
         if inside:
             return [s for p in inside for s in _sections(str(p), mpp, images=images)]
     slides = open_slides(path, mpp=mpp)
@@ -115,7 +129,7 @@ def of_collection(place: Path) -> list[Source] | None:
 def _tables(folder: Path) -> list[Path]:
     """The count tables of a collection of the legacy layout, or of its folder ST-cnts."""
     place = folder if folder.name == "ST-cnts" else folder / "ST-cnts"
-    return sorted(p for p in place.glob("*.tsv*") if p.name.endswith(_TABLES))
+    return [p for p in visible(place.glob("*.tsv*")) if p.name.endswith(_TABLES)]
 
 
 def _outs_name(place: Path) -> str:

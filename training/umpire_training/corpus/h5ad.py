@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_umpire.errors import InputError
+from napari_umpire.bounded import check_file
+from napari_umpire.faults import reading
 from umpire_training.corpus.sources import Chunk, Source
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class H5adSource(Source):
         """The file, with its counts left on disk."""
         import anndata as ad
 
+        check_file(Path(self.path), self.path)
         with self._readable():
             table = ad.read_h5ad(self.path, backed="r")
         try:
@@ -79,15 +82,12 @@ class H5adSource(Source):
     @contextmanager
     def _readable(self) -> Iterator[None]:
         """Say which file it is that cannot be read."""
-        try:
+        with reading(
+            f"{self.path} is not a readable h5ad file",
+            expected="an AnnData file with raw counts in X, raw or the layer 'counts'",
+            fix="Write or copy it again",
+        ):
             yield
-        except (OSError, KeyError, ValueError, IndexError, TypeError) as error:
-            raise InputError(
-                f"{self.path} is not a readable h5ad file",
-                got=error,
-                expected="an AnnData file with raw counts in X, raw or the layer 'counts'",
-                fix="Write or copy it again",
-            ) from error
 
 
 def _in_tissue(obs: pd.DataFrame) -> np.ndarray:

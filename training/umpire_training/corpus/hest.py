@@ -7,7 +7,6 @@ is what there is.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,8 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import read_json
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from umpire_training.corpus.h5ad import H5adSource
+from umpire_training.corpus.sources import Unreadable, visible
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
@@ -137,7 +139,7 @@ def hest_sources(path: Path) -> list[Source] | None:
         if not any((root / n).is_dir() for n in ("metadata", "patches", "wsis")):
             return None
     elif (path / "st").is_dir():
-        root, files = path, sorted((path / "st").glob("*.h5ad"))
+        root, files = path, visible((path / "st").glob("*.h5ad"))
     else:
         return None
     if not files:
@@ -146,7 +148,13 @@ def hest_sources(path: Path) -> list[Source] | None:
         )
     sources: list[Source] = []
     for file in files:
-        row, facts = index_row(root, file.stem), read_metadata(root, file.stem)
+        row = index_row(root, file.stem)
+        try:
+            facts = read_metadata(root, file.stem)
+        except InputError as error:
+            # The other samples of the collection are none the worse.
+            sources.append(Unreadable(file.stem, str(file), error=error))
+            continue
         sources.append(
             HestSource(
                 file.stem,
@@ -163,10 +171,7 @@ def read_metadata(root: Path, name: str) -> dict[str, Any]:
     path = root / "metadata" / f"{name}.json"
     if not path.is_file():
         return {}
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged", got=error, fix="Download it again") from error
+    tree = read_json(path, what=str(path))
     return tree if isinstance(tree, dict) else {}
 
 
@@ -183,10 +188,8 @@ def _index(root: Path, files: tuple[tuple[Path, int], ...]) -> dict[str, dict[st
     if files not in _read:
         rows: dict[str, dict[str, Any]] = {}
         for path, _ in files:
-            try:
+            with reading(f"{path} is not a table"):
                 table = pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path} is not a table", got=error) from error
             if {"id", "species"} <= set(table.columns):
                 rows |= {
                     str(r["id"]): {str(k): v for k, v in r.items()}

@@ -1,5 +1,6 @@
 """The same work on many sources, here or in other processes; one that fails does not stop the rest.
 
+That holds too for one that takes its process with it, because memory ran out or a library crashed.
 Every process computes with one thread. Results do not depend on how many processes there are.
 """
 
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import out_of_memory
 from napari_umpire.progress import Progress
-from umpire_training.errors import TrainingStopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,8 +91,6 @@ def run_jobs(
     ------
     OSError
         No room on the disk: no other job would get on either.
-    TrainingStopped
-        A process was ended from outside.
     """
     outcomes: list[Outcome | None] = [None] * len(jobs)
     yield Progress(stage, 0, len(jobs), unit)
@@ -109,6 +108,28 @@ def run_jobs(
 def _in_processes(
     function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[tuple[int, Outcome]]:
+    """As outcomes come; a process that dies costs the job that it was at, and no other."""
+    left = dict(enumerate(jobs))
+    while left:
+        yield from _until_one_dies(function, left, min(workers, len(left)))
+        # Nothing tells which job it was. Jobs are begun in their order, so it is among the first
+        # that are left: one at each process, and one more that waits there. Each is tried alone.
+        for i in list(left)[: 2 * workers + 1]:
+            yield from _until_one_dies(function, alone := {i: left.pop(i)}, 1)
+            if alone:
+                yield i, Outcome(problem=_DIED, trace=_DIED)
+
+
+_DIED = (
+    "The process that read it was ended, by a crash or because memory ran out. Try it with fewer "
+    "--workers, or leave it out"
+)
+
+
+def _until_one_dies(
+    function: Callable[..., Any], left: dict[int, tuple[Any, ...]], workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Outcomes of the jobs in ``left``, which are taken out of it, until a process dies."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
@@ -117,18 +138,22 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     heard, stop = context.Pipe(duplex=False)
     with _single_threaded(), heard, stop:
-        pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (heard,))
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (heard,))
         try:
             with _interrupts_later():
-                futures = {pool.submit(_attempt, function, job): i for i, job in enumerate(jobs)}
+                futures = {pool.submit(_attempt, function, job): i for i, job in left.items()}
             for future in as_completed(futures):
                 # What was yielded is not kept: results of a thousand jobs may be large.
-                yield futures.pop(future), future.result()
-        except BrokenProcessPool as error:
-            raise TrainingStopped(
-                "A worker process was ended from outside, perhaps because memory ran out. What is "
-                "finished is kept: go on with --resume, and with fewer --workers"
-            ) from error
+                i, error = futures.pop(future), future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    continue
+                del left[i]
+                if isinstance(error, OSError):
+                    raise error  # no room on the disk: see `_attempt`
+                said = f"{type(error).__name__}: {error}"  # of a job that cannot be sent there
+                yield i, future.result() if error is None else Outcome(problem=said, trace=said)
+        except BrokenProcessPool:
+            return  # while jobs were still handed out
         except BaseException:
             # Workers do not hear Ctrl-C, and what they are at may take minutes more.
             stop.close()
@@ -154,6 +179,9 @@ def _attempt(function: Callable[..., Any], job: tuple[Any, ...]) -> Outcome:
             value = function(*job)
         except InputError as error:
             return Outcome(problem=str(error), warned=tuple(warned))
+        except MemoryError as error:
+            problem = str(out_of_memory("It does not fit into memory", error))
+            return Outcome(problem=problem, trace=traceback.format_exc(), warned=tuple(warned))
         except Exception as error:
             # One source of a thousand must not lose the rest.
             if isinstance(error, OSError) and error.errno in _FULL:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from umpire_training.corpus.sources import Source
     from umpire_training.options import ChoiceOptions, QcOptions, TokenOptions
 
-__all__ = ["Failed", "Surveyed", "failures", "make_corpus", "survey_sources"]
+__all__ = ["Failed", "Surveyed", "failures", "make_corpus", "survey_sources", "with_vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,30 @@ def survey_sources(
     )
 
 
+def with_vocabulary(surveyed: Surveyed, vocabulary: GeneVocabulary) -> Surveyed:
+    """What is left where the chosen sources without a gene of ``vocabulary`` are failures."""
+    from napari_umpire.genes import require_mapped
+
+    kept, failed = [], []
+    shared: dict[int, bool] = {}
+    for i, (source, survey) in zip(surveyed.choice.kept, surveyed.kept, strict=True):
+        genes = survey.genes()
+        # The sections of a collection have the same columns.
+        key = hash((*genes.index, *genes["id"], *genes["symbol"]))
+        if shared.get(key):
+            kept.append(i)
+            continue
+        try:
+            require_mapped(vocabulary.map(genes), where=source.path, other="the vocabulary")
+        except InputError as error:
+            failed.append(Failed(source, str(error), ""))
+        else:
+            shared[key] = True
+            kept.append(i)
+    choice = replace(surveyed.choice, kept=tuple(kept))
+    return replace(surveyed, choice=choice, failed=[*surveyed.failed, *failed])
+
+
 def _survey(source: Source, qc: QcOptions, place: Path) -> Survey:
     return Survey.load(place) or survey_source(source, qc, place)
 
@@ -162,6 +186,8 @@ def make_corpus(
     outcomes = yield from run_jobs(_tokenise, jobs, workers=workers, stage="tokens")
     failed = failures([source for source, _ in kept], outcomes)
     good = [i for i, outcome in enumerate(outcomes) if not outcome.failed]
+    if not good:
+        raise InputError("No source could be turned into tokens", got=failed[0].problem)
     later = [LeftOut(f.source.name, f.source.path, "failed", f.problem) for f in failed]
     if failed:
         _same_plan(building, [places[i].name for i in good], shard_spots, pieces)

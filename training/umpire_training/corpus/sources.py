@@ -6,6 +6,7 @@ list and each can be sent to another process.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
 from umpire_training.corpus.qc import passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import scipy.sparse as sp
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from umpire_training.corpus.images import SpotImages
     from umpire_training.options import QcOptions
 
-__all__ = ["Chunk", "CountFile", "Part", "SlideSource", "Source", "stem"]
+__all__ = [
+    "Chunk",
+    "CountFile",
+    "Part",
+    "SlideSource",
+    "Source",
+    "Unreadable",
+    "stem",
+    "visible",
+    "warn_of_names",
+]
 
 
 @dataclass(frozen=True)
@@ -209,12 +220,47 @@ class CountFile(Source):
         yield Chunk(table.X, gene_table(table.var), np.asarray(table.obs_names), rows)
 
 
+@dataclass(frozen=True)
+class Unreadable(Source):
+    """What could not even be opened: it fails when it is read, as any other source may.
+
+    Attributes
+    ----------
+    error
+        What was raised over it.
+    """
+
+    error: Exception = field(default_factory=Exception, repr=False)
+
+    layout: ClassVar[str] = "not readable"
+
+    def _raw(self) -> Iterator[Chunk]:
+        raise self.error
+
+    def whole_image(self) -> Slide:
+        """Raise what was raised over it."""
+        raise self.error
+
+
 def _must_have_counts(slide: Slide, path: str) -> None:
     if not slide.has_counts:
         raise InputError(
             f"Slide {slide.name} ({path}) has no gene counts",
             expected="slides with a measured count table",
         )
+
+
+def warn_of_names(genes: pd.DataFrame, where: str) -> None:
+    """Say of the genes of ``where`` which are of another genome, and which became dates."""
+    from napari_umpire.genes.columns import clean_columns
+
+    for remark in clean_columns(genes).remarks():
+        warnings.warn(f"{where}: {remark}.", UmpireWarning, stacklevel=2)
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Sorted, without hidden ones: macOS puts a companion beside each file on a foreign disk."""
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def stem(path: str | Path) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.genes.columns import table_columns
+from napari_umpire.genes.names import genome_species, split_genome
+from napari_umpire.genes.spreadsheet import is_date
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +29,6 @@ _WORDS = {
     "rat": "rat",
 }
 _ENSEMBL = re.compile(r"^ENS([A-Z]{3})?G\d{6,}")
-# Space Ranger puts the genome before each name where a reference holds two: GRCh38_ACTB.
-_GENOME = re.compile(r"^(?:GRCh\d+|hg\d+|GRCm\d+|mm\d+|mRatBN[\d.]+|Rnor[\d.]*)_+", re.IGNORECASE)
-_HUMAN_GENOME = re.compile(r"^(?:GRCh|hg)\d+_", re.IGNORECASE)
 # The other species' share of a table below which it is noise: the published vocabulary has 0.7 %.
 _TRACE = 0.05
 _MIN_GENES = 20
@@ -52,14 +51,17 @@ def genes_species(genes: pd.DataFrame) -> str:
         A table of two species.
     """
     names, ids, symbols = table_columns(genes)
-    votes = [_vote(*texts) for texts in zip(ids, symbols, names, strict=True)]
+    votes = [
+        _by_genome(str(written)) or _vote(*texts)
+        for written, *texts in zip(genes.index, ids, symbols, names, strict=True)
+    ]
     told, times = np.unique([v for v in votes if v], return_counts=True)
     if not times.size or times.sum() < _MIN_GENES:
         return ""
     if len(told) > 1 and np.sort(times)[-2] > _TRACE * times.sum():
         order = np.argsort(-times)[:2]
         examples = [
-            next(n for n, v in zip(names, votes, strict=True) if v == told[i]) for i in order
+            next(n for n, v in zip(genes.index, votes, strict=True) if v == told[i]) for i in order
         ]
         raise InputError(
             "It holds genes of two species",
@@ -92,15 +94,19 @@ def source_species(said: str, genes: pd.DataFrame) -> str:
     return stated or by_genes
 
 
+def _by_genome(name: str) -> str:
+    species = genome_species(genome) if (genome := split_genome(name.strip())[0]) else ""
+    return OTHER if species in ("mouse", "rat") else species
+
+
 def _vote(gene: str, symbol: str, name: str) -> str:
     for text in (gene, name):
-        plain = _GENOME.sub("", text)
-        match = _ENSEMBL.match(plain)
+        match = _ENSEMBL.match(text)
         if match:
             return {None: HUMAN, "MUS": OTHER, "RNO": OTHER}.get(match[1], f"ENS{match[1]}")
-        if plain != text:
-            return HUMAN if _HUMAN_GENOME.match(text) else OTHER
     text = symbol or name
+    if is_date(text):
+        return ""
     letters = [c for c in text if c.isalpha()]
     if len(letters) < 3:
         return ""

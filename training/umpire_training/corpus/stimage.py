@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
-from umpire_training.corpus.sources import Chunk, Source
+from napari_umpire.faults import reading
+from umpire_training.corpus.sources import Chunk, Source, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,7 +164,7 @@ def stimage_sources(path: Path) -> list[Source] | None:
     if path.name.endswith(_COUNTS) and path.parent.name == "gene_exp":
         files, folder = [path], path.parent.parent
     elif (path / "gene_exp").is_dir():
-        files, folder = sorted((path / "gene_exp").glob(f"*{_COUNTS}")), path
+        files, folder = visible((path / "gene_exp").glob(f"*{_COUNTS}")), path
     else:
         folders = [path / t for t in TECHNOLOGIES if (path / t / "gene_exp").is_dir()]
         if not folders:
@@ -189,13 +190,11 @@ def stimage_sources(path: Path) -> list[Source] | None:
 
 def _meta(folder: Path) -> dict[str, dict[str, Any]]:
     places = (folder / "meta", folder.parent / "meta", folder, folder.parent)
-    files = [p for place in places for p in sorted(place.glob("*meta_all_gene*.csv"))]
+    files = [p for place in places for p in visible(place.glob("*meta_all_gene*.csv"))]
     if not files:
         return {}
-    try:
+    with reading(f"{files[0]} is not a table"):
         table = pd.read_csv(files[0], dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{files[0]} is not a table", got=error) from error
     if not {"slide", "species"} <= set(table.columns):
         return {}
     return {str(r["slide"]): {str(k): v for k, v in r.items()} for r in table.to_dict("records")}

@@ -15,6 +15,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.files import replace_file
 from umpire_training.corpus.content import Content, ContentCounter
 from umpire_training.corpus.qc import passes
+from umpire_training.corpus.sources import warn_of_names
 from umpire_training.corpus.species import source_species
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def survey_source(source: Source, qc: QcOptions, place: Path) -> Survey:
     for chunk in source.chunks():
         if genes is None:
             genes, species = chunk.genes, _species(source, chunk.genes)
+            warn_of_names(genes, source.path)
         n_spots += chunk.counts.shape[0]
         n_outside += chunk.outside
         counter.add(chunk.counts)

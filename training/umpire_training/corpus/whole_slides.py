@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from umpire_training.corpus.sources import SlideSource
+from umpire_training.corpus.sources import SlideSource, warn_of_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +56,10 @@ def opened_slides(sources: Iterable[Source]) -> list[SlideSource]:
     InputError
         For a section without counts or without an image.
     """
-    return [_opened(source) for source in sources]
+    slides = [_opened(source) for source in sources]
+    for source in slides:
+        warn_of_names(source.slide.genes, source.path)
+    return slides
 
 
 def _opened(source: Source) -> SlideSource:

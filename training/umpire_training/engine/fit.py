@@ -131,7 +131,7 @@ def fit(
         except SystemExit as stop:
             # Lightning turns Ctrl-C into exit code 1; a shell expects an interrupt.
             if trainer.interrupted:
-                raise KeyboardInterrupt from stop
+                raise _interrupt(stop) from stop
             raise
     if sharded:
         load_whole(module, whole_state(learner))
@@ -140,6 +140,12 @@ def fit(
         load_whole(module, state["state_dict"])
         logger.info("kept the weights of %s", Path(checkpoint.best_model_path).name)
     module.cpu()
+
+
+def _interrupt(stop: SystemExit) -> KeyboardInterrupt:
+    """What Lightning had caught when it chose to exit: Ctrl-C, or SIGTERM."""
+    caught = stop.__context__
+    return caught if isinstance(caught, KeyboardInterrupt) else KeyboardInterrupt()
 
 
 def _said_by_loader(error: InputError) -> str:

@@ -37,11 +37,10 @@ class Options:
 
 def run(options: Options) -> int:
     """Print the table; 0, or 1 where something will not work."""
-    import sys
     from pathlib import Path
 
     from napari_umpire.inference.doctor.checkup import Questions, as_text, check_steps, worst
-    from umpire_training.console import follow
+    from umpire_training.console import follow, write_out
 
     folders = [("results", Path(options.output or ".").absolute())]
     if options.cache is not None:
@@ -54,5 +53,5 @@ def run(options: Options) -> int:
         weights=None if options.weights is None else Path(options.weights).expanduser(),
     )
     checks = follow(check_steps(ask))
-    sys.stdout.write(as_text(checks) + "\n")
+    write_out(as_text(checks))
     return 1 if worst(checks) == "FAIL" else 0

@@ -103,7 +103,7 @@ def run(options: Options) -> int:
             exclude,
             choice=options,
             qc=options.qc,
-            vocabulary=options.vocabulary.path,
+            vocabulary=options.vocabulary,
             workers=options.workers,
         )
     # Until the output is there, what was read so far serves any other choice among it.
@@ -161,7 +161,7 @@ def _prepare(
 ) -> tuple[list[Failed], dict[str, str]]:
     """Make what is not there yet; what failed, and what was made."""
     from umpire_training.console import follow
-    from umpire_training.corpus.preparing import make_corpus, survey_sources
+    from umpire_training.corpus.preparing import make_corpus, survey_sources, with_vocabulary
     from umpire_training.corpus.preparing_pairs import make_pairs
     from umpire_training.corpus.vocabulary import surveyed_vocabulary
     from umpire_training.run_folder import logger
@@ -176,6 +176,10 @@ def _prepare(
     _tell(surveyed, len(sources))
     vocabulary = surveyed_vocabulary(surveyed.kept, options.vocabulary, options.qc)
     logger.info("vocabulary of %d genes (%s)", vocabulary.n_genes, vocabulary.source)
+    before = len(surveyed.failed)
+    surveyed = with_vocabulary(surveyed, vocabulary)
+    _report(surveyed.failed[before:])
+    _require_some(surveyed)
     failed, done = list(surveyed.failed), {}
     if options.make in ("both", "tokens"):
         corpus = folder / "corpus"
@@ -231,6 +235,18 @@ def _tell(surveyed: Surveyed, n_sources: int) -> None:
     _report(surveyed.failed)
     for entry in surveyed.choice.left_out:
         logger.info("left out: %s (%s). %s", entry.name, entry.why, entry.reason)
+    _require_some(surveyed)
+    good = sum(survey.n_good for _, survey in surveyed.kept)
+    seen = sum(survey.n_spots for _, survey in surveyed.kept)
+    logger.info(
+        "%d of %d sections, %d of their %d spots passed quality control",
+        len(surveyed.kept), n_sources, good, seen,
+    )  # fmt: skip
+
+
+def _require_some(surveyed: Surveyed) -> None:
+    from napari_umpire.errors import InputError
+
     if not surveyed.choice.kept:
         said = [f"{e['name']}: {e['reason']}" for e in surveyed.left_out()]
         raise InputError(
@@ -238,12 +254,6 @@ def _tell(surveyed: Surveyed, n_sources: int) -> None:
             got="; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
             fix="Name other sources, or change what leaves them out",
         )
-    good = sum(survey.n_good for _, survey in surveyed.kept)
-    seen = sum(survey.n_spots for _, survey in surveyed.kept)
-    logger.info(
-        "%d of %d sections, %d of their %d spots passed quality control",
-        len(surveyed.kept), n_sources, good, seen,
-    )  # fmt: skip
 
 
 def _report(failed: Sequence[Failed]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_umpire.bounded import parse_yaml, read_text
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.inference.predictions.weights import WEIGHTINGS
 
@@ -43,6 +44,7 @@ _KINDS = {
     "name": "a name",
     "provenance": "digests and versions as text",
 }
+_LARGEST = 5_000_000
 _PACKAGES = ("napari-umpire", "torch", "timm", "numpy", "scipy", "anndata", "spatialdata")
 
 
@@ -150,12 +152,7 @@ class RunRecord:
     @classmethod
     def from_yaml(cls, text: str) -> RunRecord:
         """Read what `to_yaml` made."""
-        import yaml
-
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError("The run record is not readable YAML", got=error) from error
+        values = parse_yaml(text, "The run record")
         if not isinstance(values, dict):
             raise InputError("The run record is not a mapping", got=type(values).__name__)
         return cls.from_dict(values)
@@ -173,11 +170,7 @@ class RunRecord:
     @classmethod
     def read(cls, path: str | Path) -> RunRecord:
         """Read a record file."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The run record {path} cannot be read", got=error) from error
-        return cls.from_yaml(text)
+        return cls.from_yaml(read_text(Path(path), limit=_LARGEST, what=f"The run record {path}"))
 
     def check(self, *, strict: bool = True, **digests: str | None) -> None:
         """Compare digests of the things at hand with those of the run.
