@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -181,3 +184,89 @@ def test_a_real_scan_has_spots_on_its_tissue(data_dir):
     slide = open_slide(data_dir / "wsi" / "CMU-1-Small-Region.svs")
     assert (slide.mpp, slide.scale.source) == (0.499, "description")
     assert slide.n_spots > 40
+
+
+def _png_header(path, width: int, height: int, colour: int = 2) -> None:
+    """A PNG of a few bytes that claims to be large."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    palette = chunk(b"PLTE", bytes(6)) if colour == 3 else b""
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + palette + pixels + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "colour"), [(200_000, 200_000, 2), (30_000, 29_000, 2), (30_000, 29_000, 3)]
+)
+def test_a_png_that_claims_too_much_is_refused_by_its_header(tmp_path, width, height, colour):
+    path = tmp_path / "a.png"
+    _png_header(path, width, height, colour)
+    with pytest.raises(InputError, match=rf"{height:,} x {width:,} px.*vips tiffsave"):
+        open_slide(path)
+
+
+def test_a_tiff_of_one_strip_that_claims_too_much_is_refused_by_its_header(tmp_path):
+    path = tmp_path / "a.tif"
+    tags = {"photometric": "rgb", "compression": "zlib", "rowsperstrip": 64, "metadata": None}
+    tifffile.imwrite(path, np.zeros((64, 70, 3), np.uint8), **tags)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tif.pages[0].tags[name].overwrite(60_000)
+    with pytest.raises(InputError, match="60,000 x 60,000 px.*10.8 GB.*vips tiffsave"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_memory_that_ends_while_an_image_is_decoded_is_said(tmp_path, monkeypatch, name):
+    from napari_umpire.slides import tiff
+
+    monkeypatch.setattr(tiff, "_SEGMENT_LIMIT_PX", 1000)
+    path = tmp_path / name
+    if name == "a.png":
+        Image.fromarray(_tissue(300, 400)).save(path)
+    else:
+        options = {"photometric": "rgb", "rowsperstrip": 300, "compression": "zlib"}
+        tifffile.imwrite(path, _tissue(300, 400), **options)
+    level = load_image(path).pyramid.levels[0]
+
+    def empty(*args, **kwargs):
+        raise MemoryError("Unable to allocate 3.64 TiB")
+
+    monkeypatch.setattr(np, "empty", empty)
+    with pytest.raises(InputError, match=rf"{name} cannot be (decoded|read).*3.64 TiB"):
+        level.pixels  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.ndpi"])
+def test_a_named_pipe_is_no_image(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="a named pipe"):
+        load_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "mpp", "words"),
+    [
+        ("0.25", "0.2505", 0.25025, None),
+        ("0.5", "0.25", None, "0.5 um wide, 0.25 um high"),
+        ("abc", "0.25", None, None),
+        ("1e400", "1e400", None, None),
+        (None, None, None, None),
+    ],
+)
+def test_the_scanners_scale_is_that_of_both_axes(data_dir, monkeypatch, x, y, mpp, words):
+    openslide = pytest.importorskip("openslide")
+    told = {"openslide.mpp-x": x, "openslide.mpp-y": y}
+    properties = {k: v for k, v in told.items() if v is not None}
+    monkeypatch.setattr(openslide.OpenSlide, "properties", properties)
+    path = data_dir / "wsi" / "CMU-1-Small-Region.svs"
+    if words is None:
+        assert open_vendor(path)[1] == (None if mpp is None else pytest.approx(mpp))
+    else:
+        with pytest.warns(UmpireWarning, match=words):
+            assert open_vendor(path)[1] is None

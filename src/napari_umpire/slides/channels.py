@@ -1,4 +1,4 @@
-"""Which channels of an image element are red, green and blue, by their names.
+"""Which channels of an image are red, green and blue, by their names.
 
 Three channels of 8 bits are an H&E image where nobody named them, or where they are named so: a
 fluorescence image of three stains has as many.
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xarray import DataArray
 
-__all__ = ["UNNAMED", "Channels", "channel_names", "colour_channels"]
+__all__ = ["UNNAMED", "Channels", "channel_names", "colour_channels", "colour_order"]
 
 _WORDS = {"r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
 _ALPHA = ("a", "alpha")
@@ -63,15 +65,31 @@ def colour_channels(scale: DataArray) -> Channels | None:
     """
     if scale.dims != ("c", "y", "x") or scale.dtype != np.uint8 or scale.sizes["c"] not in (3, 4):
         return None
-    names = [name.lower() for name in channel_names(scale)]
-    if all(not name or _NUMBERED.fullmatch(name) for name in names):
-        return Channels(aside=None if len(names) == 3 else "4, which has no name")
-    colours = [_WORDS.get(name, "") for name in names]
-    if any(colours.count(c) != 1 for c in "rgb"):
+    names = channel_names(scale)
+    order = colour_order(names)
+    if order is None:
         return None
-    red, green, blue = (colours.index(c) for c in "rgb")
+    if not any(map(_is_name, names)):
+        return Channels(aside=None if len(names) == 3 else "4, which has no name")
     alpha = aside = None
     for i, name in enumerate(names):
-        if not colours[i]:
-            alpha, aside = (i, None) if name in _ALPHA else (None, repr(channel_names(scale)[i]))
-    return Channels((red, green, blue), alpha, aside)
+        if i not in order:
+            alpha, aside = (i, None) if name.lower() in _ALPHA else (None, repr(name))
+    return Channels(order, alpha, aside)
+
+
+def colour_order(names: Sequence[str]) -> tuple[int, int, int] | None:
+    """Places of red, green and blue among three or more channels by their names.
+
+    Channels without names are red, green and blue in this order. None where the names are others.
+    """
+    if not any(map(_is_name, names)):
+        return (0, 1, 2)
+    colours = [_WORDS.get(name.strip().lower(), "") for name in names]
+    if any(colours.count(c) != 1 for c in "rgb"):
+        return None
+    return colours.index("r"), colours.index("g"), colours.index("b")
+
+
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and _NUMBERED.fullmatch(text.strip()) is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from napari_umpire.slides.channels import colour_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.slides.ome import OmeImage
 
-__all__ = ["Samples", "colour_order", "orientation", "refusal"]
+__all__ = ["Samples", "orientation", "refusal"]
 
 _RGB, _YCBCR = 2, 6
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -23,9 +24,6 @@ _DEPTHS = range(9, 16)
 _CAMERA = range(10, 15)
 _MAX_VALUES = (341, 281)  # SMaxSampleValue, MaxSampleValue
 _ORIENTATION = 274
-_COLOURS = {"r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
-# What programs write where nobody gave a name: 0, "1", "c0", "Channel 0", "Channel:0:2".
-_NUMBERED = re.compile(r"(c|ch|channel)?[\s_:=-]*(\d+:)?\d+")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,9 @@ class Samples:
             alpha = "premultiplied"
         elif page.samplesperpixel == 4 and extra == (_UNASSOCIATED,):
             alpha = "straight"
-        order = None if ome is None else colour_order(ome.channels)
+        names = () if ome is None else ome.channels
+        # A single channel holds all three colours, whatever it is called.
+        order = colour_order(names) if len(names) > 1 else None
         return cls(_bits(page, ome), alpha, order or (0, 1, 2))
 
 
@@ -110,23 +110,9 @@ def refusal(
         return None
     if ome.fluorescence:
         return f"a fluorescence image by its OME metadata ({size})"
-    if colour_order(ome.channels) is None:
+    if len(ome.channels) > 1 and colour_order(ome.channels) is None:
         return f"channels named {', '.join(n or '(no name)' for n in ome.channels)} ({size})"
     return None
-
-
-def colour_order(names: Sequence[str]) -> tuple[int, int, int] | None:
-    """Places of red, green and blue among channels by their names; None where these are others.
-
-    Channels without names, or one for all colours, are red, green and blue in this order.
-    """
-    told = [name.strip().lower() for name in names]
-    if len(told) < 3 or all(not name or _NUMBERED.fullmatch(name) for name in told):
-        return (0, 1, 2)
-    colours = [_COLOURS.get(name, "") for name in told]
-    if any(colours.count(c) != 1 for c in "rgb"):
-        return None
-    return colours.index("r"), colours.index("g"), colours.index("b")
 
 
 def orientation(page: tifffile.TiffPage) -> int:

@@ -32,6 +32,7 @@ _BUDGET_BYTES = 1_500_000_000
 _LARGEST_BYTES = 2_000_000_000
 _ORIENTATION = 0x0112
 _DARK = 64
+_STRIP_ROWS = 1024
 _decoded: OrderedDict[object, np.ndarray] = OrderedDict()
 _lock = threading.RLock()
 
@@ -148,11 +149,16 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
         return np.repeat(grey[:, :, None], 3, axis=2)
     # Pillow keeps the upper eight of sixteen bits.
     deep_colours = image.format == "PNG" and _png_bits(path) == 16
-    if "A" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    pixels = np.asarray(image.convert("RGB"))
+    transparent = "A" in image.mode or "transparency" in image.info
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    # In strips, so that a large picture is not in memory three times.
+    for top in range(0, image.height, _STRIP_ROWS):
+        strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
+        if transparent:
+            strip = strip.convert("RGBA")
+            white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+            strip = Image.alpha_composite(white, strip)
+        pixels[top : top + strip.height] = np.asarray(strip.convert("RGB"))
     if deep_colours and (brightest := int(pixels.max(initial=0))) < _DARK:
         raise too_dark(path.name, ((brightest + 1) << 8) - 1, 16)
     return pixels
