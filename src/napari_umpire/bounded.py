@@ -10,7 +10,9 @@ import datetime
 import gzip
 import io
 import json
+import math
 import stat
+import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -21,9 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["check_file", "parse_yaml", "read_json", "read_text", "unzipped"]
+    import numpy as np
+
+__all__ = [
+    "check_file",
+    "check_zip",
+    "load_npy",
+    "parse_json",
+    "parse_yaml",
+    "read_json",
+    "read_text",
+    "unzipped",
+]
 
 _MB = 1_000_000
+_MOST_UNPACKED = 4
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -95,13 +109,24 @@ def read_json(
         As `read_text`; also for what is no JSON, too deep, or holds a number without a value.
     """
     what = what or path.name
-    text = read_text(path, limit=limit, what=what)
+    return parse_json(read_text(path, limit=limit, what=what), what, expected=expected)
+
+
+def parse_json(text: str, what: str, *, expected: str | None = None) -> Any:
+    """What a JSON text says, as `read_json` reads it from a file."""
     with reading(f"{what} cannot be read", expected=expected):
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
 
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} in place of a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # 1e999
+        raise ValueError(f"{digits} is too large for a number")
+    return number
 
 
 def parse_yaml(text: str, what: str) -> Any:
@@ -193,6 +218,61 @@ def _only_plain(value: Any, what: str, where: str) -> None:
             f"{what} has {kind} at {where or 'its beginning'}",
             expected="a text, a number, true or false, null, a list or a group",
             fix="Correct the file",
+        )
+
+
+def load_npy(path: Path, what: str | None = None, *, mmap: bool = False) -> np.ndarray:
+    """Read, or memory-map for reading, one array of numbers from a ``.npy`` file.
+
+    Raises
+    ------
+    InputError
+        As `check_file`; also for what is no such file (an ``.npz`` is none), holds objects, or has
+        a header that claims more or less than the file holds.
+    """
+    import numpy as np
+
+    what = what or path.name
+    size = check_file(path, what)
+    with reading(f"{what} cannot be read", expected="an npy file of numbers"):
+        with path.open("rb") as file:
+            npy = np.lib.format
+            first = npy.read_magic(file) == (1, 0)
+            read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+            shape, _, dtype = read(file)
+            begins = file.tell()
+        whole = all(isinstance(side, int) and side >= 0 for side in shape)
+        if dtype.hasobject or not whole:
+            raise ValueError(f"a header of {dtype} {shape}")
+        claimed = begins + math.prod(shape) * dtype.itemsize
+        if claimed != size:
+            raise ValueError(f"{size:,} bytes, of which the header claims {claimed:,}")
+        # An empty array cannot be mapped.
+        mapped = mmap and 0 not in shape
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        return array
+
+
+def check_zip(file: IO[bytes], what: str) -> None:
+    """Refuse a zip whose members claim much more than it holds, before any is unpacked.
+
+    Arrays and weights are stored as they are, or shrink by a tenth where somebody packed them.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        Where it is no whole zip.
+    """
+    with zipfile.ZipFile(file) as archive:
+        claimed = sum(item.file_size for item in archive.infolist())
+        held = file.seek(0, io.SEEK_END)
+        file.seek(0)
+    if claimed > _MB + _MOST_UNPACKED * held:
+        raise InputError(
+            f"{what} is too large to be read",
+            got=f"{claimed / _MB:,.0f} MB when unpacked",
+            expected=f"about the {held / _MB:,.1f} MB that it takes",
+            fix="Check that it is the file you mean; a small one that unpacks to this is damaged",
         )
 
 

@@ -10,7 +10,7 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COPY_AGAIN", "out_of_memory", "reading"]
+__all__ = ["COPY_AGAIN", "is_out_of_memory", "out_of_memory", "reading", "within_memory"]
 
 COPY_AGAIN = "Copy the file again from its source"
 
@@ -43,6 +43,26 @@ def reading(
         raise out_of_memory(problem, error) from error
     except Exception as error:  # no narrower list stayed complete: see above
         raise InputError(problem, got=error, expected=expected, fix=fix) from error
+
+
+@contextmanager
+def within_memory(problem: str, fix: str | None = None) -> Iterator[None]:
+    """Turn a want of memory in this block into an `InputError`; nothing else."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory(problem, error, fix) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory left; torch says so for a CPU and for MPS only in the text."""
+    said = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in said or "can't allocate memory" in said)
+    )
 
 
 def out_of_memory(problem: str, error: BaseException, fix: str | None = None) -> InputError:

@@ -110,10 +110,10 @@ def test_damaged_or_mismatching_published_files_are_refused(published, tmp_path)
     def strangers(path):
         path.write_bytes(pickle.dumps({"A": "ENSG99999999999"}))
 
-    assert "cannot be used" in broken("Visium_mean.npy", objects)
+    assert "a header of object (4,)" in broken("Visium_mean.npy", objects)
     assert "3 means in Visium_mean.npy and 4 genes" in broken("Visium_mean.npy", shorter)
     assert "shape (4, 2)" in broken("Visium_mean.npy", table)
-    assert "cannot be used" in broken("Visium_mean.npy", cut)
+    assert "Visium_mean.npy cannot be read" in broken("Visium_mean.npy", cut)
     assert "model.h5ad cannot be used" in broken("model.h5ad", cut)
     assert "do not belong together" in broken("gene_name_id_dict.pkl", strangers)
 

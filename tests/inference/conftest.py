@@ -26,6 +26,7 @@ def make_part(seed, name, n, genes, dim=16, density=0.4):
 
     rng = np.random.default_rng(seed)
     values = rng.gamma(2.0, 1.0, (n, len(genes))) * (rng.random((n, len(genes))) < density)
+    values = np.minimum(values, 9.2)  # log1p CP10k ends at 9.21
     y, x = rng.uniform(0, 1000, (2, n))
     return ReferencePart(
         slide=name,
@@ -177,6 +178,7 @@ def make_case(slides, folder, *, seed=0, digest="other"):
     def part(name, size, without):
         kept = [g for g in names if g not in without]
         values = rng.gamma(2.0, 1.0, (size, len(kept))) * (rng.random((size, len(kept))) < 0.5)
+        values = np.minimum(values, 9.2)
         values[:, kept.index("G14")] = 1.5
         embeddings = rng.normal(size=(size, 8))
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)

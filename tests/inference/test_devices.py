@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import is_out_of_memory
 from napari_umpire.inference.devices import (
     HalvingBatches,
     autocast,
-    is_out_of_memory,
     pick_device,
     uses_bf16,
 )
@@ -63,8 +63,9 @@ def test_a_device_too_small_for_one_item():
     [
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        MemoryError("Unable to allocate 3.64 TiB"),
     ],
-    ids=["cpu", "mps"],
+    ids=["cpu", "mps", "the host"],
 )
 def test_other_devices_say_it_in_words(error):
     assert is_out_of_memory(error)
@@ -76,7 +77,7 @@ def test_any_other_error_is_passed_on():
     function, _ = device_that_holds(4, RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes do not match"):
         HalvingBatches(function, 16)(list(range(16)))
-    assert not is_out_of_memory(MemoryError("no"))
+    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 def test_a_batch_size_of_nothing_is_refused():

@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named(data, words):
 
 
 def test_broken_json():
-    with pytest.raises(InputError, match="is not JSON"):
+    with pytest.raises(InputError, match="config.json cannot be read.*Expected: JSON"):
         UmpireConfig.from_json("{", "config.json")
 
 

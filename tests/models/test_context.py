@@ -62,7 +62,7 @@ def test_gradients_reach_the_neighbours():
 def test_wrong_sizes_are_refused(features):
     with pytest.raises(InputError, match="5 and 6"):
         slide_context(features, torch.zeros(5, 2, dtype=torch.long))
-    with pytest.raises(InputError, match="negative"):
+    with pytest.raises(InputError, match="neighbours -1"):
         ContextConfig(neighbours=-1)
     with pytest.raises(InputError, match="No spot has a neighbour"):
         ContextConfig(neighbours=8, reach=0.5)

@@ -50,7 +50,7 @@ def test_a_decoder_is_of_some_genes_and_names_each_once():
         DecoderConfig(())
     with pytest.raises(InputError, match="a gene twice.*b"):
         DecoderConfig(("a", "b", "b"))
-    with pytest.raises(InputError, match="negative"):
+    with pytest.raises(InputError, match="hidden -1"):
         DecoderConfig(("a",), -1)
 
 

@@ -71,8 +71,9 @@ def test_a_pickle_inside_a_storage_is_not_run_either(tmp_path):
     trace = tmp_path / "trace"
     inner = pickle.dumps(Evil(os.system, f"touch {trace}"))
     path = write(tmp_path / "evil.pkl", {"x": Evil(torch.storage._load_from_bytes, inner)})
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="A tensor in .*evil.pkl holds Python objects") as error:
         read_state_dict(path)
+    assert "weights_only" not in str(error.value)  # torch's advice is to read it unguarded
     assert not trace.exists()
 
 

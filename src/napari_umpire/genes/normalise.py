@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,19 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from napari_umpire.genes.mapping import GeneMapping
 
-__all__ = ["TARGET_SUM", "UNIT", "expression", "vocabulary_expression"]
+__all__ = [
+    "LARGEST",
+    "TARGET_SUM",
+    "UNIT",
+    "expression",
+    "is_expression",
+    "vocabulary_expression",
+]
 
 TARGET_SUM = 10_000.0
+LARGEST = math.log1p(TARGET_SUM)
+"""Of a spot whose counts are all of one gene: 9.21."""
+_ROUNDING = 1e-3
 UNIT = "log1p(CP10k)"
 """The unit of expression, as it stands beside colour bars and in tables."""
 
@@ -33,6 +44,11 @@ def expression(counts: Any) -> sp.csr_matrix:
     matrix.data *= np.repeat(factors, np.diff(matrix.indptr))
     np.log1p(matrix.data, out=matrix.data)
     return matrix.astype(np.float32)
+
+
+def is_expression(values: np.ndarray) -> bool:
+    """Whether all values can be log1p CP10k: from 0 to `LARGEST`, but for rounding; none NaN."""
+    return bool(((values >= 0) & (values <= LARGEST + _ROUNDING)).all())
 
 
 def vocabulary_expression(counts: sp.csr_matrix, mapping: GeneMapping) -> sp.csr_matrix:

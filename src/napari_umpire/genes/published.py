@@ -10,13 +10,17 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import check_file, load_npy
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 
 __all__ = ["PublishedVocabulary", "read_means", "read_order", "read_published"]
 
 MEANS = "Visium_mean.npy"
 ORDER = "model.h5ad"
 SYMBOLS = "gene_name_id_dict.pkl"
+_ORDER_FILE = "an h5ad file whose var names are the genes"
+_FETCH = "Fetch the file again from its authors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +80,9 @@ def read_published(folder: str | Path) -> PublishedVocabulary:
 
 def read_means(path: Path) -> np.ndarray:
     """(n_genes,) float64, the gene means in an npy file without pickle."""
-    try:
-        means = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, error, "an npy file of numbers") from error
-    if not isinstance(means, np.ndarray) or means.ndim != 1 or means.dtype.kind not in "fiu":
-        shape, dtype = getattr(means, "shape", "?"), getattr(means, "dtype", "?")
-        raise _unreadable(path, f"shape {shape}, type {dtype}", "one number per gene")
+    means = load_npy(path, f"The gene means {path}")
+    if means.ndim != 1 or means.dtype.kind not in "fiu":
+        raise _unreadable(path, f"shape {means.shape}, type {means.dtype}", "one number per gene")
     return means.astype(np.float64)
 
 
@@ -91,36 +91,24 @@ def read_order(path: Path) -> list[str]:
     import h5py
     from anndata.io import read_elem
 
-    try:
-        with h5py.File(path) as file:
-            # Only the names: the matrix of this file is a header without meaning.
-            var = read_elem(file["var"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise _unreadable(path, error, "an h5ad file whose var names are the genes") from error
+    check_file(path, str(path))
+    with (
+        reading(f"{path} cannot be used", expected=_ORDER_FILE, fix=_FETCH),
+        h5py.File(path) as file,
+    ):
+        # Only the names: the matrix of this file is a header without meaning.
+        var = read_elem(file["var"])
     if not isinstance(var, pd.DataFrame) or var.empty and not len(var.index):
-        raise _unreadable(path, "no genes", "an h5ad file whose var names are the genes")
+        raise _unreadable(path, "no genes", _ORDER_FILE)
     return [str(name) for name in var.index]
 
 
 def _read_symbols(path: Path) -> dict[str, str]:
     expected = "a pickle that holds only a dictionary from gene symbol to Ensembl id"
-    try:
-        with path.open("rb") as file:
-            entries = _NoGlobals(file).load()
-    # A damaged pickle can end in any of these, by the documentation of the module.
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        AttributeError,
-        ImportError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        MemoryError,
-        OverflowError,
-    ) as error:
-        raise _unreadable(path, error, expected) from error
+    check_file(path, str(path))
+    # What a damaged pickle raises depends on where the damage lies.
+    with reading(f"{path} cannot be used", expected=expected, fix=_FETCH), path.open("rb") as file:
+        entries = _NoGlobals(file).load()
     if not isinstance(entries, dict) or not all(
         isinstance(k, str) and isinstance(v, str) for k, v in entries.items()
     ):
@@ -133,5 +121,5 @@ def _unreadable(path: Path, got: object, expected: str) -> InputError:
         f"{path} cannot be used",
         got=got,
         expected=expected,
-        fix="Fetch the file again from its authors",
+        fix=_FETCH,
     )

@@ -6,12 +6,16 @@ import csv
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_umpire.bounded import read_text
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.genes.tokens import FIRST_GENE_ID, MAX_GENES
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneVocabulary"]
 
 _HEADER = ["id", "symbol", "mean"]
+_LARGEST_FILE = 64_000_000  # bytes: about 1,000 for each gene that there can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,14 +189,11 @@ class GeneVocabulary:
             A file that is missing, has another header, or a line that is not a gene.
         """
         path = Path(path)
-        try:
-            # Spreadsheets put a byte order mark before what they save.
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                lines = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(
-                f"The genes in {path} cannot be read", got=error, expected="a genes.csv"
-            ) from error
+        what = f"The genes in {path}"
+        text = read_text(path, limit=_LARGEST_FILE, what=what)
+        with reading(f"{what} cannot be read", expected="a genes.csv"):
+            # One line more than can be is enough to see that there are too many.
+            lines = list(islice(csv.reader(StringIO(text, newline="")), MAX_GENES + 2))
         if not lines or lines[0] != _HEADER:
             raise InputError(
                 f"{path} is not a gene table",

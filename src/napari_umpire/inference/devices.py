@@ -7,13 +7,14 @@ import gc
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import is_out_of_memory, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-__all__ = ["HalvingBatches", "autocast", "is_out_of_memory", "pick_device", "uses_bf16"]
+__all__ = ["HalvingBatches", "autocast", "pick_device", "uses_bf16"]
 
 T = TypeVar("T")
 
@@ -68,23 +69,11 @@ def autocast(device: torch.device, bf16: bool) -> contextlib.AbstractContextMana
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had no memory left; CPU and MPS say so only in the text."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in said or "can't allocate memory" in said
-    )
-
-
 class HalvingBatches(Generic[T]):
     """Apply a function to slices of a batch that fit the device.
 
-    Starts with whole batches. When the device runs out of memory the slice is halved, and stays
-    so for what follows, down to single items.
+    Starts with whole batches. When the device, or its host, runs out of memory the slice is halved,
+    and stays so for what follows, down to single items.
 
     Attributes
     ----------
@@ -114,13 +103,13 @@ class HalvingBatches(Generic[T]):
                 out.append(self._function(batch[start : start + self.size]))
                 start += self.size
                 continue
-            except RuntimeError as error:
+            except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
-                    raise InputError(
+                    raise out_of_memory(
                         "The device has too little memory for a single spot",
-                        got=error,
+                        error,
                         fix='Close other programs that use it, or choose the device "cpu"',
                     ) from error
             # Out of the handler, so that the failed call's tensors are free by now.

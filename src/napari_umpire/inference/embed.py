@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading, within_memory
 from napari_umpire.inference.devices import HalvingBatches, autocast
 from napari_umpire.progress import Progress, Steps
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from napari_umpire.inference.cache import CacheEntry
 
 __all__ = ["compute_features"]
+
+T = TypeVar("T")
 
 
 def compute_features(
@@ -70,7 +73,8 @@ def compute_features(
         return out.float().cpu().numpy()
 
     encoder = HalvingBatches(on_device, batch_size)
-    features = np.zeros((n, dim), np.float32)
+    with within_memory(f"{stage}: {n:,} spots do not fit into memory"):
+        features = np.zeros((n, dim), np.float32)
     done = np.zeros(n, np.bool_)
     if entry is not None:
         done = entry.done.copy()
@@ -80,8 +84,15 @@ def compute_features(
         return features
     source = batches(np.flatnonzero(~done))
     try:
-        for rows, inputs in source:
-            values = np.concatenate(encoder(inputs))
+        for rows, inputs in _within_memory(source, batch_size):
+            # The network is built of what a model's settings say.
+            with reading(
+                f"{stage}: the encoder cannot take its input",
+                fix="Check that the model's settings are those of its weights",
+            ):
+                values = np.concatenate(encoder(inputs))
+                if values.shape != (len(rows), dim):
+                    raise ValueError(f"features of shape {values.shape} for {(len(rows), dim)}")
             bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             if len(bad):
                 raise InputError(
@@ -99,3 +110,15 @@ def compute_features(
     if not done.all():
         raise RuntimeError(f"{int((~done).sum())} spots were left out by the reader of batches")
     return features
+
+
+def _within_memory(source: Iterator[T], batch_size: int) -> Iterator[T]:
+    """The batches of ``source``, which makes each as a whole."""
+    fix = "Choose a smaller batch size"
+    while True:
+        with within_memory(f"A batch of {batch_size:,} spots does not fit into memory", fix):
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+        yield batch

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.embed import compute_features
+from napari_umpire.inference.finite import check_embeddings
 from napari_umpire.inference.run import check_aligned, check_slide
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def image_embeddings(
     """See `Model.embed_images`. What is cached are the features before context and projection."""
     check_aligned(model)
     features = yield from image_features(model, slide, batch_size, cache, spec)
-    return in_parts(model, model.module.project_image, in_context(model, slide, features))
+    wide = in_context(model, slide, features)
+    found = in_parts(model, model.module.project_image, wide)
+    return check_embeddings(found, slide.spots.index, slide.name)
 
 
 def gene_features(
@@ -201,7 +204,9 @@ def gene_embeddings(
     import torch
 
     features = yield from gene_features(model, slide, measured, batch_size, cache, rows)
-    return in_parts(model, model.module.project_gene, torch.from_numpy(features))
+    found = in_parts(model, model.module.project_gene, torch.from_numpy(features))
+    spots = slide.spots.index if rows is None else slide.spots.index[rows]
+    return check_embeddings(found, spots, slide.name)
 
 
 def in_parts(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.genes.normalise import LARGEST
 from napari_umpire.inference.embed_slide import image_features, in_context, in_parts
+from napari_umpire.inference.finite import check_embeddings, check_finite
 from napari_umpire.inference.run import make_record
 from napari_umpire.progress import Progress
 
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["decode", "retrieve"]
+
+_MOST_BEYOND = 0.01
+"""Share of values: a spot unlike all of the training may lie beyond, a whole slide may not."""
 
 
 def retrieve(
@@ -66,10 +74,11 @@ def decode(
     features = yield from image_features(model, slide, batch_size, cache)
     wide = in_context(model, slide, features)
     yield Progress("Decoding", 0, slide.n_spots)
-    values = in_parts(model, model.module.decode, wide)
+    values = _possible(in_parts(model, model.module.decode, wide), slide.name)
     embeddings = None
     if model.config.aligned:
-        embeddings = in_parts(model, model.module.project_image, wide)
+        found = in_parts(model, model.module.project_image, wide)
+        embeddings = check_embeddings(found, slide.spots.index, slide.name)
     yield Progress("Decoding", slide.n_spots, slide.n_spots)
     return DirectPrediction(
         slide_name=slide.name,
@@ -79,6 +88,35 @@ def decode(
         record=make_record(model, slide, batch_size),
         embeddings=embeddings,
     )
+
+
+def _possible(values: np.ndarray, where: str) -> np.ndarray:
+    """Decoded values within what log1p CP10k can be; a few beyond it are cut, with a warning.
+
+    Raises
+    ------
+    InputError
+        Where they are not finite, or where so many are beyond that the decoder is broken.
+    """
+    check_finite(f"The prediction of {where}", values)
+    beyond = int((values > LARGEST).sum())
+    if beyond > _MOST_BEYOND * values.size:
+        raise InputError(
+            f"The decoder's prediction of {where} is impossible",
+            got=f"{beyond:,} of {values.size:,} values above {LARGEST:.2f}, up to "
+            f"{values.max():.3g}",
+            expected=f"log1p of counts scaled to 10,000: 0 to {LARGEST:.2f}",
+            fix="Check the model's weights, and that the slide is H&E at the scale that it says",
+        )
+    if beyond:
+        warnings.warn(
+            f"The decoder predicts {beyond:,} of {values.size:,} values of {where} beyond "
+            f"{LARGEST:.2f}, up to {values.max():.3g}, which expression cannot be; they are set "
+            "to it.",
+            UmpireWarning,
+            stacklevel=2,
+        )
+    return np.minimum(values, np.float32(LARGEST))
 
 
 def _named(ids: tuple[str, ...], vocabulary: GeneVocabulary) -> pd.DataFrame:

@@ -13,6 +13,9 @@ from napari_umpire.errors import InputError
 __all__ = ["from_data", "to_data"]
 
 T = TypeVar("T")
+_LARGEST = 2**53
+"""Numbers up to it are exact in float64, and none of ours comes near."""
+_SHOWN = 80
 
 
 def to_data(value: Any) -> Any:
@@ -60,7 +63,13 @@ def from_data(cls: type[T], data: Any, where: str) -> T:
         )
         if required and name not in data:
             raise InputError(f"{where} lacks the setting {name}")
-    return cls(**{k: _value(hints[k], v, f"{where}.{k}") for k, v in data.items()})
+    values = {k: _value(hints[k], v, f"{where}.{k}") for k, v in data.items()}
+    try:
+        return cls(**values)
+    except InputError as error:
+        raise InputError(
+            f"{where}: {error.problem}", got=error.got, expected=error.expected, fix=error.fix
+        ) from error
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -86,13 +95,17 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_data(hint, value, where)  # type: ignore[arg-type]
     if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return {str(k): _value(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    if hint in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not -_LARGEST <= value <= _LARGEST:  # NaN neither
+            raise _wrong(where, value, f"a number, at most {_LARGEST:g}")
+        value = float(value) if hint is float else value
     if origin is None and isinstance(value, hint) and (hint is bool) == isinstance(value, bool):
         return value
     raise _wrong(where, value, getattr(hint, "__name__", str(hint)))
 
 
 def _wrong(where: str, value: Any, expected: str) -> InputError:
-    return InputError(f"{where} has a wrong value", got=repr(value), expected=expected)
+    said = repr(value)
+    said = said if len(said) <= _SHOWN else f"{said[:_SHOWN]} ..."
+    return InputError(f"{where} has a wrong value", got=said, expected=expected)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import check_bounds
 from napari_umpire.models.standardise import standardise as z_score
 
 __all__ = ["ContextConfig", "slide_context"]
@@ -34,8 +35,7 @@ class ContextConfig:
     reach: float = 1.6
 
     def __post_init__(self) -> None:
-        if self.neighbours < 0:
-            raise InputError("A negative number of neighbours", got=self.neighbours)
+        check_bounds("The context of a spot", self, neighbours=(0, 1_000), reach=(0, 1_000))
         if self.reach < 1:
             raise InputError(
                 "No spot has a neighbour within this reach",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import MANY, check_bounds
 
 __all__ = ["DecoderConfig", "ExpressionDecoder"]
 
@@ -36,10 +38,9 @@ class DecoderConfig:
         if not self.genes:
             raise InputError("A decoder without genes", fix="Name the genes in decoder.genes")
         if len(set(self.genes)) < len(self.genes):
-            twice = next(g for i, g in enumerate(self.genes) if g in self.genes[:i])
+            twice = Counter(self.genes).most_common(1)[0][0]
             raise InputError("The decoder names a gene twice", got=twice)
-        if self.hidden < 0:
-            raise InputError("A negative number of hidden units", got=self.hidden)
+        check_bounds("The decoder", self, hidden=MANY)
 
 
 class ExpressionDecoder(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from napari_umpire.bounded import check_file, read_text
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.files import scratch_beside
+from napari_umpire.models.allowance import Allowance
 from napari_umpire.models.card import write_card
-from napari_umpire.models.umpire import Umpire, UmpireConfig
-from napari_umpire.models.weight_files import write_tensors
+from napari_umpire.models.umpire import Umpire, UmpireConfig, check_scale
+from napari_umpire.models.weight_files import check_tensor, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from napari_umpire.genes.vocabulary import GeneVocabulary
 
@@ -27,6 +31,7 @@ __all__ = ["LoadedModel", "load_model_folder", "model_digest", "save_model"]
 
 _CONFIG, _WEIGHTS, _GENES, _CARD = "config.json", "model.safetensors", "genes.csv", "README.md"
 _DIGESTED = (_CONFIG, _GENES, _WEIGHTS)
+_LARGEST_CONFIG = 8_000_000  # bytes; a decoder of 65,506 genes names them in one
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -113,11 +118,9 @@ def load_model_folder(folder: str | Path, device: str | torch.device = "cpu") ->
     from napari_umpire.genes.vocabulary import GeneVocabulary
 
     path = folder / _CONFIG
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text", got=error) from error
-    config = UmpireConfig.from_json(text, str(path))
+    config = UmpireConfig.from_json(
+        read_text(path, limit=_LARGEST_CONFIG, what=str(path)), str(path)
+    )
     vocabulary = GeneVocabulary.read_csv(folder / _GENES)
     _check_genes(config, vocabulary, str(folder))
     model = _filled(config, folder / _WEIGHTS).eval().to(device)
@@ -190,74 +193,82 @@ def _check_genes(config: UmpireConfig, vocabulary: GeneVocabulary, where: str) -
 
 
 def _filled(config: UmpireConfig, path: Path) -> Umpire:
-    """The model with the weights of ``path``."""
-    bare = _without_storage(config)
+    """The model with the weights of ``path``, which bound what its making may take."""
+    n_bytes = check_file(path)
+    with _opened(path) as file:
+        n_tensors = len(file.keys())
+    where = str(path.with_name(_CONFIG))
+    bare = _without_storage(config, Allowance(n_tensors, n_bytes, where))
     if bare is not None:
         bare.load_state_dict(_read_checked(path, bare), assign=True)
         if not any(buffer.is_meta for buffer in bare.buffers()):
             return bare
-    try:
-        model = Umpire(config, pretrained=False)
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"No model can be built from {path.with_name(_CONFIG)}",
-            got=error,
+    with (
+        reading(
+            f"No model can be built from {where}",
             expected="the settings of the model that the weights are of",
             fix="Copy or download the model again",
-        ) from error
+        ),
+        Allowance(n_tensors, n_bytes, where),
+    ):
+        model = Umpire(config, pretrained=False)
     model.load_state_dict(_read_checked(path, model))
     return model
 
 
-def _without_storage(config: UmpireConfig) -> Umpire | None:
+def _without_storage(config: UmpireConfig, allowance: Allowance) -> Umpire | None:
     """A model to assign weights to: random ones, replaced at once, take seconds for a large ViT.
 
     None where a constructor computes with its tensors. Where the settings are those of no model,
     building it with storage says so.
     """
     try:
-        with torch.device("meta"):
+        with allowance, torch.device("meta"):
             return Umpire(config, pretrained=False)
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError):
+    except Exception:  # every constructor fails in its own way; see above
+        if allowance.is_spent:
+            raise
         return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import safe_open
+
+    with (
+        reading(
+            f"{path} is not a readable safetensors file",
+            fix="Copy or download the model again; a pickle renamed to it does not work",
+        ),
+        safe_open(path, framework="pt") as file,
+    ):
+        yield file
 
 
 def _read_checked(path: Path, model: Umpire) -> dict[str, Tensor]:
     """The tensors of ``path``, which are exactly those of ``model``, in name and shape."""
-    from safetensors import SafetensorError, safe_open
-
     wanted = model.state_dict()
     state: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            for name, tensor in wanted.items():
-                if name not in names:
-                    raise InputError(f"{path} lacks the tensor {name}")
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(tensor.shape):
-                    raise InputError(
-                        f"{path}: the tensor {name} has a wrong shape",
-                        got=shape,
-                        expected=tuple(tensor.shape),
-                    )
-            extra = sorted(names - set(wanted))
-            if extra:
+    with _opened(path) as file:
+        names = set(file.keys())
+        for name, tensor in wanted.items():
+            if name not in names:
+                raise InputError(f"{path} lacks the tensor {name}")
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(tensor.shape):
                 raise InputError(
-                    f"{path} holds tensors that its configuration has no place for",
-                    got=", ".join(extra[:3]) + (" ..." if extra[3:] else ""),
+                    f"{path}: the tensor {name} has a wrong shape",
+                    got=shape,
+                    expected=tuple(tensor.shape),
                 )
-            for name in wanted:
-                state[name] = file.get_tensor(name).to(wanted[name].dtype)
-    except SafetensorError as error:
-        raise InputError(
-            f"{path} is not a readable safetensors file",
-            got=error,
-            fix="Copy or download the model again; a pickle renamed to it does not work",
-        ) from error
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InputError(f"{path}: the tensor {name} holds values that are not finite")
+        extra = sorted(names - set(wanted))
+        if extra:
+            raise InputError(
+                f"{path} holds tensors that its configuration has no place for",
+                got=", ".join(extra[:3]) + (" ..." if extra[3:] else ""),
+            )
+        for name, tensor in wanted.items():
+            state[name] = check_tensor(name, file.get_tensor(name), tensor.dtype, path)
+    if "logit_scale" in state:
+        check_scale(state["logit_scale"], path)
     return state

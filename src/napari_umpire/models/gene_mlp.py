@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from napari_umpire.models.bounds import LENGTHS, WIDTHS, check_bounds
 from napari_umpire.models.panel import check_panel, check_values
 
 __all__ = ["GeneMLP", "GeneMLPConfig"]
@@ -44,6 +45,9 @@ class GeneMLPConfig:
     panel: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_bounds(
+            "The gene encoder", self, n_genes=LENGTHS, hidden=WIDTHS, dim=WIDTHS, dropout=(0, 1)
+        )
         check_panel(self.panel, self.n_genes)
 
 

@@ -11,10 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.weight_files import (
     kind_of,
+    load_checkpoint,
     only_tensors,
-    quiet_about_protocols,
     read_weights,
     require_file,
 )
@@ -32,17 +33,10 @@ class _RefusedError(pickle.UnpicklingError):
     """The pickle asks for a global that a table of tensors does not need."""
 
 
-def _load_from_bytes(data: bytes) -> Any:
-    # torch's own function of this name is an unrestricted torch.load that keeps the device.
-    with quiet_about_protocols():
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-
-
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-    ("torch.storage", "_load_from_bytes"): _load_from_bytes,
 }
 
 
@@ -53,7 +47,13 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._path = path
 
+    def load_from_bytes(self, data: bytes) -> Any:
+        """What stands for torch's function of this name, an unrestricted ``torch.load``."""
+        return load_checkpoint(io.BytesIO(data), f"A tensor in {self._path}")
+
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return self.load_from_bytes
         found = _ALLOWED.get((module, name))
         if found is None:
             raise _RefusedError(f"{module}.{name}")
@@ -75,22 +75,18 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = require_file(path, "The published model")
     if kind_of(path) != "pickle":
         return read_weights(path)
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            # torch tells its own callers that the storage class in such pickles is old.
-            warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
-            data = _Unpickler(file, path).load()
-    except _RefusedError as error:
-        raise InputError(
-            f"{path} is refused: it wants to use something that weights do not need",
-            got=error,
-            expected="a pickle of tensors only",
-            fix="Do not open this file by other means unless you trust who made it",
-        ) from error
-    except (
-        pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, MemoryError,
-        OverflowError, RuntimeError, TypeError, UnicodeDecodeError, ValueError,
-    ) as error:  # fmt: skip
-        # What a damaged pickle raises depends on where the damage lies.
-        raise InputError(f"{path} is a damaged pickle", got=error) from error
+    # What a damaged pickle raises depends on where the damage lies.
+    with reading(f"{path} is a damaged pickle"):
+        try:
+            with path.open("rb") as file, warnings.catch_warnings():
+                # torch tells its own callers that the storage class in such pickles is old.
+                warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
+                data = _Unpickler(file, path).load()
+        except _RefusedError as error:
+            raise InputError(
+                f"{path} is refused: it wants to use something that weights do not need",
+                got=error,
+                expected="a pickle of tensors only",
+                fix="Do not open this file by other means unless you trust who made it",
+            ) from error
     return only_tensors(data, path)

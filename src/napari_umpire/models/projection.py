@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import MANY, check_bounds
 
 __all__ = ["ProjectionConfig", "projection"]
 
@@ -27,6 +28,7 @@ class ProjectionConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        check_bounds("A projection", self, hidden=MANY)
         if self.hidden < 0 or not 0 <= self.dropout < 1:
             raise InputError(
                 "Impossible settings of a projection",

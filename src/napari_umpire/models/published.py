@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.folder import save_model
 from napari_umpire.models.pathology_vision import conch_image_size
 from napari_umpire.models.pickles import read_state_dict
@@ -115,10 +116,13 @@ def _config(state: dict[str, Tensor], vision: VisionConfig | None, where: str) -
         )
     gene = {k.removeprefix(_GENE): v for k, v in state.items() if k.startswith(_GENE)}
     former = former_config(gene, where, pooling="published")
+    with reading(f"{where} is not a published UMPIRE model", fix=None):
+        dim = state["spot_projection.weight"].shape[0]
+        image = vision or _vision(state, where)
     return UmpireConfig(
         gene=GeneConfig(visiumformer=former),
-        vision=replace(vision or _vision(state, where), weights=None),
-        dim=state["spot_projection.weight"].shape[0],
+        vision=replace(image, weights=None),
+        dim=dim,
         adapter="adapter_spot.fc.0.weight" in state,
         tokens=TokensConfig(rounding="published", length=former.length),
     )

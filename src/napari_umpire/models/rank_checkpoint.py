@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.pickles import read_state_dict
 from napari_umpire.models.visiumformer import (
     UNUSED_PUBLISHED_KEYS,
     Visiumformer,
     VisiumformerConfig,
 )
+from napari_umpire.models.weight_files import check_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,13 +92,15 @@ def former_config(
     missing = [key for key in _NEEDED if key not in state]
     if missing:
         raise InputError(f"{where} is not a published gene encoder", got=f"no {missing[0]}")
-    length, dim = state[_NEEDED[1]].shape
+    with reading(f"{where} is not a published gene encoder", fix=None):
+        length, dim = state[_NEEDED[1]].shape
+        n_tokens, feedforward = state[_NEEDED[2]].shape[0], state[_NEEDED[3]].shape[0]
     return VisiumformerConfig(
         dim=dim,
         heads=max(1, dim // _HEAD_DIM),
-        feedforward=state[_NEEDED[3]].shape[0],
+        feedforward=feedforward,
         layers=len({k.split(".")[2] for k in state if k.startswith(_LAYERS)}),
-        n_tokens=state[_NEEDED[2]].shape[0],
+        n_tokens=n_tokens,
         length=length,
         pooling=pooling,
         context_tokens=context_tokens,
@@ -109,7 +113,7 @@ def fill_strictly(module: nn.Module, state: Mapping[str, Tensor], problem: str) 
     Raises
     ------
     InputError
-        ``problem``, with the tensors that are missing or have another shape.
+        ``problem``, with the tensors that are missing, have another shape or are not finite.
     """
     wanted = module.state_dict()
     wrong = [
@@ -121,7 +125,8 @@ def fill_strictly(module: nn.Module, state: Mapping[str, Tensor], problem: str) 
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise InputError(problem, got="; ".join(wrong[:5]) + more)
-    module.load_state_dict({k: state[k] for k in wanted})
+    sound = {k: check_tensor(k, state[k], v.dtype, problem) for k, v in wanted.items()}
+    module.load_state_dict(sound)
     return sorted(set(state) - set(wanted))
 
 

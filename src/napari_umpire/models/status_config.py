@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_umpire.bounded import read_json
 from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import MANY, WIDTHS, check_bounds
 from napari_umpire.models.config_json import from_data, to_data
 
 __all__ = [
@@ -59,6 +61,10 @@ class AbmilConfig:
     clip: float | None = None
 
     def __post_init__(self) -> None:
+        check_bounds(
+            "The slide-status head", self, dim=WIDTHS, n_classes=MANY, hidden=MANY,
+            attention=WIDTHS,
+        )  # fmt: skip
         if self.dim < 1 or self.attention < 1 or self.hidden < 0 or not 0 <= self.dropout < 1:
             raise InputError(
                 "Impossible settings of the slide-status head",
@@ -256,10 +262,7 @@ def read_status(folder: str | Path) -> StatusConfig:
             got=f"no {CONFIG} in it" if path.parent.is_dir() else "no such folder",
             fix="Train one with: umpire-train mil",
         )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged", got=error, fix="Train the head again") from error
+    data = read_json(path, what=str(path))
     if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
         raise InputError(f"{path} is not the configuration of a slide-status head")
     version = data.pop("version", None)

@@ -7,8 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from napari_umpire.files import make_folder, scratch_beside
@@ -20,7 +19,10 @@ from napari_umpire.models.status_config import (
     check_name,
     read_status,
 )
-from napari_umpire.models.weight_files import read_weights, write_tensors
+from napari_umpire.models.weight_files import check_tensor, read_weights, write_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["StatusHead", "head_folder", "load_head", "save_head"]
 
@@ -114,9 +116,9 @@ def load_head(
                 expected=tuple(tensor.shape),
             )
         # A column that did not vary is stored as an infinite deviation: it then becomes 0.
-        if not bool(
-            torch.isfinite(state[name]).all() if name != "std" else (state[name] > 0).all()
-        ):
+        if name != "std":
+            check_tensor(name, state[name], tensor.dtype, path)
+        elif state[name].dtype != tensor.dtype or not bool((state[name] > 0).all()):
             raise InputError(f"{path}: the tensor {name} holds values that cannot be")
     extra = sorted(set(state) - set(wanted))
     if extra:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_umpire.bounded import parse_json
 from napari_umpire.errors import InputError
 from napari_umpire.models.adapter import Adapter
+from napari_umpire.models.bounds import LENGTHS, WIDTHS, check_bounds
 from napari_umpire.models.config_json import from_data, to_data
 from napari_umpire.models.context import ContextConfig
 from napari_umpire.models.decoder import DecoderConfig, ExpressionDecoder
@@ -22,7 +24,11 @@ from napari_umpire.models.standardise import standardise
 from napari_umpire.models.vision import create_vision_encoder
 from napari_umpire.models.vision_config import VisionConfig
 
-__all__ = ["GeneConfig", "TokensConfig", "Umpire", "UmpireConfig"]
+__all__ = ["GeneConfig", "TokensConfig", "Umpire", "UmpireConfig", "check_scale"]
+
+_SCALES = 1e-3, 1e5
+"""Of the temperature factor: published pairs have 14 to 100. Below, all references weigh alike;
+above, the nearest alone counts, by its rounding."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,9 @@ class TokensConfig:
 
     rounding: Literal["none", "published"] = "none"
     length: int = 1500
+
+    def __post_init__(self) -> None:
+        check_bounds("The making of tokens", self, length=LENGTHS)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class UmpireConfig:
     decoder: DecoderConfig | None = None
 
     def __post_init__(self) -> None:
+        check_bounds("The model", self, dim=WIDTHS, scale_limit=_SCALES)
         former = self.gene.visiumformer
         if former is None:
             return
@@ -92,11 +102,7 @@ class UmpireConfig:
     @classmethod
     def from_json(cls, text: str, where: str = "The model configuration") -> UmpireConfig:
         """Read what `to_json` wrote; an unknown key or a wrong type is an InputError."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{where} is not JSON", got=error) from error
-        return from_data(cls, data, where)
+        return from_data(cls, parse_json(text, where, expected="JSON"), where)
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> UmpireConfig:
@@ -258,3 +264,22 @@ class Umpire(nn.Module):
             if parameter.requires_grad:
                 chosen.append(parameter)
         return chosen
+
+
+def check_scale(logit_scale: Tensor, where: object) -> None:
+    """Refuse a temperature at which similarities would mean nothing.
+
+    Raises
+    ------
+    InputError
+        Where exp(logit_scale) is not finite, or beyond all sense.
+    """
+    scale = float(logit_scale.detach().double().exp())
+    low, high = _SCALES
+    if not low <= scale <= high:
+        raise InputError(
+            f"{where}: the temperature of the model is impossible",
+            got=f"logit_scale {float(logit_scale):g}, a factor of {scale:g}",
+            expected=f"a factor exp(logit_scale) from {low:g} to {high:g}",
+            fix="Copy or download the model again; one that was trained to this has diverged",
+        )

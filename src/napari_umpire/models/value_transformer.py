@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import HEADS, LAYERS, LENGTHS, WIDTHS, check_bounds
 from napari_umpire.models.encoder_block import Encoder, start_as_published
 from napari_umpire.models.panel import check_panel, check_values
 
@@ -37,6 +38,10 @@ class ValueTransformerConfig:
     panel: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_bounds(
+            "The gene encoder", self, n_genes=LENGTHS, dim=WIDTHS, heads=HEADS, feedforward=WIDTHS,
+            layers=LAYERS, dropout=(0, 1),
+        )  # fmt: skip
         if self.dim % self.heads:
             raise InputError(
                 "The width of a transformer must divide evenly among its heads",

@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.config_json import to_data
 from napari_umpire.models.local_weights import ENVIRONMENT, find_weights, weights_folder
 from napari_umpire.models.pathology_vision import WRAPPED, ClassAndMean, ConchVisual
 from napari_umpire.models.preprocess import Preprocess
 from napari_umpire.models.small_vision import SMALL_ENCODERS
 from napari_umpire.models.vision_config import VisionConfig
-from napari_umpire.models.vision_names import NAMED, hf_vit_to_timm, is_hf_vit
-from napari_umpire.models.weight_files import read_weights, require_file
+from napari_umpire.models.vision_kwargs import TIMM, check_kwargs, own_arguments
+from napari_umpire.models.vision_names import NAMED, hf_vit_to_timm, is_hf_vit, prefixes_of, several
+from napari_umpire.models.weight_files import check_tensor, read_weights, require_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["VisionConfig", "VisionEncoder", "create_vision_encoder", "load_trunk_weights"]
@@ -71,8 +74,9 @@ def create_vision_encoder(config: VisionConfig, *, pretrained: bool = True) -> V
     # Found before the encoder is built, which takes seconds for a large one.
     path = _weights_path(config) if pretrained else None
     if config.name in SMALL_ENCODERS:
-        trunk = _construct(SMALL_ENCODERS[config.name], config.name, dict(config.kwargs))
         found = _Source(config.name, dict(config.kwargs), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        build = SMALL_ENCODERS[config.name]
+        trunk = _construct(build, found, own_arguments(build))
     else:
         found = _source(config, pretrained)
         trunk = _trunk(found)
@@ -145,7 +149,8 @@ def _weights_path(config: VisionConfig) -> Path | None:
 
 def _trunk(source: _Source) -> nn.Module:
     if source.architecture in WRAPPED:
-        return _construct(WRAPPED[source.architecture], source.architecture, source.kwargs)
+        wrapped = WRAPPED[source.architecture]
+        return _construct(wrapped, source, TIMM.union(own_arguments(wrapped)))
     from napari_umpire.models.torchvision_guard import heal
 
     heal()
@@ -165,28 +170,22 @@ def _trunk(source: _Source) -> nn.Module:
     def build(**kwargs: Any) -> nn.Module:
         return timm.create_model(source.architecture, pretrained=False, num_classes=0, **kwargs)
 
-    return _construct(build, source.architecture, source.kwargs)
+    return _construct(build, source, TIMM)
 
 
-def _construct(build: Any, name: str, kwargs: dict[str, Any]) -> nn.Module:
-    try:
-        return build(**kwargs)
-    except InputError:
-        raise
-    except (
-        ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
-        ValueError,
-    ) as error:  # fmt: skip
-        if "unexpected keyword" in str(error):
-            raise InputError(f"The image encoder {name} lacks a setting", got=error) from error
-        if not kwargs:
-            raise
-        # Each encoder's constructor stumbles over a wrong value in its own way.
-        raise InputError(
-            f"The image encoder {name} cannot be built with these settings",
-            got=f"{', '.join(f'{k} {v!r}' for k, v in kwargs.items())} ({error})",
-            fix="Check vision.kwargs",
-        ) from error
+def _construct(build: Callable[..., nn.Module], source: _Source, allowed: Any) -> nn.Module:
+    name, kwargs = source.architecture, source.kwargs
+    check_kwargs(name, kwargs, allowed)
+    said = ", ".join(f"{k} {v!r}" for k, v in kwargs.items())
+    # Each encoder's constructor stumbles over a wrong value in its own way.
+    with reading(
+        f"The image encoder {name} cannot be built with the settings {said or 'that it has'}",
+        fix="Check vision.kwargs",
+    ):
+        trunk = build(**kwargs)
+        if not isinstance(getattr(trunk, "num_features", None), int):
+            raise ValueError("its features have no stated length")
+        return trunk
 
 
 def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -> None:
@@ -205,6 +204,9 @@ def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -
     if isinstance(trunk, ConchVisual | ClassAndMean):
         state = trunk.from_published(state)
     wanted = {key: tuple(value.shape) for key, value in trunk.state_dict().items()}
+    inside = prefixes_of(state, wanted)
+    if len(inside) > 1:
+        raise several(inside)
     state = {k: v for k, v in state.items() if k in wanted or not k.startswith(_IGNORED_KEYS)}
     problems = [
         f"{key} is missing" if key not in state
@@ -220,5 +222,7 @@ def load_trunk_weights(trunk: nn.Module, state: dict[str, Tensor], where: str) -
             got="; ".join(problems[:3]) + more,
             fix="Check that the name of the encoder is the architecture of these weights",
         )
+    for key, tensor in trunk.state_dict().items():
+        check_tensor(key, state[key], tensor.dtype, where)
     with torch.no_grad():
         trunk.load_state_dict(state)

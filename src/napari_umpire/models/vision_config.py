@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003  (resolved at run time by con
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_umpire.errors import InputError
+from napari_umpire.models.bounds import check_bounds
 
 __all__ = ["VisionConfig"]
 
@@ -54,8 +54,7 @@ class VisionConfig:
     architecture: str | None = None
 
     def __post_init__(self) -> None:
-        if self.size_px <= 0 or self.field_um <= 0:
-            raise InputError(
-                "An image encoder needs patches of a positive size",
-                got=f"{self.size_px} px, {self.field_um} um",
-            )
+        check_bounds(
+            "The image encoder", self, size_px=(1, 4096), field_um=(0.1, 1e5), mean=(-1e3, 1e3),
+            std=(1e-6, 1e3),
+        )  # fmt: skip

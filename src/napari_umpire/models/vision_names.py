@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.pathology_vision import SWIGLU_VIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["NAMED", "NamedEncoder", "hf_vit_to_timm", "is_hf_vit"]
+__all__ = ["NAMED", "NamedEncoder", "hf_vit_to_timm", "is_hf_vit", "prefixes_of", "several"]
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -133,12 +134,33 @@ _QKV = {
     "attention.v_proj": 2,
 }
 _BLOCK_KEY = re.compile(r"(?:encoder\.layer|layers|encoder\.layers)\.(\d+)\.(.+)\.(weight|bias)")
+_ANCHOR = "embeddings.patch_embeddings.projection.weight"
 _NOT_USED = re.compile(r"pooler\.|classifier\.|embeddings\.mask_token$")
 
 
 def is_hf_vit(state: Mapping[str, Tensor]) -> bool:
     """Whether the keys are those of a ``ViTModel`` of transformers."""
-    return any(key.endswith("embeddings.patch_embeddings.projection.weight") for key in state)
+    return any(key.endswith(_ANCHOR) for key in state)
+
+
+def prefixes_of(state: Collection[str], names: Collection[str]) -> list[str]:
+    """The prefixes under which all of ``names`` are in ``state``; "" is one of them."""
+    anchor = next(iter(names))
+    found = [key.removesuffix(anchor) for key in state if key.endswith(anchor)]
+    return [prefix for prefix in found if all(prefix + name in state for name in names)]
+
+
+def several(prefixes: Sequence[str]) -> InputError:
+    """The error for weights of more than one encoder: which of them is meant nothing says."""
+    shown = [repr(prefix) if prefix else "no prefix" for prefix in prefixes]
+    return InputError(
+        f"The weights hold {len(prefixes)} image encoders",
+        got=f"tensors under {' and '.join(shown)}",
+        expected="one",
+        fix="Write the one that you want (of a student and a teacher mostly the teacher) to a file "
+        "of its own: keep the tensors under its prefix, take the prefix off, and save them with "
+        "safetensors.torch.save_file",
+    )
 
 
 def hf_vit_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -149,10 +171,12 @@ def hf_vit_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises
     ------
     InputError
-        For a key that belongs to no ViT, or an attention layer without all of q, k and v.
+        For several ViTs, a key that belongs to none, or an attention layer without all of q, k
+        and v.
     """
-    (anchor,) = [k for k in state if k.endswith("embeddings.patch_embeddings.projection.weight")]
-    prefix = anchor.removesuffix("embeddings.patch_embeddings.projection.weight")
+    prefix, *others = prefixes_of(state, (_ANCHOR,))
+    if others:
+        raise several([prefix, *others])
     renamed: dict[str, Tensor] = {}
     qkv: dict[str, dict[int, Tensor]] = {}
     for full, tensor in state.items():
@@ -169,5 +193,6 @@ def hf_vit_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, parts in qkv.items():
         if len(parts) != 3:
             raise InputError("The weights lack a part of query, key and value", got=key)
-        renamed[key] = torch.cat([parts[i] for i in range(3)])
+        with reading(f"Query, key and value of {key} do not fit together", fix=None):
+            renamed[key] = torch.cat([parts[i] for i in range(3)])
     return renamed

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from napari_umpire.errors import InputError
 from napari_umpire.genes.tokens import CLS_ID, FIRST_GENE_ID, PAD_ID
+from napari_umpire.models.bounds import HEADS, LAYERS, LENGTHS, WIDTHS, check_bounds
 from napari_umpire.models.encoder_block import Encoder, start_as_published
 from napari_umpire.models.lengths import trim
 from napari_umpire.models.masking import Scheme, mask_tokens
@@ -74,6 +75,10 @@ class VisiumformerConfig:
     context_tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        check_bounds(
+            "The gene encoder", self, dim=WIDTHS, heads=HEADS, feedforward=WIDTHS, layers=LAYERS,
+            n_tokens=LENGTHS, length=LENGTHS, dropout=(0, 1),
+        )  # fmt: skip
         if self.dim % self.heads:
             raise InputError(
                 "The width of a Visiumformer must divide evenly among its heads",
@@ -82,7 +87,9 @@ class VisiumformerConfig:
         object.__setattr__(self, "levels", tuple(self.levels))  # a recipe gives a list
         self._check_context()
         depth = self.layers + 1
-        if not self.levels or not all(-depth <= level < depth for level in self.levels):
+        # Features of each level are kept side by side.
+        within = all(-depth <= level < depth for level in self.levels)
+        if not within or not 0 < len(self.levels) <= depth:
             raise InputError(
                 "levels must name the embeddings or blocks of the Visiumformer",
                 got=self.levels,

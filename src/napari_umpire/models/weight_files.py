@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from napari_umpire.bounded import check_file, check_zip
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "check_tensor",
     "kind_of",
+    "load_checkpoint",
     "only_tensors",
     "quiet_about_protocols",
     "read_weights",
@@ -33,8 +38,9 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
 def require_file(path: str | Path, what: str) -> Path:
     """``path`` as a Path; InputError naming ``what`` where it is not a file that can be read."""
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{what} was not found", got=str(path), expected="a file")
+    check_file(path, f"{what} {path}")
     return path
 
 
@@ -87,13 +93,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = require_file(path, "The weights file")
     kind = kind_of(path)
     if kind == "safetensors":
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        try:
+        with reading(f"{path} is a damaged safetensors file"):
             return load_file(path)
-        except SafetensorError as error:
-            raise InputError(f"{path} is a damaged safetensors file", got=error) from error
     if kind == "pickle":
         raise InputError(
             f"{path} is a Python pickle, which could run anything when opened",
@@ -103,27 +106,53 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         )
     if kind == "unknown":
         raise InputError(f"{path} is not a weights file", expected="safetensors or torch")
-    try:
-        with quiet_about_protocols(), torch.serialization.safe_globals(_numbers()):
-            data = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()
-        raise InputError(
-            f"{path} holds Python objects besides tensors, which are not read",
-            got=next((line for line in reason if "GLOBAL" in line), reason[0]),
-        ) from error
-    except (OSError, EOFError, IndexError) as error:
-        # torch seeks beyond the end, or takes a byte that is not there.
-        raise InputError(
-            f"{path} is a damaged torch checkpoint: it is cut short, or is none at all",
-            got=f"a file of {path.stat().st_size:,} bytes",
-            fix="Copy or download it again",
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"{path} is a damaged torch checkpoint", got=error, fix="Copy or download it again"
-        ) from error
-    return only_tensors(data, path)
+    with path.open("rb") as file:
+        return only_tensors(load_checkpoint(file, str(path)), path)
+
+
+def load_checkpoint(file: IO[bytes], where: str) -> Any:
+    """What is in a torch checkpoint of plain tensors, on the CPU; nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        Where it is damaged, unpacks to far more than it takes, or holds more than tensors.
+    """
+    problem = f"{where} is a damaged torch checkpoint"
+    size = file.seek(0, 2)
+    file.seek(0)
+    packed = file.read(2) == b"PK"
+    file.seek(0)
+    with reading(problem, fix="Copy or download it again"):
+        try:
+            if packed:
+                check_zip(file, where)
+            with quiet_about_protocols(), torch.serialization.safe_globals(_numbers()):
+                return torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise InputError(
+                f"{where} holds Python objects besides tensors, which are not read",
+                got=_reason(str(error)),
+            ) from error
+        except (OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
+            # torch seeks beyond the end, or takes a byte that is not there.
+            raise _cut(problem, size) from error
+
+
+def _cut(problem: str, size: int) -> InputError:
+    return InputError(
+        f"{problem}: it is cut short, or is none at all",
+        got=f"a file of {size:,} bytes",
+        fix="Copy or download it again",
+    )
+
+
+def _reason(said: str) -> str:
+    """What torch refused, without its advice to load the file unguarded."""
+    for line in said.splitlines():
+        if "GLOBAL" in line:
+            return line.strip()
+    return said.rpartition("WeightsUnpickler error: ")[2].splitlines()[0][:200]
 
 
 def only_tensors(data: Any, path: Path) -> dict[str, Tensor]:
@@ -141,7 +170,40 @@ def only_tensors(data: Any, path: Path) -> dict[str, Tensor]:
             got=f"{wrong[0]!r}: {type(data[wrong[0]]).__name__}",
             expected="names and tensors",
         )
+    for name, tensor in data.items():
+        dense = tensor.layout is torch.strided and not tensor.is_meta
+        stored = tensor.untyped_storage().nbytes() if dense else 0
+        if tensor.numel() * tensor.element_size() > stored:
+            raise InputError(
+                f"{path}: the tensor {name} is larger than what is stored of it",
+                got=f"shape {tuple(tensor.shape)}, {stored:,} bytes",
+                expected="dense tensors, each number stored",
+                fix="Copy or download it again",
+            )
     return {k: v.detach() for k, v in data.items()}
+
+
+def check_tensor(name: str, tensor: Tensor, wanted: torch.dtype, where: object) -> Tensor:
+    """``tensor`` in the type that a module wants, every number finite.
+
+    Raises
+    ------
+    InputError
+        Where the file has numbers of another kind (whole ones for weights are quantised, and mean
+        something else), or a value that is not finite, or too large for the type.
+    """
+    kinds = (tensor.dtype.is_floating_point, tensor.dtype.is_complex)
+    if kinds != (wanted.is_floating_point, wanted.is_complex):
+        raise InputError(
+            f"{where}: the tensor {name} holds numbers of another kind",
+            got=str(tensor.dtype).removeprefix("torch."),
+            expected=str(wanted).removeprefix("torch."),
+            fix="Save the weights in that type, or a shorter one of its kind",
+        )
+    tensor = tensor.to(wanted)
+    if wanted.is_floating_point and not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"{where}: the tensor {name} holds values that are not finite")
+    return tensor
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:

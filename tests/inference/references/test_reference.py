@@ -122,18 +122,18 @@ def _rewrite(change):
 
 DAMAGE = {
     "no json": (lambda f: (f / "reference.json").unlink(), "not a reference database"),
-    "broken json": (lambda f: (f / "reference.json").write_text("{"), "is damaged"),
+    "broken json": (lambda f: (f / "reference.json").write_text("{"), "cannot be read"),
     "json of another kind": (lambda f: (f / "reference.json").write_text("[1]"), "is damaged"),
     "newer version": (_rewrite(lambda s: s.update(version=3)), "another version"),
     "version of a reference with parts": (_rewrite(lambda s: s.update(version=2)), "is damaged"),
     "edited json": (_rewrite(lambda s: s.update(model_digest="x")), "its own digest"),
-    "unknown key": (_rewrite(lambda s: s.update(extra=1)), "is damaged"),
-    "missing array": (lambda f: (f / "embeddings.npy").unlink(), "missing or damaged"),
+    "unknown key": (_rewrite(lambda s: s.update(extra=1)), "unknown setting.*extra"),
+    "missing array": (lambda f: (f / "embeddings.npy").unlink(), "cannot be read"),
     "truncated array": (
         lambda f: (f / "expression_data.npy").write_bytes(
             (f / "expression_data.npy").read_bytes()[:-64]
         ),
-        "missing or damaged",
+        "cannot be read",
     ),
     "wrong type": (
         lambda f: np.save(f / "embeddings.npy", np.load(f / "embeddings.npy").astype(np.float64)),

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.classes.labels import SpotLabels
+from napari_umpire.inference.finite import check_finite
 
 if TYPE_CHECKING:
     from napari_umpire.inference.classes.labelled import LabelledSpots
@@ -205,6 +206,8 @@ class LinearProbe:
             )
         there = np.isfinite(embeddings).all(axis=1)
         probability = self.regression.probability(np.where(there[:, None], embeddings, 0.0))
+        # Weights of 1e300 are finite; what comes of them is not.
+        check_finite(f"The classes of the probe {self.name!r}", probability)
         codes = np.where(there, probability.argmax(axis=1), -1)
         best = np.where(there, probability.max(axis=1), np.nan).astype(np.float32)
         return SpotLabels(name or f"predicted_{self.name}", codes, self.classes, self.colours, best)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_umpire.bounded import check_file, read_json
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.files import make_folder, scratch_beside
 from napari_umpire.inference.classes.probe import LinearProbe, Regression
 
@@ -103,8 +105,8 @@ def load_probe(folder: str | Path, model_digest: str | None = None) -> LinearPro
             got=f"no {_JSON}",
             expected=f"a folder in {PROBES}/ of a model, as the Classes widget saves it",
         )
-    try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    said = read_json(path, what=str(path))
+    with reading(f"{path} is damaged", fix="Train the probe again"):
         if said["format"] != FORMAT:
             raise ValueError("another format")
         if said["version"] != VERSION:
@@ -128,10 +130,6 @@ def load_probe(folder: str | Path, model_digest: str | None = None) -> LinearPro
             scores=_scores(said["scores"]),
             protocol=str(said["protocol"]),
         )
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged", got=error, fix="Train the probe again") from error
     if model_digest is not None:
         _check_model(probe.name, probe.model_digest, model_digest, folder)
     return probe
@@ -218,17 +216,13 @@ def _scores(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _regression(path: Path, k: int, dim: int) -> Regression:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if k < 2 or dim < 1:
         raise ValueError(f"{k} classes, {dim} numbers per spot")
-    try:
+    check_file(path, str(path))
+    with reading(f"{path} is no safetensors file", fix="Train the probe again"):
         numbers = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path} is missing or no safetensors file", got=error, fix="Train the probe again"
-        ) from error
     shapes = {"mean": (dim,), "scale": (dim,), "weight": (k, dim), "bias": (k,)}
     got = {name: (str(a.dtype), a.shape) for name, a in numbers.items()}
     wanted = {name: ("float64", shape) for name, shape in shapes.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from napari_umpire.bounded import read_json
 from napari_umpire.errors import InputError
 from napari_umpire.files import make_folder, replace_file
 from napari_umpire.inference.genes.lists import GeneList
@@ -26,12 +27,12 @@ def read_lists(path: Path) -> dict[str, GeneList]:
     InputError
         For a file that is damaged or of something else.
     """
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+    try:
+        said = read_json(path, what=str(path))
+    except InputError as error:
+        raise _damaged(path, error.got) from error
     lists = said.get("lists") if isinstance(said, dict) and said.get("format") == _FORMAT else None
     if not isinstance(lists, dict) or not all(
         isinstance(genes, list) and all(isinstance(gene, str) for gene in genes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.inference.finite import check_finite
 from napari_umpire.inference.predictions.prediction import GenePrediction
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class DirectPrediction(GenePrediction):
                 f"values {self.values.shape} do not fit {len(self.spots)} spots and "
                 f"{len(self.panel)} genes"
             )
+        check_finite(f"The prediction of {self.slide_name}", self.values)
 
     def __repr__(self) -> str:
         return (

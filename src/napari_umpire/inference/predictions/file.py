@@ -7,20 +7,20 @@ decoder: its values and their genes.
 from __future__ import annotations
 
 import json
-import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from napari_umpire.bounded import check_file, check_zip, parse_json
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.files import replace_file
 from napari_umpire.inference.predictions.record import RunRecord
 from napari_umpire.inference.references.database import ReferenceDatabase
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_umpire.inference.predictions.direct import DirectPrediction
     from napari_umpire.inference.predictions.prediction import Prediction
 
@@ -82,22 +82,25 @@ def load(path: Path, reference: ReferenceDatabase | None) -> Prediction:
     from napari_umpire.inference.predictions.prediction import Prediction
 
     about, arrays, common = _read(path, _FORMAT)
+    with reading(f"{path} is not a readable prediction"):
+        place, digest = Path(about["reference"]), about["reference_digest"]
     if reference is None:
-        reference = ReferenceDatabase.open(about["reference"])
-    if reference.digest != about["reference_digest"]:
+        reference = ReferenceDatabase.open(place)
+    if reference.digest != digest:
         raise InputError(
             f"{path} was made with another reference",
             got=f"{reference.path} ({reference.digest})",
-            expected=about["reference_digest"],
+            expected=digest,
             fix="Give the reference of that run, or predict anew",
         )
-    return Prediction(
-        **common,
-        reference=reference,
-        indices=arrays["indices"],
-        similarity=arrays["similarity"],
-        weight=arrays["weight"],
-    )
+    with reading(f"{path} is not a readable prediction"):
+        return Prediction(
+            **common,
+            reference=reference,
+            indices=arrays["indices"],
+            similarity=arrays["similarity"],
+            weight=arrays["weight"],
+        )
 
 
 def load_direct(path: Path) -> DirectPrediction:
@@ -105,18 +108,22 @@ def load_direct(path: Path) -> DirectPrediction:
     from napari_umpire.inference.predictions.direct import DirectPrediction
 
     _, arrays, common = _read(path, _DIRECT)
-    names = {name: arrays[f"gene_{name}"].astype(object) for name in ("id", "symbol")}
-    genes = pd.DataFrame(names, index=pd.Index(arrays["gene"].astype(object)))
-    return DirectPrediction(**common, values=arrays["values"], panel=genes)
+    with reading(f"{path} is not a readable prediction"):
+        names = {name: arrays[f"gene_{name}"].astype(object) for name in ("id", "symbol")}
+        genes = pd.DataFrame(names, index=pd.Index(arrays["gene"].astype(object)))
+        return DirectPrediction(**common, values=arrays["values"], panel=genes)
 
 
 def _read(path: Path, wanted: str) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
     """What the file says of itself, its arrays, and the fields that all predictions share."""
-    try:
+    check_file(path, str(path))
+    with reading(f"{path} is not a readable prediction"):
         # Opened here: numpy leaves a broken archive open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays["about"].tobytes().decode())
+        with path.open("rb") as stream:
+            check_zip(stream, str(path))
+            with np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        about = parse_json(arrays["about"].tobytes().decode(), str(path))
         if about["format"] not in _LOADERS:
             raise ValueError(about["format"])
         if about["format"] != wanted:
@@ -130,10 +137,8 @@ def _read(path: Path, wanted: str) -> tuple[dict[str, Any], dict[str, np.ndarray
         spots = pd.DataFrame(
             arrays["yx"], columns=["y", "x"], index=pd.Index(arrays["spot"].astype(object))
         )
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable prediction", got=error) from error
+        if not np.isfinite(arrays["yx"]).all():
+            raise ValueError("places that are no numbers")
     if "instance_id" in arrays:
         spots["instance_id"] = arrays["instance_id"]
     common = {"slide_name": about["slide"], "spots": spots, "record": record}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.inference.finite import check_finite
 from napari_umpire.inference.genes.search import GeneIndex
 
 if TYPE_CHECKING:
@@ -137,6 +138,15 @@ class Prediction(GenePrediction):
             raise ValueError(f"indices {shape} do not fit {len(self.spots)} spots")
         if self.similarity.shape != shape or self.weight.shape != shape:
             raise ValueError(f"{self.similarity.shape}, {self.weight.shape} and {shape} differ")
+        check_finite(f"The prediction of {self.slide_name}", self.similarity, self.weight)
+        rows = self.indices.min(initial=0), self.indices.max(initial=0)
+        if not (0 <= rows[0] <= rows[1] < self.reference.n and _shares(self.weight)):
+            raise InputError(
+                f"The prediction of {self.slide_name} is damaged",
+                got=f"references {rows[0]} to {rows[1]}, or weights that do not sum to 1",
+                expected=f"references 0 to {self.reference.n - 1}, weights that sum to 1",
+                fix="Predict the slide again",
+            )
 
     def __repr__(self) -> str:
         return (
@@ -240,3 +250,7 @@ class Prediction(GenePrediction):
         from napari_umpire.inference.predictions.file import load
 
         return load(Path(path), reference)
+
+
+def _shares(weight: np.ndarray) -> bool:
+    return bool((weight >= 0).all() and (np.abs(weight.sum(axis=1) - 1.0) < 1e-3).all())

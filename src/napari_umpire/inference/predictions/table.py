@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import within_memory
 from napari_umpire.progress import Progress, run
 
 if TYPE_CHECKING:
@@ -78,8 +79,12 @@ def table_steps(
             expected=f"at most {_LARGEST // 2**30} GiB",
             fix="Name the genes you need",
         )
-    values = np.empty(shape, np.float32, order="F")  # filled by gene
-    spread = np.empty(shape, np.float32, order="F") if std else None
+    with within_memory(
+        f"A table of {shape[0]:,} spots and {shape[1]:,} genes does not fit into memory",
+        fix="Name the genes you need",
+    ):
+        values = np.empty(shape, np.float32, order="F")  # filled by gene
+        spread = np.empty(shape, np.float32, order="F") if std else None
     for column, key in enumerate(keys):
         if column % _GENES_PER_STEP == 0:
             yield Progress("Computing the table", column, len(keys), "genes")

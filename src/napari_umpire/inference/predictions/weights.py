@@ -48,8 +48,10 @@ def weights(similarity: np.ndarray, kind: Weighting, scale: float = 1.0) -> np.n
     Raises
     ------
     InputError
-        For another `kind`.
+        For another `kind`, or a scale that is no positive number.
     """
+    if not 0 < scale < np.inf:
+        raise InputError("The scale of similarities is impossible", got=f"{scale:g}")
     sim = np.asarray(similarity, dtype=np.float64)
     if kind == "similarity":
         raw = np.maximum(sim, 0.0)

@@ -15,6 +15,7 @@ import pandas as pd
 from napari_umpire import __version__
 from napari_umpire.errors import InputError
 from napari_umpire.files import make_folder, scratch_beside
+from napari_umpire.genes.normalise import LARGEST, is_expression
 from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.references.format import (
     ARRAYS,
@@ -251,8 +252,8 @@ class ReferenceWriter:
             twice = part.genes.index[part.genes.index.duplicated()]
             problems.append(f"gene {twice[0]} is there more than once")
         data = part.expression.data
-        if not (np.isfinite(data).all() and (data >= 0).all()):
-            problems.append("expression is negative or not finite")
+        if not is_expression(data):
+            problems.append(f"expression is negative, not finite or above {LARGEST:.2f}")
         if problems:
             raise InputError(
                 f"Slide {part.slide} cannot become a reference", got="; ".join(problems)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import within_memory
 from napari_umpire.inference.genes.search import GeneIndex
 from napari_umpire.inference.references.expression import ExpressionColumns
 from napari_umpire.inference.references.format import (
@@ -65,7 +66,7 @@ class ReferenceDatabase:
         self.path, self.info = path, info
         arrays = {name: load_array(path, name, shape) for name, shape in info.shapes().items()}
         self.embeddings = arrays["embeddings.npy"]
-        self.measured = np.asarray(arrays["measured.npy"])
+        self.measured = np.asarray(arrays["measured.npy"]).view(np.uint8) == 1
         genes = read_table(path / "genes.csv", info.n_genes, ["id", "symbol"])
         self.genes = genes.set_index("key")
         self.image_embeddings: np.ndarray | None = None
@@ -163,7 +164,11 @@ class ReferenceDatabase:
             )
         if k < 1:
             raise InputError("K must be at least 1", got=k)
-        return top_k(self.embeddings, queries, k, device=device)
+        with within_memory(
+            f"{len(queries):,} spots cannot be compared with {self.path}",
+            fix="Choose a smaller K, or a computer with more memory",
+        ):
+            return top_k(self.embeddings, queries, k, device=device)
 
     def column(self, gene: str) -> np.ndarray:
         """One gene of all references, (R,) float32 log1p CP10k; 0 also where not measured.
@@ -224,8 +229,17 @@ class ReferenceDatabase:
         ends = self._expression.ends
         if ends[0] != 0 or ends[-1] != self.info.nnz or np.any(np.diff(ends) < 0):
             raise InputError(f"The gene columns of {self.path} are damaged", fix=REBUILD)
-        if len(self.slide_of) != self.n or not self.genes.index.is_unique:
-            raise InputError(f"{self.path} is inconsistent", fix=REBUILD)
+        if not self.genes.index.is_unique:
+            raise InputError(f"{self.path} names a gene twice", fix=REBUILD)
+        counted = self.measured.sum(axis=1).tolist()
+        said = [slide.n_genes for slide in self.info.slides]
+        if counted != said or not self.measured.any(axis=0).all():
+            raise InputError(
+                f"{self.path} does not say which slide measured which genes",
+                got=f"{counted} genes by slide, {int(self.measured.any(axis=0).sum())} by any",
+                expected=f"{said} genes by slide, each of {self.info.n_genes} by one at least",
+                fix=REBUILD,
+            )
 
     def _check_embeddings(self) -> None:
         self._check_lengths("embeddings.npy", self.embeddings, 0, self.n)

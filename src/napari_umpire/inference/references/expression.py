@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
+from napari_umpire.genes.normalise import LARGEST, is_expression
 from napari_umpire.inference.references.format import REBUILD
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ class ExpressionColumns:
         Raises
         ------
         InputError
-            Where one is negative or not finite.
+            Where one is negative, not finite, or larger than log1p CP10k can be.
         """
         for a in range(0, len(self.data), 1 << 24):
-            if not _sound(self.data[a : a + (1 << 24)]):
+            if not is_expression(self.data[a : a + (1 << 24)]):
                 raise self._damaged(f"The expression in {self.path} is damaged")
 
     def _checked(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,13 +124,14 @@ class ExpressionColumns:
         return rows, values
 
     def _check_values(self, number: int, values: np.ndarray) -> None:
-        if not _sound(values):
+        if not is_expression(values):
             gene = self.keys[number]
             raise self._damaged(f"The expression of gene {gene} in {self.path} is damaged")
 
     def _damaged(self, problem: str) -> InputError:
-        return InputError(problem, got="negative or not finite values", fix=REBUILD)
-
-
-def _sound(values: np.ndarray) -> bool:
-    return bool(np.isfinite(values).all() and (values >= 0).all())
+        return InputError(
+            problem,
+            got="values that are negative, not finite or too large",
+            expected=f"log1p of counts scaled to 10,000: 0 to {LARGEST:.2f}",
+            fix=REBUILD,
+        )

@@ -30,11 +30,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.bounded import check_file, load_npy, read_json
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
+from napari_umpire.models.config_json import from_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,8 +173,8 @@ def read_info(folder: Path) -> ReferenceInfo:
             got="no reference.json" if folder.is_dir() else "no such folder",
             fix="Choose a folder that 'umpire-train reference' made",
         )
+    said = read_json(path, what=str(path))
     try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if said.pop("format") != FORMAT:
             raise ValueError("another format")
         version = said.pop("version")
@@ -183,11 +186,8 @@ def read_info(folder: Path) -> ReferenceInfo:
                 fix="Update napari-umpire, or build the reference again",
             )
         digest = said.pop("digest")
-        said["slides"] = tuple(SlideInfo(**slide) for slide in said["slides"])
         parts_digest = said.pop("parts_digest") if version == WITH_PARTS else None
-        if said.get("patches") is not None:
-            said["patches"] = PatchesInfo(**said["patches"])
-        info = ReferenceInfo(**said)
+        info = from_data(ReferenceInfo, said, str(path))
         intact = (
             info.digest == digest
             and set(info.files) == {*ARRAYS, *TABLES}
@@ -207,7 +207,29 @@ def read_info(folder: Path) -> ReferenceInfo:
             expected=NORMALISATION,
             fix=REBUILD,
         )
+    _check_slides(info, path)
     return info
+
+
+def _check_slides(info: ReferenceInfo, path: Path) -> None:
+    """The slides share out all rows among them, in order."""
+    first = 0
+    for slide in info.slides:
+        if slide.first != first or slide.n_spots < 1 or not 1 <= slide.n_genes <= info.n_genes:
+            raise InputError(
+                f"{path} does not say which rows are of the slide {slide.name}",
+                got=f"{slide.n_spots} rows from {slide.first}, {slide.n_genes} genes",
+                expected=f"rows from {first} on, 1 to {info.n_genes} genes",
+                fix=REBUILD,
+            )
+        first += slide.n_spots
+    if first != info.n or not first:
+        raise InputError(
+            f"{path} does not say of which slide each row is",
+            got=f"{len(info.slides)} slides of {first} rows",
+            expected=f"{info.n} rows",
+            fix=REBUILD,
+        )
 
 
 def _whole(info: ReferenceInfo) -> bool:
@@ -228,12 +250,7 @@ def _digest(lines: list[str]) -> str:
 def load_array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Memory-map one array, its type and shape checked; problems are an `InputError`."""
     dtype = np.dtype({**ARRAYS, **_PART_ARRAYS}[name])
-    try:
-        array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{folder / name} is missing or damaged", got=error, fix=REBUILD
-        ) from error
+    array = load_npy(folder / name, str(folder / name), mmap=True)
     if array.dtype != dtype or array.shape != shape:
         raise InputError(
             f"{folder / name} has the wrong type or shape",
@@ -246,8 +263,6 @@ def load_array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def file_digest(path: Path) -> str:
     """sha256 of a file, read in pieces; one that cannot be read is an `InputError`."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} is missing or damaged", got=error, fix=REBUILD) from error
+    check_file(path, str(path))
+    with reading(f"{path} cannot be read", fix=REBUILD), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.references.format import (
     BLOB,
@@ -17,6 +19,7 @@ from napari_umpire.inference.references.format import (
     file_digest,
     load_array,
 )
+from napari_umpire.models.bounds import check_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +43,10 @@ class ReferencePatches:
         self.field_um, self.size_px = info.field_um, info.size_px
         self._path = folder / BLOB
         self._places = load_array(folder, PLACES, (n, 2))
-        try:
+        check_file(self._path, str(self._path))
+        # An empty file cannot be mapped.
+        with reading(f"{self._path} cannot be read", fix=REBUILD):
             self._blob = np.memmap(self._path, np.uint8, mode="r")
-        except (OSError, ValueError) as error:  # an empty file cannot be mapped
-            raise InputError(
-                f"{self._path} is missing or damaged", got=error, fix=REBUILD
-            ) from error
         if len(self._blob) != info.n_bytes:
             raise InputError(
                 f"{self._path} has the wrong size",
@@ -53,6 +54,7 @@ class ReferencePatches:
                 expected=f"{info.n_bytes:,} bytes",
                 fix=REBUILD,
             )
+        check_bounds("The pictures", info, field_um=(0.1, 1e5), size_px=(1, 4096))
         start, size = np.asarray(self._places).T
         if (start < 0).any() or (size <= 0).any() or (start > info.n_bytes - size).any():
             raise InputError(f"{folder / PLACES} is damaged", fix=REBUILD)
@@ -72,18 +74,12 @@ class ReferencePatches:
 
         start, size = (int(v) for v in self._places[row])
         data = self._blob[start : start + size].tobytes()
-        try:
+        with reading(f"The picture of reference {row} in {self._path} is damaged", fix=REBUILD):
             # Of one format and one size: nothing else is decoded, whatever the file holds.
             image = Image.open(io.BytesIO(data), formats=["JPEG"])
             if image.size != (self.size_px, self.size_px) or image.mode != "RGB":
                 raise ValueError(f"a {image.mode} picture of {image.size} px")
             return np.asarray(image)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(
-                f"The picture of reference {row} in {self._path} is damaged",
-                got=error,
-                fix=REBUILD,
-            ) from error
 
 
 class PatchWriter:

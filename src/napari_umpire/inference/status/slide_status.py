@@ -178,6 +178,7 @@ def slide_status(
     """
     import torch
 
+    from napari_umpire.inference.finite import check_finite
     from napari_umpire.models.status_head import StatusHead, load_head
 
     if not isinstance(head, StatusHead):
@@ -193,12 +194,14 @@ def slide_status(
         out = module(tensor)
         distance = module.distance(tensor)
     attention = out.attention.double().cpu().numpy()
+    probability = torch.softmax(out.logits.double(), dim=-1).cpu().numpy()
+    check_finite(f"The slide status of {slide.name}", probability, attention, distance)
     return SlideStatus(
         slide_name=slide.name,
         config=head.config,
         head_digest=head.digest,
         tiles=tiles,
-        probability=torch.softmax(out.logits.double(), dim=-1).cpu().numpy(),
+        probability=probability,
         attention=attention / attention.sum(),
         seen=slide.digest in head.config.trained_on.values(),
         distance=distance if head.config.farthest is not None else None,

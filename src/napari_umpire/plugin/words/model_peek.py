@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_umpire.bounded import read_json
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.models.config_json import from_data
 from napari_umpire.models.vision_config import VisionConfig
 
@@ -102,14 +103,10 @@ def peek(folder: str | Path) -> ModelPeek:
         if path.is_file():
             got = "a file"
         raise InputError(f"{path} is not a model", got=got, expected=wanted)
-    try:
-        whole = json.loads(file.read_text(encoding="utf-8"))
+    with reading(f"{file} is not the configuration of a model", expected=wanted):
+        whole = read_json(file, what=str(file))
         settings, decoder = whole["vision"], whole.get("decoder") or {}
         n_decoded, alone = len(decoder.get("genes", ())), decoder.get("alone") is True
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{file} is not the configuration of a model", got=error, expected=wanted
-        ) from error
     # Not the whole configuration: its other parts cost the import of torch.
     vision = from_data(VisionConfig, settings, f"{file}, vision")
     has_reference = (path / "reference").is_dir()
