@@ -65,6 +65,14 @@ def test_one_of_several_scenes_must_be_named(scenes):
         open_slide(path, image="top")
 
 
+def test_results_of_each_scene_have_a_place_of_their_own(scenes):
+    from napari_umpire.slides.result_place import store_beside
+
+    path, _ = scenes
+    places = [store_beside(slide) for slide in open_slides(path)]
+    assert [p.name for p in places] == ["a_left.zarr", "a_right.zarr", "a_small.zarr"]
+
+
 def test_pages_of_a_plain_tiff_are_scenes(tmp_path):
     images = [("", section(seed=i), 0.9) for i in range(3)]
     path = _write(tmp_path / "a.tif", [*images, ("", section(425, 500, 4), 0.9)], ome=False)

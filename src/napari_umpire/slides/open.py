@@ -83,7 +83,7 @@ def open_slide(
             f"{Path(path).name} holds {len(slides)} slides",
             got=listed if scenes else ", ".join(slide.region for slide in slides),
             expected="one",
-            fix=f"Name one, for example image={'1'!r}, or open all with open_slides"
+            fix="Name one by its name or number: image='1' (--image 1 in a shell)"
             if scenes
             else f"Name one, for example region={slides[0].region!r}",
         )

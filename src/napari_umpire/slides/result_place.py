@@ -61,7 +61,9 @@ def store_beside(slide: Slide) -> Path:
             fix="Name a store to make with store=",
         )
     source = slide.path
-    if not source.is_dir():
+    if slide.scene is not None:
+        stem = element_name(slide.scene)  # the file holds several
+    elif not source.is_dir():
         stem = source.name.removesuffix(".gz")
         stem = stem.removesuffix(Path(stem).suffix).removesuffix(".ome")
     elif slide.platform == "st":
