@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_umpire.bounded import check_file, load_npy, read_json
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import reading
 from napari_umpire.inference.arrays import create_array, flush, replace_array
 
 if TYPE_CHECKING:
@@ -121,17 +123,20 @@ class CacheEntry:
 
     def _open(self) -> bool:
         """Open what is there; False, with a warning, where it is no use."""
+        place = self._folder / "features.npy"
         try:
-            about = json.loads((self._folder / "entry.json").read_text(encoding="utf-8"))
-            features = np.load(self._folder / "features.npy", mmap_mode="r+", allow_pickle=False)
-            rows = np.load(self._folder / "rows.npy", allow_pickle=False)
-            shape = (self._about["n"], self._about["dim"])
-            if about != self._about or (features.shape, rows.shape) != (shape, shape[:1]):
-                raise ValueError("it is of another slide or encoder")
-            if features.dtype != np.float32 or rows.dtype != np.uint64:
-                raise ValueError("it is of another type")
-        except (OSError, ValueError, EOFError) as error:
-            _warn(f"The cached features in {self._folder} cannot be read ({error})")
+            with reading(f"{self._folder} cannot be read"):
+                about = read_json(self._folder / "entry.json")
+                rows = np.array(load_npy(self._folder / "rows.npy"))
+                check_file(place)
+                features = np.load(place, mmap_mode="r+", allow_pickle=False)
+                shape = (self._about["n"], self._about["dim"])
+                if about != self._about or (features.shape, rows.shape) != (shape, shape[:1]):
+                    raise ValueError("it is of another slide or encoder")
+                if features.dtype != np.float32 or rows.dtype != np.uint64:
+                    raise ValueError("it is of another type")
+        except InputError as error:
+            _warn(f"The cached features in {self._folder} cannot be read ({error.got})")
             return False
         done = np.flatnonzero(rows)
         bad = done[_checksums(features[done]) != rows[done]]

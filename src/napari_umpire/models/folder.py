@@ -118,9 +118,14 @@ def load_model_folder(folder: str | Path, device: str | torch.device = "cpu") ->
     from napari_umpire.genes.vocabulary import GeneVocabulary
 
     path = folder / _CONFIG
-    config = UmpireConfig.from_json(
-        read_text(path, limit=_LARGEST_CONFIG, what=str(path)), str(path)
-    )
+    text = read_text(path, limit=_LARGEST_CONFIG, what=str(path))
+    if len(text.encode()) != path.stat().st_size:  # what is written here has no such mark
+        raise InputError(
+            f"{path} begins with a mark of its byte order",
+            got="a file that another program has saved",
+            fix="Copy or download the model again",
+        )
+    config = UmpireConfig.from_json(text, str(path))
     vocabulary = GeneVocabulary.read_csv(folder / _GENES)
     _check_genes(config, vocabulary, str(folder))
     model = _filled(config, folder / _WEIGHTS).eval().to(device)
