@@ -167,7 +167,7 @@ def _no_slide(path: Path) -> InputError:
     if slides:
         listed = ", ".join(slides[:5]) + (f" and {len(slides) - 5} more" if slides[5:] else "")
         return InputError(
-            f"{path.name} is no slide, but a folder of slides",
+            f"{path.name} is not a slide but a folder of slides",
             got=listed,
             fix="Open one of them",
         )

@@ -20,7 +20,7 @@ __all__ = ["read_counts"]
 
 # 8,000 spots by 30,000 genes are 500 MB of text; a line is a spot, or the names of all genes.
 _MOST_TEXT, _LONGEST_LINE = 1_000_000_000, 4_000_000
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE, _MOST_ROWS = 256, 200_000
 
 
 def read_counts(path: str | Path) -> AnnData:
@@ -79,6 +79,8 @@ def _read(path: Path) -> tuple[pd.Index, pd.Index, csr_matrix]:
             if words and not table.empty:
                 raise _no_counts(path, f"words in the column {words[0]}")
             spots.append(table.index.astype(str))
+            if len(spots) * _ROWS_AT_ONCE > _MOST_ROWS:
+                raise _no_counts(path, f"more than {_MOST_ROWS:,} rows")
             symbols = table.columns.astype(str)
             blocks.append(csr_matrix(table.to_numpy(np.float32)))
     if not any(min(block.shape) for block in blocks):
