@@ -6,11 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from napari_umpire.errors import InputError
-from napari_umpire.files import hold, make_folder, replace_file, scratch_beside
+from napari_umpire.files import (
+    alone_in,
+    belongs_to,
+    hold,
+    make_folder,
+    remove_leftovers,
+    replace_file,
+    scratch_beside,
+    shortened,
+)
 
 needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="no locks by flock")
 
@@ -173,3 +184,93 @@ def test_without_locks_a_process_at_work_is_told_by_its_id(tmp_path, other_proce
     process.wait()
     with scratch_beside(tmp_path / "a.zarr"):
         assert not folder.exists()
+
+
+@needs_locks
+def test_the_scratch_of_a_process_killed_before_it_could_hold_it_is_removed(tmp_path):
+    from napari_umpire import files
+
+    # Its process id may live again by now: that of this very process does.
+    left = tmp_path / f".a.zarr.{files._own_mark()}.abcdefgh"
+    left.mkdir()
+    remove_leftovers(tmp_path / "b.zarr")
+    assert left.exists(), "the next attempt at something else"
+    remove_leftovers(tmp_path / "a.zarr")
+    assert not left.exists()
+
+
+def test_scratch_goes_although_threads_still_write_into_it(tmp_path):
+    def write(folder):
+        for i in range(12):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / str(i)).touch()
+            time.sleep(0.03)
+
+    def fail():
+        with scratch_beside(tmp_path / "a.zarr") as scratch:
+            thread = threading.Thread(target=write, args=(scratch / "c" / "0",))
+            thread.start()
+            raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("appeared", "content", "stays"),
+    [(False, "mine", False), (True, "mine", True), (False, "the user's", True)],
+    ids=["alone", "complete", "not ours"],
+)
+@needs_locks
+def test_what_a_killed_process_announced_goes_unless_what_it_belongs_to_is_there(
+    tmp_path, appeared, content, stays
+):
+    from napari_umpire import files
+
+    left = tmp_path / f".a.zarr.{files._own_mark()}.abcdefgh"
+    left.mkdir()
+    (left / "a.yaml").write_text("mine")
+    belongs_to(left, tmp_path / "a.yaml", tmp_path / "a.zarr" / "tables")
+    (tmp_path / "a.yaml").write_text(content)
+    if appeared:
+        (tmp_path / "a.zarr" / "tables").mkdir(parents=True)
+    remove_leftovers(tmp_path / "a.zarr")
+    assert (tmp_path / "a.yaml").exists() is stays
+    assert not left.exists()
+
+
+@needs_locks
+def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+    order = []
+
+    def second():
+        with alone_in(tmp_path) as held:
+            order.append(("second", held))
+
+    thread = threading.Thread(target=second)
+    with alone_in(tmp_path) as held:
+        thread.start()
+        time.sleep(0.1)
+        (tmp_path / "anybody").touch()
+        order.append(("first", held))
+    thread.join()
+    assert order == [("first", True), ("second", True)]
+
+
+@pytest.mark.parametrize(
+    "letter", ["a", "\u00e9", "\U0001f9ec"], ids=["ascii", "two bytes", "four"]
+)
+def test_names_of_the_greatest_length_are_made_beside(tmp_path, letter):
+    name = letter * (251 // len(letter.encode())) + ".npy"
+    _write(tmp_path / name)
+    with scratch_beside(tmp_path / name) as scratch:
+        assert scratch.is_dir()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_cut_stays_apart_from_its_like():
+    a, b = (shortened("x" * 300 + end, 100) for end in "ab")
+    assert len(a) == len(b) == 100
+    assert a != b
+    assert shortened("short", 100) == "short"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import anndata as ad
 import pytest
+from PIL import Image
 
 from napari_umpire.errors import InputError
 from napari_umpire.slides import results
@@ -104,3 +107,67 @@ def test_what_comes_back_otherwise_is_not_taken(
     with pytest.raises(InputError, match=f"differs.*{part}"):
         write_results(slide, prediction_of(slide), name="r")
     assert not (store / "tables" / "r").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_result_are_never_written(
+    tmp_path: Path, synthetic: Slide, value: float
+) -> None:
+    slide = open_slide(write_slide(synthetic, tmp_path / "a.zarr"))
+    before = fingerprints(tmp_path)
+    table = prediction_of(slide)
+    if value == float("inf"):
+        table.X[1, 2] = value
+        said = f"infinite value for x/y at {slide.spots.index[1]}"
+    else:
+        table.X[:] = value
+        said = "holds no number.*all NaN"
+    with pytest.raises(InputError, match=said):
+        write_results(slide, table, name="r")
+    assert fingerprints(tmp_path) == before
+
+
+def test_a_root_that_turned_to_garbage_is_told_and_nothing_is_written(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_slide(synthetic, tmp_path / "a.zarr")
+    slide = open_slide(store)
+    verify = results._verify
+
+    def then_spoil(table: ad.AnnData, written: Path) -> None:
+        verify(table, written)
+        (store / "zarr.json").write_text("{")
+
+    before = fingerprints(tmp_path)
+    monkeypatch.setattr(results, "_verify", then_spoil)
+    with pytest.raises(InputError, match=r"The store a.zarr cannot be read.*Got: "):
+        write_results(slide, prediction_of(slide), name="r", record="k: 1\n")
+    after = fingerprints(tmp_path)
+    assert {k for k in after if after[k] != before.get(k)} == {"a.zarr/zarr.json"}
+
+
+def test_a_store_without_tables_gets_them_with_their_first(
+    tmp_path: Path, synthetic: Slide
+) -> None:
+    store = write_slide(replace(synthetic, table=None), tmp_path / "a.zarr")
+    for name in ("tables", "labels", "points"):
+        rmtree(store / name, ignore_errors=True)
+    slide = open_slide(store)
+    result = write_results(slide, prediction_of(slide), name="r", record="k: 1\n")
+    assert_holds(result, slide, prediction_of(slide))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.r.yaml", "a.zarr"]
+
+
+@pytest.mark.parametrize("letters", [247, 251])
+def test_a_name_of_the_greatest_length_has_a_store_and_a_record(
+    tmp_path: Path, synthetic: Slide, letters: int
+) -> None:
+    level = synthetic.pyramid.levels[0]
+    path = tmp_path / ("n" * letters + ".png")
+    Image.fromarray(level.read(0, 0, *level.shape)).save(path, compress_level=1)
+    slide = open_slide(path, mpp=1.0)
+    first = write_results(slide, prediction_of(slide), name="r", record="k: 1\n")
+    second = write_results(slide, prediction_of(slide), name="r", record="k: 1\n")
+    assert (first.path, first.element, second.element) == (second.path, "r", "r_2")
+    assert len({first.record, second.record}) == 2
+    assert len(list(tmp_path.iterdir())) == 4

@@ -34,7 +34,7 @@ def run(options: Options) -> None:
     from pathlib import Path
 
     from napari_umpire.errors import InputError
-    from napari_umpire.files import make_folder
+    from napari_umpire.files import make_folder, remove_leftovers
     from napari_umpire.slides.convert import write_slide
     from napari_umpire.slides.elements import element_name
     from napari_umpire.slides.open import open_slides
@@ -60,6 +60,8 @@ def run(options: Options) -> None:
         targets = [output]
     else:
         targets = [output / f"{element_name(slide.name)}.zarr" for slide in slides]
+    for target in targets:
+        remove_leftovers(target)
     taken = [str(p) for p in targets if p.exists()]
     if taken or len(set(targets)) < len(targets):
         raise InputError(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from napari_umpire import __version__
 from napari_umpire.errors import InputError
-from napari_umpire.files import make_folder, scratch_beside
+from napari_umpire.files import make_folder, remove_leftovers, scratch_beside
 from napari_umpire.genes.normalise import LARGEST, is_expression
 from napari_umpire.inference.arrays import create_array, flush
 from napari_umpire.inference.references.format import (
@@ -101,6 +101,7 @@ class ReferenceWriter:
     ) -> None:
         self.folder = Path(folder)
         self._model_digest = model_digest
+        remove_leftovers(self.folder)
         if self.folder.exists():
             raise InputError(
                 f"{self.folder} already exists", fix="Choose a new folder, or remove this one"
