@@ -10,7 +10,7 @@ import tifffile
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.images import load_image
 
-from .sections import ome_xml, section, write
+from .sections import TILED, ome_xml, section, write
 
 SIZE = 'SizeX="1000" SizeY="850"'
 
@@ -131,3 +131,27 @@ def test_an_h_and_e_image_is_found_beside_fluorescence(tmp_path):
         out.write(section(1200, 1400, 1), description=text, **common)
         out.write(section(), **common)
     np.testing.assert_array_equal(_pixels(path), section())
+
+
+def test_copies_without_tags_are_of_the_depth_of_the_first_page(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as out:
+        tags = [(341, "H", 3, (4095,) * 3, True)]
+        out.write(_camera(12), subifds=1, extratags=tags, **TILED)
+        out.write(_camera(12)[::2, ::2], subfiletype=1, **TILED)
+    level = load_image(path).pyramid.levels[1]
+    np.testing.assert_array_equal(level.read(0, 0, *level.shape), section()[::2, ::2])
+
+
+@pytest.mark.parametrize("factor", [16, 257])
+def test_one_strip_of_16_bits_is_looked_at_when_it_is_decoded(tmp_path, monkeypatch, factor):
+    from napari_umpire.slides import tiff
+
+    monkeypatch.setattr(tiff, "_SEGMENT_LIMIT_PX", 1000)
+    deep = section().astype(np.uint16) * factor
+    path = write(tmp_path / "a.tif", deep, tile=None, rowsperstrip=850)
+    if factor == 257:
+        np.testing.assert_array_equal(_pixels(path), section())
+    else:
+        with pytest.raises(InputError, match="shown nearly black.*12 bits"):
+            _pixels(path)

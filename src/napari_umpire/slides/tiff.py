@@ -128,21 +128,21 @@ def _image(
 ) -> TiffImage:
     fitting, left_out = fitting_levels([page_size(page) for page in found.pages])
     first = found.pages[fitting[0][0]]
-    alpha = Samples.of(first, found.ome).alpha
+    of_first = Samples.of(first, found.ome)
     stored: list[Level] = []
     said = [*notes, *([] if left_out is None else [left_out])]
     for at, factor in fitting:
         page = found.pages[at]
-        samples = Samples.of(page, found.ome)
-        if page.samplesperpixel == first.samplesperpixel:  # the first page speaks for its copies
-            samples = replace(samples, alpha=alpha)
+        # The first page speaks for its copies, which often lack its tags.
+        alike = (page.samplesperpixel, page.dtype) == (first.samplesperpixel, first.dtype)
+        samples = of_first if alike else Samples.of(page, found.ome)
         level = _level(source, page, (scene, len(stored)), factor, samples)
         if not stored or factor.is_integer() or is_copy(stored[0], level):
             stored.append(level)
         else:
             high, wide = level.shape
             said.append(f"a copy of {high} x {wide} px that shows something else is left out")
-    if first.samplesperpixel == 4 and alpha is None:
+    if first.samplesperpixel == 4 and of_first.alpha is None:
         said.append("its fourth sample is not said to be transparency, and is left aside")
     turn = orientation(first)
     told = tiff_statements(tif, first, found.ome)
@@ -192,7 +192,9 @@ def _try(path: Path, image: TiffImage) -> None:
     last = image.stored[-1]
     if isinstance(last, TiffLevel):
         last.read_tile(last.grid[0] // 2, last.grid[1] // 2)
-        check_depth(last, path.name)
+    deep = [v for v in image.stored if isinstance(v, TiffLevel) and v.bits > 8]
+    if deep:
+        check_depth(deep[-1], path.name)
 
 
 def _check_layout(path: Path, page: tifffile.TiffPage) -> None:
