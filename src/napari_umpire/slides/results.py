@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["WrittenResult", "write_results"]
+__all__ = ["WrittenResult", "check_store", "write_results"]
 
 _KINDS = ("images", "labels", "points", "shapes", "tables")
 _OVERVIEW_PX = 2000
@@ -101,12 +101,7 @@ def write_results(
     final = _annotated(slide, table)
     if store is not None:
         path = Path(store).expanduser()
-        if path.exists() and not (is_backing(slide, path) or is_store_of(slide, path)):
-            raise InputError(
-                f"{path} does not hold the spots of {slide.name}",
-                expected="a store of this slide, or a path where nothing is yet",
-                fix="Name another store",
-            )
+        check_store(slide, path)
     elif slide.sdata.path is not None:
         path = Path(slide.sdata.path)
         _check_unchanged(slide, path)
@@ -121,6 +116,16 @@ def write_results(
             return made
         mend_store(path)
         return _insert(path, final, name, record)
+
+
+def check_store(slide: Slide, path: Path) -> None:
+    """Refuse a store of another slide; to be asked before a result is computed for it."""
+    if path.exists() and not (is_backing(slide, path) or is_store_of(slide, path)):
+        raise InputError(
+            f"{path} does not hold the spots of {slide.name}",
+            expected="a store of this slide, or a path where nothing is yet",
+            fix="Name another store or output folder: two slides may have the same name",
+        )
 
 
 def _check_unchanged(slide: Slide, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,23 @@ def test_a_checkpoint_with_other_bytes_is_refused_in_words(cut, capsys, where):
     last.write_bytes(data)
     assert go_on(cut) == 2
     assert "last.ckpt is damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_code_is_refused_and_not_run(cut, capsys, tmp_path):
+    import torch
+
+    ran = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (ran,)
+
+    torch.save({"state_dict": Payload()}, cut / "run" / "checkpoints" / "last.ckpt")
+    assert go_on(cut) == 2
+    err = capsys.readouterr().err
+    assert "last.ckpt cannot be read" in err
+    assert "weights_only" not in err
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize("text", [": [", "", "- a\n"])

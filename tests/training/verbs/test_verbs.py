@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -105,6 +107,43 @@ def test_one_failing_slide_does_not_stop_the_others(with_reference, slide_paths,
     assert len(list(tmp_path.glob("*.zarr"))) == 1
 
 
+def test_a_second_slide_of_a_name_is_refused_before_it_is_predicted(
+    with_reference, slide_paths, tmp_path, capsys, monkeypatch
+):
+    from napari_umpire.inference.model import Model
+
+    again = tmp_path / "other" / Path(slide_paths[2]).name
+    shutil.copytree(slide_paths[1], again)
+    predict, asked = Model.predict, []
+
+    def counted(self, slide, **options):
+        asked.append(slide.path)
+        return (yield from predict(self, slide, **options))
+
+    monkeypatch.setattr(Model, "predict", counted)
+    argv = ["predict", slide_paths[2], str(again), "--model", str(with_reference)]
+    argv += ["--genes", "ERBB2", "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(argv) == 2
+    assert asked == [Path(slide_paths[2])]
+    err = capsys.readouterr().err
+    assert "two slides may have the same name" in err
+    assert f"1 of 2 slides failed: {again}" in err
+    (store,) = (tmp_path / "out").glob("*.zarr")
+    assert sd.read_zarr(store).tables["umpire"].shape[1] == 1
+
+
+@pytest.mark.parametrize("name", ["-slide", "\U0001f9ec", "- [a, {b", "a\udcff"])
+def test_any_name_of_a_slide_is_predicted(with_reference, slide_paths, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(slide_paths[2], name)
+    argv = ["predict", "--model", str(with_reference), "--genes", "ERBB2", "--device", "cpu"]
+    assert main([*argv, "--output", "out", "--slides", name]) == 0
+    (record,) = Path("out").glob("*.yaml")
+    assert main(["predict", "--config", str(record), "--output", "again"]) == 0
+    tables = [sd.read_zarr(next(Path(f).glob("*.zarr"))).tables["umpire"] for f in ("out", "again")]
+    np.testing.assert_array_equal(tables[0].X, tables[1].X)
+
+
 def test_an_unexpected_failure_is_reported_and_gives_exit_code_1(
     with_reference, slide_paths, tmp_path, capsys, monkeypatch
 ):
@@ -150,6 +189,74 @@ def test_slides_in_processes_of_their_own_give_the_same(
             ]
             np.testing.assert_array_equal(tables[0].X, tables[1].X)
     assert len(list((tmp_path / "two").glob("*.zarr"))) == 2
+
+
+@pytest.fixture
+def cluster():
+    """A scheduler of one process and, in a process of its own, one worker."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        memory_limit=0,
+        death_timeout=60,
+    ) as cluster:
+        yield cluster
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*is itself among the references")
+def test_a_scheduler_that_answers_does_the_work_elsewhere(
+    with_reference, slide_paths, tmp_path, cluster, capfd
+):
+    argv = ["predict", "nowhere", slide_paths[2], "--model", str(with_reference)]
+    argv += ["--genes", "ERBB2", "--device", "cpu"]
+    assert main([*argv[:1], *argv[2:], "--output", str(tmp_path / "here")]) == 0
+    capfd.readouterr()
+    there = [*argv, "--output", str(tmp_path / "there"), "--scheduler"]
+    assert main([*there, cluster.scheduler_address]) == 2
+    err = capfd.readouterr().err
+    assert "1 of 2 slides failed: nowhere" in err
+    assert "Traceback" not in err
+    tables = [
+        sd.read_zarr(next((tmp_path / place).glob("*.zarr"))).tables["umpire"]
+        for place in ("here", "there")
+    ]
+    np.testing.assert_array_equal(tables[0].X, tables[1].X)
+    # A scheduler file names the same scheduler, which still answers after the client has gone.
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": cluster.scheduler_address}))
+    there[there.index(str(tmp_path / "there"))] = str(tmp_path / "file")
+    assert main([*there, str(file)]) == 2
+    assert len(list((tmp_path / "file").glob("*.zarr"))) == 1
+
+
+def test_a_process_that_outlives_a_model_reads_the_new_one(with_reference, slide_paths, tmp_path):
+    """The weights stay and the reference is another, with the times of the files that it replaces:
+    as where a folder is unpacked again.
+    """
+    model = tmp_path / "model"
+    shutil.copytree(with_reference, model)
+    argv = ["predict", slide_paths[2], "--model", str(model), "--genes", "ERBB2", "--device", "cpu"]
+    assert main([*argv, "--output", str(tmp_path / "old")]) == 0
+    times = {p.name: p.stat().st_mtime_ns for p in (model / "reference").iterdir()}
+    shutil.rmtree(model / "reference")
+    assert main(["reference", slide_paths[0], "--model", str(model)]) == 0
+    for path in (model / "reference").iterdir():
+        os.utime(path, ns=(times[path.name], times[path.name]))
+    assert main([*argv, "--output", str(tmp_path / "new")]) == 0
+    fresh = tmp_path / "fresh"
+    shutil.copytree(model, fresh)
+    argv[argv.index(str(model))] = str(fresh)
+    assert main([*argv, "--output", str(tmp_path / "right")]) == 0
+    old, new, right = (
+        np.asarray(sd.read_zarr(next((tmp_path / f).glob("*.zarr"))).tables["umpire"].X)
+        for f in ("old", "new", "right")
+    )
+    np.testing.assert_array_equal(new, right)
+    assert not np.array_equal(old, new)
 
 
 def test_a_scheduler_that_does_not_answer_is_a_sentence(

@@ -170,6 +170,20 @@ def _require_whole(checkpoint: Path) -> None:
             damaged = file.testzip() is not None
     except (BadZipFile, NotImplementedError, EOFError):
         damaged = True
+    if not damaged:
+        import torch
+
+        try:
+            # Mapped, not read: only what is in it is asked.
+            torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:
+            # In our words: torch advises to read it in a way that runs what is in it.
+            raise InputError(
+                f"The checkpoint {checkpoint} cannot be read",
+                got=f"{type(error).__name__} over what is in it",
+                expected="the numbers that a training keeps, and nothing else",
+                fix=fix,
+            ) from error
     if damaged:
         size = checkpoint.stat().st_size
         raise InputError(

@@ -176,9 +176,14 @@ def _load(options: Options) -> tuple[Model, ReferenceDatabase | None, Method]:
     from napari_umpire.inference.run import choose_method
 
     folders = [Path(folder) for folder in (options.model, options.reference) if folder is not None]
-    # A process of a cluster outlives the model that lay there before.
-    files = sorted(file for folder in folders for file in folder.glob("*.*"))
-    stamps = tuple(file.stat().st_mtime_ns for file in files)
+    # A process of a cluster outlives the model that lay there before. Unpacked anew, a file has the
+    # time of the one that it replaces.
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    stats = [file.stat() for file in files]
+    stamps = tuple(
+        (str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        for file, stat in zip(files, stats, strict=True)
+    )
     model, reference = _read(options.model, options.reference, options.device, stamps)
     method = choose_method(model, options.method, reference)
     if method == "retrieval":
@@ -193,7 +198,7 @@ def _load(options: Options) -> tuple[Model, ReferenceDatabase | None, Method]:
 
 @lru_cache(maxsize=1)
 def _read(
-    model: str, reference: str | None, device: str, stamps: tuple[int, ...]
+    model: str, reference: str | None, device: str, stamps: tuple[tuple[str, int, int, int], ...]
 ) -> tuple[Model, ReferenceDatabase | None]:
     from napari_umpire.inference.model import load_model
     from napari_umpire.inference.references.database import ReferenceDatabase
@@ -243,9 +248,15 @@ def _predict(
     from napari_umpire.files import make_folder
     from napari_umpire.inference.predictions.saving import save_steps
     from napari_umpire.slides.elements import element_name
+    from napari_umpire.slides.results import check_store
     from umpire_training.console import follow
 
     _check_provenance(options, slide_digest=slide.digest)
+    store = None
+    if options.output is not None:
+        make_folder(Path(options.output))
+        store = Path(options.output) / f"{element_name(slide.name)}.zarr"
+        check_store(slide, store)
     if reference is not None and options.k > reference.info.n:
         warnings.warn(
             f"k is {options.k:,}, and the reference has {reference.info.n:,} spots: each "
@@ -273,10 +284,6 @@ def _predict(
         std=options.std,
         name=options.name,
     )
-    store = None
-    if options.output is not None:
-        make_folder(Path(options.output))
-        store = Path(options.output) / f"{element_name(slide.name)}.zarr"
     saved = follow(save_steps(slide, prediction, record, store=store))
     return f"{slide.name}: {saved.describe()}"
 

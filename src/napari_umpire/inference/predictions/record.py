@@ -116,6 +116,10 @@ class RunRecord:
             del values["k"], values["weighting"]
         return {key: value for key, value in values.items() if value not in (None, [])}
 
+    def to_uns(self) -> dict[str, Any]:
+        """As `to_dict`, for a table in a store: bytes of a path that are not text are escaped."""
+        return _as_text(self.to_dict())
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
         """Read what `to_dict` made; unknown or missing keys are an `InputError`."""
@@ -219,3 +223,13 @@ def _fits(key: str, value: object) -> bool:
         return value in WEIGHTINGS
     optional = key in ("reference", "image", "region")
     return (optional and value is None) or (isinstance(value, str) and value != "")
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_text(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_text(part) for part in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value

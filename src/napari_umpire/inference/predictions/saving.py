@@ -98,7 +98,7 @@ def save_steps(
     check_place(place_of(slide, store), table_bytes(prediction, n_genes, std=record.std))
     table = yield from table_steps(prediction, genes, std=record.std)
     # Not the key of the prediction alone: a table taken out of its store repeats as it was saved.
-    table.uns["umpire"] = record.to_dict()
+    table.uns["umpire"] = record.to_uns()
     add_columns(table, labels, columns or {})
     yield Progress("Writing and reading back", 0, 0, "")
     # No report from here to the end: there is nothing to wait for, and nothing to cancel.
