@@ -321,6 +321,30 @@ def test_sigterm_ends_a_verb_as_an_interrupt_does(monkeypatch, capsys, tmp_path)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_python_drops_is_heard_all_the_same(monkeypatch, capsys, number):
+    class Loud:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            for _ in range(1000):
+                time.sleep(0.001)
+
+    def run(options):
+        Loud()
+        for _ in range(60_000):
+            time.sleep(0.001)
+
+    # What a shell starts in the background begins with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(pretrain, "run", run)
+    try:
+        assert cli.main(["pretrain", *REQUIRED["pretrain"]]) == 128 + number
+    finally:
+        signal.signal(signal.SIGINT, before)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+
+
 def test_a_forked_process_dies_of_sigterm_without_a_word(capfd):
     with stop_as_interrupt():
         child = os.fork()

@@ -1,9 +1,14 @@
-"""SIGTERM, which clusters and services send before they kill, ends a run as Ctrl-C does."""
+"""SIGTERM, which clusters and services send before they kill, ends a run as Ctrl-C does.
+
+And either does end it: Python drops what is raised while it removes an object or a library calls
+back, so a signal that comes at such a moment is sent again.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -20,6 +25,7 @@ STOPPED = 128 + 15
 """The exit code by which a shell knows that SIGTERM ended a process."""
 
 _AGAIN_S = 5.0
+_SOON_S = 0.05
 
 
 @contextmanager
@@ -33,6 +39,7 @@ def stop_as_interrupt() -> Iterator[None]:
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
+    show = sys.unraisablehook
     owner, heard = os.getpid(), -_AGAIN_S
 
     def stop(number: int, frame: Any) -> None:
@@ -48,8 +55,21 @@ def stop_as_interrupt() -> Iterator[None]:
         if not again:
             raise Stopped
 
+    def dropped(what: Any) -> None:
+        nonlocal heard
+        if not isinstance(what.exc_value, KeyboardInterrupt) or os.getpid() != owner:
+            show(what)
+            return
+        heard = -_AGAIN_S
+        number = signal.SIGTERM if isinstance(what.exc_value, Stopped) else signal.SIGINT
+        later = threading.Timer(_SOON_S, os.kill, (owner, number))
+        later.daemon = True
+        later.start()
+
     signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = show
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

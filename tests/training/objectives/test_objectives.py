@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,31 +165,68 @@ def test_another_schedule_is_refused():
         learning_rate(3, 10, OptimOptions(schedule="linear"))
 
 
-@pytest.mark.parametrize("kind", ["symmetric", "one-sided", "margin", "triplet"])
-def test_only_known_contrasts_are_computed(kind):
+@pytest.fixture
+def pair():
+    """A small aligned pair with a decoder."""
+    from napari_umpire.models import (
+        DecoderConfig,
+        GeneConfig,
+        GeneMLPConfig,
+        Umpire,
+        UmpireConfig,
+        VisionConfig,
+    )
+
+    torch.manual_seed(0)
+    model = Umpire(
+        UmpireConfig(
+            gene=GeneConfig(kind="mlp", mlp=GeneMLPConfig(n_genes=6, hidden=(4,), dim=4)),
+            vision=VisionConfig("umpire-small", 32, kwargs={"widths": (4, 8)}),
+            dim=8,
+            decoder=DecoderConfig(("a", "b", "c"), 4),
+        )
+    )
+    model.decoder.set_statistics(10 + torch.rand(3), 1 + torch.rand(3))  # none is cut at 0
+    return model
+
+
+def loss_of(pair, settings):
+    """The loss of one batch, and what the batch was."""
     ready_lightning()
     from umpire_training.objectives.alignment import Alignment
 
-    image, gene = (torch.from_numpy(unit(6, 4, seed)) for seed in (0, 1))
-    settings = AlignSettings(contrast=ContrastOptions(kind=kind), target=TargetOptions())
-    same = SimpleNamespace(
-        project_image=lambda x: x, project_gene=lambda x: x, scale=torch.tensor(3.0)
-    )
-    task = SimpleNamespace(settings=settings, model=same, _of_all=lambda x: x)
-    wanted = {
-        "symmetric": lambda: contrastive_loss(image, gene, same.scale.log()),
-        "one-sided": lambda: contrastive_loss(image, gene, same.scale.log(), symmetric=False),
-        "margin": lambda: margin_loss(image, gene, settings.contrast.margin),
+    torch.manual_seed(1)
+    batch = {
+        "image_features": torch.randn(6, pair.image_dim),
+        "gene_features": torch.randn(6, pair.gene_dim),
+        "rec": torch.randn(6, 3),
     }
+    module = Alignment(pair, settings, OptimOptions(), 10).eval()
+    with torch.no_grad():
+        return float(module.training_step(batch, 0)), batch
 
-    def found():
-        return Alignment._contrast(task, image, {"gene_features": gene})
 
-    if kind in wanted:
-        assert float(found()) == pytest.approx(float(wanted[kind]()))
-    else:
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+@pytest.mark.parametrize("kind", ["symmetric", "one-sided", "margin", "triplet"])
+def test_only_known_contrasts_are_computed(pair, kind):
+    contrast = ContrastOptions(kind=kind, across_ranks=False)
+    settings = AlignSettings(contrast=contrast, target=TargetOptions())
+    if kind == "triplet":
         with pytest.raises(InputError, match="symmetric, one-sided or margin"):
-            found()
+            loss_of(pair, settings)
+        return
+    found, batch = loss_of(pair, settings)
+    with torch.no_grad():
+        image = pair.project_image(batch["image_features"]).double().numpy()
+        gene = pair.project_gene(batch["gene_features"]).double().numpy()
+    similar = image @ gene.T
+    if kind == "margin":
+        wanted = float(margin_loss(torch.tensor(image), torch.tensor(gene), contrast.margin))
+    else:
+        logits = float(pair.scale.detach()) * similar
+        sides = [logits, logits.T][: 2 if kind == "symmetric" else 1]
+        wanted = -np.mean([np.diag(log_softmax(side, axis=1)).mean() for side in sides])
+    assert found == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_scheduler_follows_the_formula():
@@ -205,22 +241,23 @@ def test_the_scheduler_follows_the_formula():
     assert seen == pytest.approx([learning_rate(s, 20, options) for s in range(20)])
 
 
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 @pytest.mark.parametrize(("kind", "power"), [("mse", 2), ("l1", 1), ("huber", None)])
-def test_only_known_errors_are_computed(kind, power):
-    ready_lightning()
-    from umpire_training.objectives.alignment import Alignment
-
-    found, wanted = torch.rand(5, 3), torch.rand(5, 3)
-    decoder = SimpleNamespace(standardised=lambda image: image)
-    task = SimpleNamespace(
-        settings=AlignSettings(rec=RecOptions(error=kind)), model=SimpleNamespace(decoder=decoder)
+def test_only_known_errors_are_computed(pair, kind, power):
+    """Both sides z-scored: what is predicted is so already, and the batch holds it so."""
+    settings = AlignSettings(
+        contrast=ContrastOptions(weight=0), rec=RecOptions(weight=2.5, error=kind)
     )
     if power is None:
         with pytest.raises(InputError, match="mse or l1"):
-            Alignment._error(task, found, wanted)
-    else:
-        by_hand = np.mean(np.abs(found.numpy() - wanted.numpy()) ** power)
-        assert float(Alignment._error(task, found, wanted)) == pytest.approx(by_hand, rel=1e-5)
+            loss_of(pair, settings)
+        return
+    found, batch = loss_of(pair, settings)
+    with torch.no_grad():
+        plain = pair.decoder(batch["image_features"]).numpy()
+    zscored = (plain - pair.decoder.mean.numpy()) / pair.decoder.std.numpy()
+    by_hand = np.mean(np.abs(zscored - batch["rec"].numpy()) ** power)
+    assert found == pytest.approx(2.5 * by_hand, rel=1e-4)
 
 
 def test_dihedral_gives_the_eight_symmetries():

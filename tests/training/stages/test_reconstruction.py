@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.model import load_model
@@ -72,31 +70,6 @@ def test_mean_and_sd_are_those_of_the_training_spots(alone, prepared):
     decoder = model.module.decoder
     np.testing.assert_allclose(decoder.mean, x.mean(axis=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(decoder.std, x.std(axis=0), rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("error", ["mse", "l1"])
-def test_the_loss_against_numpy(error):
-    from umpire_training.engine.installed import ready_lightning
-
-    ready_lightning()
-    from napari_umpire.models import DecoderConfig, ExpressionDecoder
-    from umpire_training.objectives.alignment import Alignment
-    from umpire_training.options import AlignSettings, ContrastOptions, RecOptions
-
-    decoder = ExpressionDecoder(DecoderConfig(("a", "b", "c"), 4), 5)
-    decoder.set_statistics(torch.rand(3), torch.rand(3))
-    model = SimpleNamespace(decoder=decoder)
-    settings = AlignSettings(
-        contrast=ContrastOptions(weight=0), rec=RecOptions(weight=2.5, error=error)
-    )
-    module = SimpleNamespace(settings=settings, model=model, training=False)
-    for name in ("_image_features", "_error"):
-        setattr(module, name, getattr(Alignment, name).__get__(module))
-    x, truth = torch.randn(6, 5), torch.randn(6, 3)
-    found = Alignment._loss(module, {"image_features": x, "rec": truth})
-    difference = (decoder.standardised(x) - truth).detach().numpy()
-    wanted = (difference**2).mean() if error == "mse" else np.abs(difference).mean()
-    assert float(found.detach()) == pytest.approx(2.5 * wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("weight", ["1", "0"], ids=["beside the contrast", "alone"])
