@@ -99,6 +99,21 @@ def test_channels_named_as_colours_are_colours(tmp_path, names):
     np.testing.assert_array_equal(_pixels(path), section())
 
 
+@pytest.mark.parametrize("name", ["Brightfield", "H&amp;E", "RGB", "CFProtected", "Scan 2"])
+def test_a_single_channel_for_all_colours_may_have_any_other_name(tmp_path, name):
+    channel = f'<Channel ID="Channel:0:0" SamplesPerPixel="3" Name="{name}"/>'
+    path = write(tmp_path / "a.ome.tif", section(), description=ome_xml(("HE", SIZE, channel)))
+    np.testing.assert_array_equal(_pixels(path), section())
+
+
+def test_the_depth_of_a_fourth_sample_says_nothing_of_the_colours(tmp_path):
+    image = np.dstack([_camera(12), np.full(section().shape[:2], 65535, np.uint16)])
+    tags = [(341, "H", 4, (4095, 4095, 4095, 65535), True)]
+    path = write(tmp_path / "a.tif", image, extrasamples=["UNSPECIFIED"], extratags=tags)
+    with pytest.warns(UmpireWarning, match="fourth sample"):
+        np.testing.assert_array_equal(_pixels(path), section())
+
+
 def test_colours_in_another_order_are_put_in_theirs(tmp_path):
     text = ome_xml(("HE", SIZE, _channels("B", "G", "R")))
     path = write(tmp_path / "a.ome.tif", section()[:, :, ::-1], description=text)
@@ -111,6 +126,8 @@ def test_colours_in_another_order_are_put_in_theirs(tmp_path):
         _channels("DAPI", "CD3", "PanCK"),
         _channels("R", "G", "DAPI"),
         '<Channel ID="Channel:0:0" SamplesPerPixel="3" ContrastMethod="Fluorescence"/>',
+        '<Channel ID="Channel:0:0" SamplesPerPixel="3" Name="Cy5"/>',
+        '<Channel ID="Channel:0:0" SamplesPerPixel="3" Name="DAPI (385)"/>',
     ],
 )
 def test_fluorescence_is_no_h_and_e_image(tmp_path, channels):

@@ -189,22 +189,25 @@ class TiffLevel(Level):
 
     def _rgb(self, samples: np.ndarray) -> np.ndarray:
         told = self._samples
+        colours = samples[:, :, list(told.rgb)]
+        alpha = None if told.alpha is None else samples[:, :, 3]
         if samples.dtype != np.uint8:
-            samples = samples >> (told.bits - 8)
-            if samples.max(initial=0) > 255:
+            colours = colours >> (told.bits - 8)
+            if colours.max(initial=0) > 255:
                 raise InputError(
                     f"{self._source.path.name} contradicts itself",
                     got=f"values above {2**told.bits - 1:,} where it says that {told.bits} bits "
                     "are used",
                     fix="Export the image again with 8 bits per colour",
                 )
-            samples = samples.astype(np.uint8)
+            colours = colours.astype(np.uint8)
+            if alpha is not None:
+                alpha = np.minimum(alpha >> (told.bits - 8), 255).astype(np.uint8)
         if self._is_ycbcr:
-            samples = _from_ycbcr(samples)
-        colours = samples[:, :, list(told.rgb)]
-        if told.alpha is not None:
-            colours = np.dstack([colours, samples[:, :, 3]])
-            colours = over_white(colours, premultiplied=told.alpha == "premultiplied")
+            colours = _from_ycbcr(colours)
+        if alpha is not None:
+            both = np.dstack([colours, alpha])
+            colours = over_white(both, premultiplied=told.alpha == "premultiplied")
         return np.ascontiguousarray(colours)
 
 

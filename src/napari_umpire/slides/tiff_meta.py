@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Samples", "orientation", "refusal"]
 
-_RGB, _YCBCR = 2, 6
+_RGB, _PALETTE, _YCBCR = 2, 3, 6
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _DEPTHS = range(9, 16)
 _CAMERA = range(10, 15)
 _MAX_VALUES = (341, 281)  # SMaxSampleValue, MaxSampleValue
 _ORIENTATION = 274
+# A single channel may hold all colours and be called anything, but not one of these.
+_STAIN = re.compile(
+    r"dapi|hoechst|fitc|tritc|texas.?red|rhodamine|alexa|dylight|fluor|phalloidin|panck"
+    r"|\b(?:e?[bcgry]fp|mcherry|tdtomato|cy\s?[2357](?:\.5)?|a[ft]\s?\d{3}|opal\s?\d{3}|cd\d+)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ def _bits(page: tifffile.TiffPage, ome: OmeImage | None) -> int:
     for code in _MAX_VALUES:
         # Some programs note the largest value that occurs: its length in bits is the camera's.
         value = page.tags.valueof(code)
-        numbers = np.atleast_1d(value) if value is not None else np.empty(0)
+        # One for each sample; a fourth one is no colour.
+        numbers = np.atleast_1d(value)[:3] if value is not None else np.empty(0)
         if numbers.size and np.issubdtype(numbers.dtype, np.number):
             bits = int(numbers.max()).bit_length()
             if bits in _CAMERA:
@@ -102,6 +110,8 @@ def refusal(
         return f"several planes of {dtype} ({size})"
     if dtype not in (np.uint8, np.uint16):
         return f"pixels of type {dtype} ({size})"
+    if page.photometric == _PALETTE:
+        return f"an image with a palette ({size})"
     if page.samplesperpixel < 3:
         return f"a grey image of {dtype} ({size})"
     if page.photometric not in (_RGB, _YCBCR) or page.samplesperpixel > 4:
@@ -110,7 +120,8 @@ def refusal(
         return None
     if ome.fluorescence:
         return f"a fluorescence image by its OME metadata ({size})"
-    if len(ome.channels) > 1 and colour_order(ome.channels) is None:
+    one = len(ome.channels) == 1
+    if _STAIN.search(ome.channels[0]) if one else colour_order(ome.channels) is None:
         return f"channels named {', '.join(n or '(no name)' for n in ome.channels)} ({size})"
     return None
 
