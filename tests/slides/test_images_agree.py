@@ -105,6 +105,13 @@ def test_a_copy_of_another_size_is_refused_with_both(folder, kind):
         open_slide(folder)
 
 
+def test_copies_of_two_sections_are_told(folder):
+    path = folder / "outs/spatial/tissue_lowres_image.png"
+    Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    with pytest.warns(UmpireWarning, match=r"lowres image does not show.*mirrored left to right"):
+        open_slide(folder)
+
+
 def test_a_scale_factor_beyond_any_image_is_refused(folder):
     path = folder / "outs/spatial/scalefactors_json.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tissue_hires_scalef": 1e-300}))

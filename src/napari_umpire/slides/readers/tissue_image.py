@@ -88,7 +88,10 @@ def choose_image(
         Where there is no image, the spots do not lie on it, or the images contradict each other.
     """
     reduced = _reduced(images, factors, name)
-    seen = next((r for r in reduced if not _is_blank(r)), None)
+    shown = [r for r in reduced if not _is_blank(r)]
+    seen = shown[0] if shown else None
+    if len(shown) == 2:
+        _compare_copies(*shown, name=name)
     size = _expected_size(reduced)
     if wanted is not None:
         with reading(f"The image {wanted} cannot be found", fix="Check the path"):
@@ -113,8 +116,8 @@ def choose_image(
     chosen = seen or reduced[0]
     for other in reduced:
         if _is_blank(other):
-            shown = "; the lowres image is shown" if other is not chosen else ""
-            warnings.warn(f"{name}: the {other.kind} image is blank{shown}", UmpireWarning, 2)
+            instead = "; the lowres image is shown" if other is not chosen else ""
+            warnings.warn(f"{name}: the {other.kind} image is blank{instead}", UmpireWarning, 2)
         if other is chosen:
             break
     check_overlap(chosen.pyramid.extent, yx, name=name, image=f"the {chosen.kind} image")
@@ -222,6 +225,17 @@ def _check_size(path: Path, loaded: SlideImage, size: tuple[float, float, float]
         expected=f"about {size[0]:.0f} x {size[1]:.0f} px",
         fix="Give the file that went into Space Ranger, neither resized, turned nor cropped",
     )
+
+
+def _compare_copies(hires: TissueImage, lowres: TissueImage, *, name: str) -> None:
+    found = likeness(lowres.pyramid, hires.pyramid)
+    if found is not None and not found.same:
+        warnings.warn(
+            f"{name}: the lowres image does not show what the hires image shows ({found}); one of "
+            "them was replaced. Copy the whole spatial folder again",
+            UmpireWarning,
+            stacklevel=3,
+        )
 
 
 def _likeness(loaded: SlideImage, seen: TissueImage | None) -> Likeness | None:
