@@ -187,6 +187,16 @@ def test_a_transformation_that_places_nothing_is_refused(changed, which, matrix)
         open_slide(changed(change))
 
 
+def test_pixels_that_are_not_square_are_refused(plain, changed):
+    def change(sdata):
+        stretched = np.repeat(np.asarray(sdata.images["he"]), 2, axis=1)
+        sdata.images["he"] = Image2DModel.parse(stretched, c_coords=["r", "g", "b"])
+        set_transformation(sdata.images["he"], Scale([1, 0.5], XY))
+
+    with pytest.raises(InputError, match="pixels under the spots are not square"):
+        open_slide(changed(change))
+
+
 def test_spots_at_one_place_are_refused(changed):
     def change(sdata):
         n = len(sdata.shapes["spots"])
@@ -318,6 +328,13 @@ def test_array_columns_beyond_sense_go_and_the_scale_stays(plain, changed, odd):
     assert not {"array_row", "array_col"} & set(slide.spots)
     assert slide.n_spots == plain[0].n_spots
     assert slide.mpp == pytest.approx(plain[0].mpp, rel=0.01)
+
+
+def test_array_columns_in_which_spots_share_a_place_go_with_a_word(plain, changed):
+    with pytest.warns(UmpireWarning, match="spots share their place in array_row"):
+        slide = open_slide(changed(set_obs("array_row", 0)))
+    assert "array_row" not in slide.spots
+    assert slide.n_spots == plain[0].n_spots
 
 
 # ---- damage ----------------------------------------------------------------------------------

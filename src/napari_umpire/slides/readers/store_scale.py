@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["Geometry", "measure", "record_that_holds"]
 
 
+_FEWEST = 20
+"""Spots that show whether an array is stretched."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """What a slide says of its spots, um, and of its scale."""
@@ -185,10 +189,30 @@ def _visium_pitch_px(array: pd.DataFrame) -> float | None:
     if {"array_row", "array_col"} <= set(array):
         if ((array["array_row"] + array["array_col"]) % 2 != 0).any():
             return None
+        _check_square(array)
         pitch = hex_pitch_px(array)
         if pitch:
             return pitch
     return nearest_pitch_px(yx) if is_hexagonal(yx) else None
+
+
+def _check_square(array: pd.DataFrame) -> None:
+    """Refuse pixels that are not square: rows and columns of the array are equally far apart."""
+    rc = array[["array_row", "array_col"]].to_numpy(np.float64)
+    yx = array[["y", "x"]].to_numpy(np.float64)
+    affine, _, rank, _ = np.linalg.lstsq(np.column_stack([rc, np.ones(len(rc))]), yx, rcond=None)
+    if rank < 3 or len(rc) < _FEWEST:
+        return
+    # A row is sqrt(3) / 2 of the pitch, a column half of it; how they are turned is free.
+    long, short = np.linalg.svd(affine[:2] / [[math.sqrt(3) / 2], [0.5]], compute_uv=False)
+    if long > short * (1 + TOLERANCE):
+        raise InputError(
+            "The pixels under the spots are not square",
+            got=f"spots {long:,.1f} px apart one way, {short:,.1f} px the other",
+            expected="one distance, as on the printed array",
+            fix="Correct the transformations of image and spots in the store, or the columns "
+            "array_row and array_col",
+        )
 
 
 def _check_spread(yx: np.ndarray) -> None:

@@ -210,9 +210,15 @@ def _with_array(spots: pd.DataFrame, array: pd.DataFrame, name: str) -> pd.DataF
             f"{name}: {_spots(~good)} without a sensible place in array_row and array_col; the "
             "slide is opened without these columns"
         )
-    known = spots.loc[good, ["y", "x"]].copy()
-    if not good.any():
+    shared = pd.DataFrame(values[good]).duplicated(keep=False).to_numpy()
+    if shared.any():
+        _say(
+            f"{name}: {_spots(shared)} share their place in array_row and array_col; the slide is "
+            "opened without these columns"
+        )
+    if shared.any() or not good.any():
         return spots[["y", "x"]].copy()
+    known = spots.loc[good, ["y", "x"]].copy()
     for i, column in enumerate(_ARRAY):
         known[column] = values[good, i].astype(np.int64)
         if good.all():
