@@ -11,6 +11,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.files import remove_leftovers, scratch_beside
 from napari_umpire.slides.elements import assemble, element_name, quiet_libraries
 from napari_umpire.slides.records import ATTRS_KEY, SlideRecord, circles_digest, image_digest
+from napari_umpire.slides.result_place import check_new_store
 from napari_umpire.slides.scale import nearest_pitch_px
 from napari_umpire.slides.store_image import mark_complete, stored_levels
 from napari_umpire.slides.store_listing import consolidate
@@ -49,6 +50,7 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     import zarr
 
     path = Path(path).expanduser()
+    check_new_store(path)
     remove_leftovers(path)
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} already exists", fix="Choose another name, or remove it first")

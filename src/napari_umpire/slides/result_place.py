@@ -15,7 +15,20 @@ from napari_umpire.slides.elements import element_name, quiet_libraries
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["is_backing", "is_store_of", "store_beside"]
+__all__ = ["check_new_store", "is_backing", "is_store_of", "store_beside"]
+
+
+def check_new_store(path: Path) -> None:
+    """Refuse a place for a store that the libraries that write it cannot name: only UTF-8 is."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise InputError(
+            f"A store cannot be made at {shown}",
+            got="a name with bytes that are not UTF-8 text",
+            fix="Rename the file or folder, or save in another folder under another name",
+        ) from error
 
 
 def is_backing(slide: Slide, path: Path) -> bool:

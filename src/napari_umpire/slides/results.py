@@ -29,7 +29,12 @@ from napari_umpire.slides.elements import (
     quiet_libraries,
 )
 from napari_umpire.slides.record_file import record_beside
-from napari_umpire.slides.result_place import is_backing, is_store_of, store_beside
+from napari_umpire.slides.result_place import (
+    check_new_store,
+    is_backing,
+    is_store_of,
+    store_beside,
+)
 from napari_umpire.slides.store_listing import mend_store, prepare_listing, publish_listing
 from napari_umpire.slides.table_check import check_numbers, differences
 
@@ -119,7 +124,12 @@ def write_results(
 
 
 def check_store(slide: Slide, path: Path) -> None:
-    """Refuse a store of another slide; to be asked before a result is computed for it."""
+    """Refuse a store of another slide, or a place where none can be made.
+
+    To be asked before a result is computed for it.
+    """
+    if not path.exists():
+        check_new_store(path)
     if path.exists() and not (is_backing(slide, path) or is_store_of(slide, path)):
         raise InputError(
             f"{path} does not hold the spots of {slide.name}",

@@ -144,6 +144,23 @@ def test_any_name_of_a_slide_is_predicted(with_reference, slide_paths, tmp_path,
     np.testing.assert_array_equal(tables[0].X, tables[1].X)
 
 
+def test_a_place_whose_name_is_no_text_is_refused_before_the_work(
+    with_reference, slide_paths, tmp_path, capsys, monkeypatch
+):
+    from napari_umpire.inference.model import Model
+
+    monkeypatch.setattr(Model, "predict", None)  # not asked
+    odd = tmp_path / "a\udcff"
+    shutil.copytree(slide_paths[2], odd)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    argv = ["predict", str(odd), "--model", str(with_reference), "--device", "cpu"]
+    assert main(argv) == 2
+    assert main(["convert", str(odd), "--output", f"{odd}.zarr"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("bytes that are not UTF-8 text") == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
 def test_an_unexpected_failure_is_reported_and_gives_exit_code_1(
     with_reference, slide_paths, tmp_path, capsys, monkeypatch
 ):

@@ -246,7 +246,7 @@ def _predict(
 
     from napari_umpire.errors import UmpireWarning
     from napari_umpire.files import make_folder
-    from napari_umpire.inference.predictions.saving import save_steps
+    from napari_umpire.inference.predictions.saving import place_of, save_steps
     from napari_umpire.slides.elements import element_name
     from napari_umpire.slides.results import check_store
     from umpire_training.console import follow
@@ -256,7 +256,7 @@ def _predict(
     if options.output is not None:
         make_folder(Path(options.output))
         store = Path(options.output) / f"{element_name(slide.name)}.zarr"
-        check_store(slide, store)
+    check_store(slide, place_of(slide, store))
     if reference is not None and options.k > reference.info.n:
         warnings.warn(
             f"k is {options.k:,}, and the reference has {reference.info.n:,} spots: each "
