@@ -92,7 +92,7 @@ class VisiumformerConfig:
         if not within or not 0 < len(self.levels) <= depth:
             raise InputError(
                 "levels must name the embeddings or blocks of the Visiumformer",
-                got=self.levels,
+                got=f"{self.levels[:8]}{' ...' if self.levels[8:] else ''}",
                 expected=f"one or more of 0 to {self.layers}, or of -{depth} to -1",
             )
 
