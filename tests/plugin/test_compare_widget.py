@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +14,8 @@ from scipy.stats import pearsonr
 from napari_umpire.inference.genes.signature import Signature
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.session.session import session_of
+
+from ..steps import interpreted
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -46,17 +48,13 @@ def shown_values(session):
     return layer.metadata[KEY]["role"], layer.metadata[KEY]["map"].values
 
 
-def test_it_opens_alone_quickly_and_says_what_it_needs(dock, qtbot):
-    from napari_umpire.plugin.widgets.compare.compare import CompareWidget
-
-    viewer, widget, _ = dock()
+def test_it_opens_alone_computes_nothing_and_says_what_it_needs(dock, qtbot):
+    _, widget, _ = dock()
+    assert not widget.work.running
     assert "Drop a slide" in widget.words.text()
     assert widget.table.table.rowCount() == 0
     for button in (widget.run, widget.cancel, widget.save, widget.views.blink):
         assert not button.isEnabled()
-    begun = time.perf_counter()
-    qtbot.addWidget(CompareWidget(viewer))
-    assert time.perf_counter() - begun < 1.0
 
 
 def test_a_slide_without_counts_and_prediction_says_so(dock, flat_slide):
@@ -284,20 +282,29 @@ def test_cancel_leaves_nothing_and_is_not_tried_again_by_itself(
     dock, slide, prediction, qtbot, monkeypatch
 ):
     _, widget, session = dock()
-    monkeypatch.setattr("napari_umpire.inference.scores.genes.block_size", lambda *_: 1)
     from napari_umpire.plugin.layers.make import slide_layer
+
+    begun, go = threading.Event(), threading.Event()
+
+    def held(*_):
+        begun.set()
+        assert go.wait(20)
+        return 1
+
+    monkeypatch.setattr("napari_umpire.inference.scores.genes.block_size", held)
 
     data, attributes, _ = slide_layer(slide)
     session.viewer.add_image(data, **attributes)
     session.set_prediction(slide.name, prediction)
-    qtbot.waitUntil(lambda: widget.work.running, timeout=5000)
+    qtbot.waitUntil(begun.is_set, timeout=20_000)
     widget.cancel.click()
+    go.set()
     qtbot.waitUntil(lambda: not widget.work.running, timeout=20_000)
-    if widget._shown is None:  # it had not ended before
-        assert "Cancelled" in widget.words.text()
-        assert widget.run.isEnabled()
-        widget.run.click()
-        qtbot.waitUntil(lambda: "Mean PCC" in widget.words.text(), timeout=30_000)
+    assert "Cancelled" in widget.words.text()
+    assert widget.table.table.rowCount() == 0
+    assert widget.run.isEnabled()
+    widget.run.click()
+    qtbot.waitUntil(lambda: "Mean PCC" in widget.words.text(), timeout=30_000)
 
 
 def test_the_table_is_saved_with_its_protocol(
@@ -333,10 +340,10 @@ def test_half_a_million_spots_are_drawn_as_a_sample_that_says_so(qtbot):
     qtbot.addWidget(scatter)
     scatter.show()
     qtbot.waitExposed(scatter)
-    begun = time.perf_counter()
-    scatter.set_points(np.column_stack([m[7:], p[7:]]), pairs.rows, pairs.shown)
-    scatter.highlight(np.arange(7, 5007))
-    assert time.perf_counter() - begun < 0.5
+    points = np.column_stack([m[7:], p[7:]])
+    work = interpreted(scatter.set_points, points, pairs.rows, pairs.shown)
+    work += interpreted(scatter.highlight, np.arange(7, 5007))
+    assert work < n / 10, "no loop over the spots"
     assert scatter.drawn == 20_000
     assert scatter.highlighted == 5000, "selected ones are drawn all"
     heard = []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_umpire.plugin.widgets.parts.frame_view import FrameView
+
+from ..steps import interpreted
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_letters_and_copy(qtbot, view, frame):
     assert list(copied["why"].fillna("")) == [why or "" for why in expected["why"]]
 
 
-def test_20000_rows_sort_within_100_ms_and_only_what_is_seen_is_made(qtbot, monkeypatch):
+def test_20000_rows_are_sorted_by_the_frame_and_only_what_is_seen_is_made(qtbot, monkeypatch):
     rng = np.random.default_rng(1)
     n = 20_000
     frame = pd.DataFrame(
@@ -168,13 +168,11 @@ def test_20000_rows_sort_within_100_ms_and_only_what_is_seen_is_made(qtbot, monk
     monkeypatch.setattr(
         model, "data", lambda self, i, role=0: (asked.add(i.row()), plain(self, i, role))[1]
     )
-    took = []
+    work = 0
     for column in (0, 3):
         for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
-            begun = time.process_time()
-            view.sortByColumn(column, order)
-            took.append(time.process_time() - begun)
-    assert min(took) < 0.1
+            work = max(work, interpreted(view.sortByColumn, column, order))
+    assert work < n, "no loop over the rows"
     values = [view.table.row_key(r) for r in range(n)]
     assert values == list(frame.sort_values("c2", ascending=False).index)
     view.scrollToBottom()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
@@ -101,11 +99,11 @@ def test_copied_as_text(checked, qtbot):
     assert text.endswith("1 FAIL")
 
 
-def test_it_opens_at_once_alone_and_tells_how_to_begin(open_viewer):
+def test_it_opens_alone_checks_nothing_and_tells_how_to_begin(open_viewer):
     viewer = open_viewer(show=False)
-    begun = time.perf_counter()
     _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Help")
-    assert time.perf_counter() - begun < 5  # the goal of 1 s is a benchmark's to hold
+    assert not widget.work.running, "the checks wait until they are asked for"
+    assert widget.table.rowCount() == 0
     assert "Open a slide" in widget.how_to.text()
     assert not widget.copy.isEnabled()
     assert widget.minimumSizeHint().width() <= 380

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -9,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_umpire.errors import UmpireWarning
 from napari_umpire.inference.genes.fixed_range import fixed_range
 from napari_umpire.inference.genes.signature import Signature
-from napari_umpire.plugin.layers.colours import Look, gene_colormap, opacity_of
+from napari_umpire.plugin.layers.colours import Look, gene_colormap
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.layers.ranges import RangeChoice
 from napari_umpire.plugin.layers.trust_maps import OUT, SIMILARITY
@@ -274,7 +276,9 @@ def test_opacity_by_confidence_keeps_the_colour_bar_and_shows_in_pixels(
     assert base.colorbar.visible
     assert base.visible
     seen = canvas(viewer)
-    alpha, (low, high) = opacity_of(prediction.mean_similarity)
+    # From 0.08 at the 5th percentile of the slide's similarities to 1 at the 95th.
+    low, high = np.percentile(prediction.mean_similarity, (5, 95))
+    alpha = 0.08 + 0.92 * np.clip((prediction.mean_similarity - low) / (high - low), 0, 1)
     assert f"{high:.2f}" in widget.look.words.text()
     assert f"{low:.2f}" in widget.look.words.text()
     lo, hi = base.contrast_limits
@@ -354,14 +358,26 @@ def test_spots_out_of_the_reference_are_veiled_and_counted(maps_dock, slide, pre
     assert OUT not in session.current.maps, "of another run it would be false"
 
 
-def test_a_cancelled_calibration_leaves_nothing(maps_dock, slide, prediction, qtbot):
+def test_a_cancelled_calibration_leaves_nothing(maps_dock, slide, prediction, qtbot, monkeypatch):
+    from napari_umpire.plugin.widgets.maps import trust_box
+
+    begun, go, really = threading.Event(), threading.Event(), trust_box.calibrate
+
+    def held(*args, **options):
+        begun.set()
+        assert go.wait(20)
+        return really(*args, **options)
+
+    monkeypatch.setattr(trust_box, "calibrate", held)
     _, widget, session = maps_dock(slide, predictions=[prediction])
     qtbot.mouseClick(widget.trust.out, LEFT)
+    qtbot.waitUntil(begun.is_set, timeout=20_000)
     widget.trust.cancel.click()
+    go.set()
     qtbot.waitUntil(lambda: not widget.trust.work.running, timeout=20_000)
-    if not session.calibrations:  # it may have been done before the key was pressed
-        assert widget.trust.progress.text.text() == "Cancelled. Nothing was changed."
-        assert session.shown_map is None
+    assert not session.calibrations
+    assert widget.trust.progress.text.text() == "Cancelled. Nothing was changed."
+    assert session.shown_map is None
     assert widget.trust.out.isEnabled()
 
 

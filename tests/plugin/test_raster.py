@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 from napari_umpire.plugin.layers.raster import NO_SPOT, SpotRaster, raster_of
 from napari_umpire.plugin.layers.spot_picture import SpotPicture
+
+from ..steps import interpreted
 
 
 def brute_force(raster, yx, diameter):
@@ -112,11 +112,10 @@ def test_a_map_is_computed_only_where_asked_and_follows_its_values():
 
 
 @pytest.mark.slow
-def test_half_a_million_spots_are_rasterised_in_seconds():
+def test_half_a_million_spots_are_rasterised_together():
     rows, cols = np.indices((600, 840))
     yx = np.column_stack([rows.ravel() * 173.2, cols.ravel() * 200.0 + (rows.ravel() % 2) * 100])
-    start = time.process_time()
-    raster = SpotRaster.build(yx, 110.0)
-    # A guard against a loop over spots (minutes), not a measurement.
-    assert time.process_time() - start < 20
+    made = []
+    assert interpreted(lambda: made.append(SpotRaster.build(yx, 110.0))) < len(yx) / 10
+    (raster,) = made
     assert np.array_equal(np.unique(raster.index), np.arange(-1, len(yx)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,16 +72,12 @@ def shown_values(session):
     return layer.metadata[KEY]["role"], layer.metadata[KEY]["map"].values
 
 
-def test_it_opens_alone_quickly_and_says_what_it_needs(dock, qtbot):
-    from napari_umpire.plugin.widgets.regions.regions import RegionsWidget
-
-    viewer, widget, _ = dock()
+def test_it_opens_alone_computes_nothing_and_says_what_it_needs(dock, qtbot):
+    _, widget, _ = dock()
+    assert not widget.work.running
     assert "Drop a slide" in widget.counts.text()
     assert not widget.run.isEnabled()
     assert not widget.save.isEnabled()
-    begun = time.perf_counter()
-    qtbot.addWidget(RegionsWidget(viewer))
-    assert time.perf_counter() - begun < 1.0
 
 
 def test_a_slide_with_nothing_to_compare_says_so(dock, flat_slide):

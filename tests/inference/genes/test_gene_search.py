@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +7,8 @@ import pytest
 from napari_umpire.errors import InputError
 from napari_umpire.genes.aliases import GeneAliases
 from napari_umpire.inference.genes.search import GeneIndex, other_names
+
+from ...steps import interpreted
 
 
 @pytest.fixture
@@ -126,18 +126,11 @@ def test_find_suggests_near_names(index):
         index.find("ERB2")
 
 
-def test_twenty_thousand_genes_are_searched_within_50_ms_a_key():
+def test_twenty_thousand_genes_are_searched_without_a_loop_over_them():
     genes = pd.DataFrame(
         {"symbol": [f"GENE{i % 7}X{i}" for i in range(20_000)]},
         index=[f"ENSG{i:011d}" for i in range(20_000)],
     )
     index = GeneIndex(genes)
-    best = []
     for text in ("g", "GENE3", "x199", "ENSG0000001", "zzz"):
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            index.search(text)
-            times.append(time.perf_counter() - start)
-        best.append(min(times))  # the least of five: other programs only ever add
-    assert max(best) < 0.05
+        assert interpreted(index.search, text) < len(genes)

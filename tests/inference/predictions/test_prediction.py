@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.inference.predictions.prediction import GenePrediction, Prediction
 from napari_umpire.inference.references.database import ReferenceDatabase
 
+from ...steps import interpreted
 from ..conftest import make_part
 
 
@@ -204,7 +203,7 @@ def test_arrays_that_do_not_fit_are_refused(prediction):
         Prediction(**{**vars(prediction), "indices": prediction.indices[:-1]})
 
 
-def test_a_map_of_five_thousand_spots_takes_a_few_ms(tmp_path):
+def test_a_map_of_five_thousand_spots_is_computed_without_a_loop_over_them(tmp_path):
     from napari_umpire.inference.predictions.record import RunRecord
 
     part = make_part(0, "L", 10_000, ["G0", "G1", "G2"], dim=4)
@@ -216,12 +215,7 @@ def test_a_map_of_five_thousand_spots_takes_a_few_ms(tmp_path):
 
     spots = pd.DataFrame(np.zeros((5000, 2)), columns=["y", "x"], index=map(str, range(5000)))
     big = Prediction("L", spots, reference, indices, weight, weight, RunRecord("s", "m"))
-    times = []
-    for _ in range(10):
-        start = time.perf_counter()
-        big.gene_map("G1")
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.02  # the least of ten; on a quiet machine 0.5 ms
+    assert interpreted(big.gene_map, "G1") < 5000
 
 
 def test_it_says_what_it_is_in_one_line(prediction):

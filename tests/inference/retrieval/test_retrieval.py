@@ -250,7 +250,7 @@ def test_a_gene_that_does_not_vary_has_no_z(prediction):
     )
 
 
-def test_real_slides_end_to_end(model, slides, tmp_path):
+def test_whole_slides_end_to_end(model, slides, tmp_path):
     built = run(model.build_reference(slides[1:], tmp_path / "r", patches=True))
     images = run(model.embed_images(slides[0]))
     measured = run(read_measured(slides[0]))
@@ -259,4 +259,7 @@ def test_real_slides_end_to_end(model, slides, tmp_path):
     assert found.by_images
     assert built.crop(int(found.reference_rows[0])).shape == (96, 96, 3)
     control = retrieval_control(found.similarity, measured, [key], key)
-    assert -1 <= control.spearman <= 1
+    deep = measured.detected >= 100
+    expected = spearmanr(found.similarity[deep], measured.column(key)[deep]).statistic
+    assert control.spearman == pytest.approx(expected, abs=1e-6)
+    assert control.n == deep.sum()
