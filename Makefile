@@ -37,7 +37,7 @@ lint: setup
 
 bench: setup
 	$(PY) -m pip install --quiet --constraint constraints.txt --group bench
-	env -u QT_QPA_PLATFORM $(XVFB) $(PY) -m benchmarks tokens patches genemap overlay evidence patch_genes typeahead widgets pretrainstep encode alignstep loader
+	env -u QT_QPA_PLATFORM $(XVFB) $(PY) -m benchmarks tokens patches genemap overlay evidence patch_genes typeahead widgets drop pretrainstep encode alignstep loader
 
 screenshots: setup
 	env -u QT_QPA_PLATFORM $(PY) tools/screenshots.py

@@ -12,6 +12,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialog, QRadioButton
 
+from napari_umpire.plugin.arrivals import arrivals_of
 from napari_umpire.plugin.layers.make import KEY
 from napari_umpire.plugin.session.session import session_of
 from napari_umpire.slides.convert import write_slide
@@ -128,7 +129,7 @@ def predict(open_viewer, qtbot):
 def test_slides_dropped_on_the_widget_open_without_a_question(predict, sources, qtbot):
     viewer, widget = predict
     asked = Asked("Umpire")
-    with qtbot.waitSignal(widget.opening.done, timeout=20_000):
+    with qtbot.waitSignal(arrivals_of(viewer).idle, timeout=20_000):
         assert drop(widget, sources["tiff"], sources["folder"])
     assert asked.offered is None
     assert [layer.name for layer in viewer.layers if layer.metadata[KEY]["role"] == "image"] == [
@@ -163,11 +164,12 @@ def test_one_broken_slide_among_others_does_not_keep_them_away(predict, sources,
     broken = tmp_path / "broken.svs"
     broken.write_bytes(b"")
     notification_manager.records.clear()
-    with qtbot.waitSignal(widget.opening.done, timeout=20_000):
+    with qtbot.waitSignal(arrivals_of(viewer).idle, timeout=20_000):
         assert drop(widget, broken, sources["tiff"])
     assert list(session_of(viewer).slides) == ["he"]
-    qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=2000)
-    assert "broken.svs" in notification_manager.records[-1].message
+    errors = [n for n in notification_manager.records if str(n.severity) == "error"]
+    assert len(errors) == 1
+    assert "broken.svs" in errors[0].message
 
 
 def test_a_record_dropped_on_the_widget_fills_the_form_and_opens_its_slide(
@@ -180,7 +182,7 @@ def test_a_record_dropped_on_the_widget_fills_the_form_and_opens_its_slide(
         str(sources["tiff"]), str(model_folder), k=7, weighting="similarity", mpp=2.5,
         device="cpu", batch_size=16,
     )  # fmt: skip
-    with qtbot.waitSignal(widget.opening.done, timeout=20_000):
+    with qtbot.waitSignal(arrivals_of(viewer).idle, timeout=20_000):
         assert drop(widget, record.write(tmp_path / "run.yaml"))
     session = session_of(viewer)
     assert session.current.slide.mpp == 2.5  # what the user had said of it
@@ -214,7 +216,7 @@ def test_the_pixels_lie_where_the_file_has_them(predict, tmp_path, qtbot, canvas
     path = tmp_path / "corner.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", description="Aperio |MPP = 1.0")
     viewer, widget = predict
-    with qtbot.waitSignal(widget.opening.done, timeout=20_000):
+    with qtbot.waitSignal(arrivals_of(viewer).idle, timeout=20_000):
         drop(widget, path)
     with qtbot.waitSignal(widget.surveyor.changed, timeout=20_000):
         pass

@@ -145,8 +145,10 @@ def test_the_quick_choice_answers_the_question_of_the_scale(open_viewer, flat_sl
     viewer = open_viewer(replace(flat_slide, scale=PhysicalScale()))
     _, widget = viewer.window.add_plugin_dock_widget("napari-umpire", "Predict")
     assert widget.scale.isVisibleTo(widget)
+    qtbot.mouseClick(widget.scale.quick["40x"], LEFT)
+    assert not widget.scaling.running, "a magnification is a proposal"
     with qtbot.waitSignal(widget.scaling.done, timeout=20_000):
-        qtbot.mouseClick(widget.scale.quick["40x"], LEFT)
+        qtbot.mouseClick(widget.scale.set, LEFT)
     scale = session_of(viewer).current.slide.scale
     assert (scale.mpp, scale.source) == (0.25, "user")
     assert not widget.scale.isVisibleTo(widget)

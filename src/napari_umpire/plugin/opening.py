@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_slides",
+    "ask_scale",
+    "header_words",
     "is_record",
     "open_folder_dialog",
     "open_slide_dialog",
@@ -42,42 +45,74 @@ def slide_paths(paths: Sequence[str | Path]) -> list[Path]:
     return [Path(p) for p in paths if sniff(p) is not None]
 
 
-def open_steps(paths: Sequence[str | Path], **options: Any) -> Steps[list[Slide]]:
-    """Open every slide of every path, as `open_slides` with ``options``.
+def open_steps(path: str | Path, **options: Any) -> Steps[list[Slide]]:
+    """Open every slide of a path, as `open_slides` with ``options``, ready to be drawn.
 
     Raises
     ------
     InputError
-        For the first path that cannot be opened, once the others were tried, if none could.
+        Where the path cannot be opened.
     """
+    from napari_umpire.plugin.layers.overview import prepare_overview
     from napari_umpire.slides.open import open_slides
 
-    slides: list[Slide] = []
-    problems: list[InputError] = []
-    for number, path in enumerate(paths):
-        yield Progress(f"Opening {Path(path).name}", number, 0, "")
-        try:
-            slides += open_slides(path, **options)
-        except InputError as error:
-            problems.append(error)
-    if problems and not slides:
-        raise problems[0]
-    for problem in problems:
-        import warnings
-
-        from napari_umpire.errors import UmpireWarning
-
-        warnings.warn(str(problem), UmpireWarning, stacklevel=2)
+    name = Path(path).name
+    yield Progress(f"Opening {name}", 0, 0, "")
+    if size := header_words(Path(path)):
+        yield Progress(f"Opening {name}, {size}", 0, 0, "")
+    slides = open_slides(path, **options)
+    for slide in slides:
+        yield Progress(f"Reading the picture of {slide.name}", 0, 0, "")
+        prepare_overview(slide.pyramid)
     return slides
 
 
-def add_slides(viewer: Viewer, slides: Sequence[Slide]) -> None:
-    """Show slides in the window, the first one of several visible; in the GUI thread."""
+def header_words(path: Path) -> str:
+    """Width and height of a TIFF, PNG or JPEG by its header; "" where that does not tell."""
+    from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES
+
+    suffix = path.suffix.lower()
+    try:
+        if suffix in PICTURE_SUFFIXES:
+            from PIL import Image
+
+            with reading(path.name), Image.open(path) as picture:
+                width, height = picture.size
+        elif suffix in TIFF_SUFFIXES:
+            import tifffile
+
+            with reading(path.name), tifffile.TiffFile(path) as tiff:
+                width, height = tiff.pages.first.imagewidth, tiff.pages.first.imagelength
+        else:
+            return ""
+    except InputError:  # opening it will say what is wrong
+        return ""
+    return f"{width:,} × {height:,} px"
+
+
+def add_slides(viewer: Viewer, slides: Sequence[Slide], *, show_first: bool = True) -> None:
+    """Show slides in the window, of several only the first visible; in the GUI thread."""
     from napari_umpire.plugin.layers.make import slide_layer
 
     for number, slide in enumerate(slides):
         data, attributes, _ = slide_layer(slide)
-        viewer.add_image(data, **attributes, visible=number == 0)
+        viewer.add_image(data, **attributes, visible=show_first and number == 0)
+    ask_scale(slides)
+
+
+def ask_scale(slides: Sequence[Slide]) -> None:
+    """Tell the user to say the scale of those slides whose files do not."""
+    from napari.utils.notifications import show_warning
+
+    for slide in slides:
+        if slide.scale.mpp is None:
+            show_warning(
+                # Napari shows the first words and folds the rest.
+                "Enter the µm per pixel in Predict: the file of "
+                f"{slide.name} does not say it, so the slide is shown in pixels. "
+                "The widget is in Plugins > Umpire > Predict. Until then napari warns of "
+                "inconsistent units where slides in µm are open too."
+            )
 
 
 def slide_of(session: Session, path: str | Path, region: str | None = None) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_umpire.slides.slide import Slide
+    from napari import Viewer
 
 __all__ = ["get_reader", "read_slides"]
 
@@ -36,33 +38,58 @@ def get_reader(path: str | Sequence[str]) -> Callable[..., list[LayerData]] | No
 def read_slides(path: str | Sequence[str]) -> list[Any]:
     """Open slides as layers; a problem becomes a notification instead of a traceback.
 
-    Several sections in one store become several layers, of which the first is shown.
+    In a window that is being used this returns at once, without layers: a thread opens the slides,
+    and they are added when they are ready. A script that opens them before the event loop runs, or
+    has no window, waits and gets the layers. Of several slides the first is shown.
     """
-    from napari.utils.notifications import show_error, show_warning
+    paths = [path] if isinstance(path, str) else list(path)
+    viewer = _living_window()
+    if viewer is None:
+        return _read_now(paths) or _NOTHING
+    from napari_umpire.plugin.arrivals import arrivals_of
+
+    arrivals_of(viewer).open(paths)
+    return _NOTHING
+
+
+# napari's word for "read, and there is nothing to add": without it, an error follows.
+_NOTHING: list[Any] = [(None,)]
+
+
+def _living_window() -> Viewer | None:
+    """The window in use, where this is called from its event loop; else None."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is None:
+        return None
+    from qtpy.QtCore import QThread
+    from qtpy.QtWidgets import QApplication
+
+    app, thread = QApplication.instance(), QThread.currentThread()
+    ours = app is not None and thread is not None and thread is app.thread()
+    return viewer if ours and thread.loopLevel() > 0 else None
+
+
+def _read_now(paths: Sequence[str]) -> list[LayerData]:
+    from napari.utils.notifications import show_error
 
     from napari_umpire.plugin.layers.make import slide_layer
-    from napari_umpire.slides.open import open_slides
+    from napari_umpire.plugin.opening import ask_scale, open_steps
+    from napari_umpire.progress import run
 
     layers: list[LayerData] = []
-    for one in [path] if isinstance(path, str) else path:
+    for path in paths:
         try:
-            slides: Sequence[Slide] = open_slides(one)
+            slides = run(open_steps(path))
         except InputError as error:
             show_error(str(error))
             continue
         for slide in slides:
             data, attributes, kind = slide_layer(slide)
             layers.append((data, attributes | {"visible": not layers}, kind))
-            if slide.scale.mpp is None:
-                show_warning(
-                    # Napari shows the first words and folds the rest.
-                    "Enter the µm per pixel in Predict: the file of "
-                    f"{slide.name} does not say it, so the slide is shown in pixels. "
-                    "The widget is in Plugins > Umpire > Predict. Until then napari warns of "
-                    "inconsistent units where slides in µm are open too."
-                )
-    # napari's word for "read, and there is nothing to add": without it, a second error follows.
-    return layers or [(None,)]
+        ask_scale(slides)
+    return layers
 
 
 def _is_slide(path: Path) -> bool:
@@ -77,14 +104,15 @@ def _is_slide(path: Path) -> bool:
 def _looks_like_a_slide(path: Path) -> bool:
     """Whether a plain picture is RGB and large, or says that it is a slide."""
     try:
+        check_file(path)
         if path.suffix.lower() in {".png", ".jpg", ".jpeg"}:
             from PIL import Image
 
-            with Image.open(path) as picture:
+            with reading(path.name), Image.open(path) as picture:
                 return min(picture.size) >= MIN_SIDE_PX and picture.mode in {"RGB", "RGBA", "P"}
         import tifffile
 
-        with tifffile.TiffFile(path) as tiff:
+        with reading(path.name), tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
             planes = page.samplesperpixel > 3 and page.planarconfig != tifffile.PLANARCONFIG.CONTIG
             if page.photometric not in _COLOUR or page.samplesperpixel < 3 or planes:
@@ -95,6 +123,6 @@ def _looks_like_a_slide(path: Path) -> bool:
                 or any(sign in said for sign in _SLIDE_SIGNS)
                 or "physicalsizex" in said
             )
-    except (OSError, ValueError, SyntaxError):
+    except InputError:
         # Not readable as what its name says: whoever else claims it may tell more.
         return False

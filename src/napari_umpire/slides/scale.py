@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AXES_TOLERANCE",
     "PLAUSIBLE_MPP",
+    "SOURCE_REASONS",
     "SOURCE_WORDS",
     "TOLERANCE",
     "VISIUM_NOMINAL_DIAMETER_UM",
@@ -84,6 +85,9 @@ _SOURCES: Mapping[ScaleSource, tuple[str, str]] = {
 }
 
 SOURCE_WORDS: Mapping[str | None, str] = {key: words for key, (words, _) in _SOURCES.items()}
+
+SOURCE_REASONS: Mapping[str | None, str] = {key: why for key, (_, why) in _SOURCES.items()}
+"""What speaks for each source, as a relative clause."""
 
 _OURS = ("user", "spot pitch")
 """Sources whose impossible value is an error. What a file states may be a default that a program

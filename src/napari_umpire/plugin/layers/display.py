@@ -9,6 +9,7 @@ from napari_umpire.plugin.layers.active import leave_hidden
 from napari_umpire.plugin.layers.colours import Look, gene_colormap, opacity_of
 from napari_umpire.plugin.layers.drawing import find_region_layer, place_regions, show_regions_of
 from napari_umpire.plugin.layers.faded import FadedMap
+from napari_umpire.plugin.layers.labels import place_painted
 from napari_umpire.plugin.layers.make import (
     Kind,
     add_below_marks,
@@ -257,6 +258,7 @@ class GeneDisplay:
             regions = find_region_layer(viewer, state)
             if regions is not None:
                 place_regions(regions, state)
+            place_painted(viewer, state)
             self._shown = None
             look_at(viewer, state.image)  # hidden slides may be larger
         self.refresh()

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from napari_umpire.plugin.session.slide_state import SlideState
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["LabelSource", "label_sources", "paint", "painted_values", "read_source"]
+__all__ = [
+    "LabelSource",
+    "label_sources",
+    "paint",
+    "painted_values",
+    "place_painted",
+    "read_source",
+]
 
 _ROLE = "paint"
 _PX_PER_SPOT = 12
@@ -171,11 +178,21 @@ def _new_layer(state: SlideState) -> Labels:
         np.zeros(shape, np.uint8),
         name=f"Painted classes: {state.name}",
         opacity=0.5,
-        metadata={KEY: {"role": _ROLE, "state": state, "slide": state.slide, "classes": {}}},
+        metadata={
+            KEY: {"role": _ROLE, "state": state, "slide": state.slide, "classes": {}, "step": step}
+        },
         **placement(state.slide, step),
     )
     layer.brush_size = 3 * _PX_PER_SPOT
     return layer
+
+
+def place_painted(viewer: Viewer, state: SlideState) -> None:
+    """Put the painted classes of a slide over it again: it has another scale."""
+    for layer in _painted(viewer, state):
+        if layer.metadata.get(KEY, {}).get("state") is state:
+            for name, value in placement(state.slide, layer.metadata[KEY]["step"]).items():
+                setattr(layer, name, value)
 
 
 def _names(layer: Layer) -> dict[int, str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_umpire.genes.normalise import UNIT
 from napari_umpire.plugin.layers.colours import gene_colormap, palette_colormap
+from napari_umpire.plugin.layers.overview import drawn_levels
 from napari_umpire.plugin.layers.spot_picture import SpotPicture
 from napari_umpire.plugin.layers.titles import KEY, MapTitle, set_title
 
@@ -75,7 +76,7 @@ def placed_as(layer: Layer, slide: Slide, step: float) -> bool:
 
 def slide_layer(slide: Slide) -> tuple[list[Any], dict[str, Any], str]:
     """The image of a slide as a napari LayerDataTuple: lazy, multiscale, RGB."""
-    levels = [level.as_dask() for level in slide.pyramid.levels]
+    levels = drawn_levels(slide.pyramid)
     attributes = {
         "name": slide.name,
         "rgb": True,

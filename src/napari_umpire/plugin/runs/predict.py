@@ -131,10 +131,15 @@ def raster_steps(slide: Slide) -> Steps[Slide]:
     return slide
 
 
-def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
+def rescale_steps(slide: Slide, mpp: float | None) -> Steps[Slide]:
     """The same slide with its scale given by the user, um per full-resolution px.
 
-    A plain image gets its tissue outline and spots only now: they are placed in um.
+    The tissue outline and the spots of a plain image are placed in um: it gets new ones.
+
+    Parameters
+    ----------
+    mpp
+        None: the scale that the files state, whatever the user had said.
 
     Raises
     ------
@@ -150,7 +155,10 @@ def rescale_steps(slide: Slide, mpp: float) -> Steps[Slide]:
         several = slide.scene is not None or sniff(slide.path) == "spatialdata"
         region = slide.region if several else None
         return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
-    return slide.with_scale(resolve_scale(slide.scale.candidates, mpp, name=slide.name))
+    stated = {k: v for k, v in slide.scale.candidates.items() if k != "user"}
+    scaled = slide.with_scale(resolve_scale(stated, mpp, name=slide.name))
+    raster_of(scaled)  # what was measured is shown again at once
+    return scaled
 
 
 def _opening_gene(prediction: GenePrediction) -> str:

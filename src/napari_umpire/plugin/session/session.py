@@ -106,11 +106,13 @@ class Session(Shown):
     def replace_slide(self, name: str, slide: Slide) -> None:
         """Put ``slide``, such as one with its scale now known, in place of the one at ``name``.
 
-        What was computed for the old one is dropped: it was made at another scale.
+        What was computed for the old one is dropped: it was made at another scale. What was
+        measured, and classes, stay where the spots are the same.
         """
         state = self.slides[name]
+        same_spots = state.slide.spots.equals(slide.spots)
         state.slide = slide
-        state.forget_all()
+        state.forget_all(same_spots=same_spots)
         state.image.metadata[KEY]["slide"] = slide
         state.image.metadata["sdata"] = slide.sdata
         self._forget_spots(name)

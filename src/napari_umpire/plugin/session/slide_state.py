@@ -196,10 +196,18 @@ class SlideState:
         """Compute maps anew when next asked for them."""
         self._maps = self._spread = self._scores = None
 
-    def forget_all(self) -> None:
-        """Drop everything that was computed: the slide itself was replaced."""
-        self.prediction = self.measured = None
+    def forget_all(self, *, same_spots: bool) -> None:
+        """Drop what was computed: the slide itself was replaced.
+
+        Parameters
+        ----------
+        same_spots
+            Whether it has the same spots, so that their counts and their classes still hold.
+        """
+        self.prediction = None
         self.maps.clear()
-        self.labels.clear()
         self.embeddings.clear()
+        if not same_spots:
+            self.measured = None
+            self.labels.clear()
         self.forget_genes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
 from napari_umpire.plugin.words.paths import breakable
-from napari_umpire.slides.scale import SOURCE_WORDS, TOLERANCE
+from napari_umpire.slides.scale import SOURCE_REASONS, SOURCE_WORDS, TOLERANCE
 
 if TYPE_CHECKING:
     from napari_umpire.inference.predictions.record import Method
@@ -139,10 +139,12 @@ def _scale(slide: Slide) -> CardRow:
     told = ", ".join(f"{SOURCE_WORDS[k]}: {v:.4g} µm per px" for k, v in others.items())
     all_of_them = (scale.mpp, *others.values())
     apart = max(all_of_them) / min(all_of_them)
-    if apart > 1 + TOLERANCE:
-        note += f", but {told}: {apart - 1:.0%} apart, so lengths and fields may be wrong"
-        return CardRow("Scale", value, note, warn=True)
-    return CardRow("Scale", value, note + (f" ({told})" if told else ""))
+    if apart <= 1 + TOLERANCE:
+        return CardRow("Scale", value, note + (f" ({told})" if told else ""))
+    note += f", {SOURCE_REASONS[scale.source]}; but {told}: {apart - 1:.0%} apart"
+    if scale.source == "user":  # who said so has looked at it
+        return CardRow("Scale", value, note)
+    return CardRow("Scale", value, note + ", so lengths and fields may be wrong", warn=True)
 
 
 def _spots(slide: Slide) -> CardRow:

@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import QSignalBlocker
-
 from napari_umpire.errors import InputError
-from napari_umpire.plugin.opening import add_slides, is_record, open_steps, slide_of
+from napari_umpire.plugin.arrivals import arrivals_of
+from napari_umpire.plugin.opening import is_record, slide_of
 from napari_umpire.plugin.runs.predict import (
     Predicted,
     PredictOptions,
@@ -28,6 +27,7 @@ from napari_umpire.plugin.widgets.predict.predict_form import PredictForm
 from napari_umpire.plugin.words.method import result_words
 from napari_umpire.plugin.words.model_peek import HubModel, ModelPeek
 from napari_umpire.plugin.words.record import record_words
+from napari_umpire.plugin.words.scale import dropped_words
 from napari_umpire.plugin.words.slide import SlideCard, slide_card
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from napari_umpire.inference.predictions.record import Method, RunRecord
     from napari_umpire.plugin.session.slide_state import SlideState
+    from napari_umpire.progress import Progress
     from napari_umpire.slides.slide import Slide
 
 __all__ = ["PredictWidget"]
@@ -64,10 +65,13 @@ class PredictWidget(PredictForm):
         # What the run under way is of: by object, since names may be given anew meanwhile.
         self._running: tuple[Slide, PredictOptions] | None = None
         self._rescaling: Slide | None = None
+        self._changing: Slide | None = None
         self._reference: tuple[str, str] | None = None
         self._looked: ModelPeek | HubModel | str | None = None
         self._restored = ""
-        self.work, self.scaling, self.opening = Work(self), Work(self), Work(self)
+        self.work, self.scaling = Work(self), Work(self)
+        self._arrivals = arrivals_of(napari_viewer)
+        self.opening = self._arrivals.work
         self.setAcceptDrops(True)
         self._build(self._session, self.work)
         Manners(self, self.slides)
@@ -77,12 +81,16 @@ class PredictWidget(PredictForm):
         self.scaling.done.connect(self._on_rescaled)
         self.scaling.failed.connect(self.progress.say)
         self.scaling.ended.connect(self._update)
-        self.opening.progressed.connect(lambda step: self.progress.say(f"{step.stage}…"))
-        self.opening.done.connect(self._on_opened)
+        self.opening.progressed.connect(self._on_opening)
+        self._arrivals.opened.connect(self._on_opened)
         self.opening.failed.connect(self.progress.say)
         self.opening.ended.connect(self._update)
+        self._arrivals.idle.connect(self._update)
         self.opener.chosen.connect(self.open)
         self.scale.answered.connect(self._on_scale)
+        self.scale.reverted.connect(partial(self._on_scale, None))
+        self.scale.dismissed.connect(self._on_kept)
+        self.card.change.clicked.connect(self._on_change)
         self.run.clicked.connect(self._on_run)
         self.cancel.clicked.connect(self._on_cancel)
         self.surveyor.changed.connect(self._update)
@@ -99,8 +107,11 @@ class PredictWidget(PredictForm):
     def _update(self) -> None:
         state = self._session.current
         card = self._show_card(state)
-        busy = self.work.running or self.scaling.running or self.opening.running
-        self._form.setRowVisible(self.scale, card is not None and card.asks_scale)
+        busy = self.work.running or self.scaling.running or self._arrivals.running
+        asks = card is not None and state is not None
+        asks = asks and (card.asks_scale or state.slide is self._changing)
+        self.scale.ask(state if asks else None)
+        self._form.setRowVisible(self.scale, asks)
         methods = self._methods
         self._form.setRowVisible(self.method, len(methods) > 1)
         self._form.setRowVisible(self._references, "decoder" not in (self._method, *methods[:1]))
@@ -109,7 +120,6 @@ class PredictWidget(PredictForm):
         self.run.setToolTip(obstacle or ("Wait for the work under way" if busy else ""))
         self.cancel.setEnabled(self.work.running)
         self.let_edit(not busy)
-        self.opener.setEnabled(not self.opening.running)
 
     @property
     def _methods(self) -> tuple[Method, ...]:
@@ -151,9 +161,9 @@ class PredictWidget(PredictForm):
         record = next((p for p in paths if is_record(p)), None)
         if record is not None:
             self._restore_file(record)
-        elif paths and not self.opening.running:
+        elif paths:
             self._restored = ""
-            self.opening.start(partial(open_steps, list(paths)))
+            self._arrivals.open(list(paths))
             self._update()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
@@ -167,10 +177,12 @@ class PredictWidget(PredictForm):
             event.acceptProposedAction()
             self.open(dropped_paths(event))
 
+    def _on_opening(self, step: Progress) -> None:
+        self.progress.say(f"{step.stage}…")
+
     def _on_opened(self, slides: list[Slide]) -> None:
         names = ", ".join(slide.name for slide in slides)
         self.progress.say(f"Opened {names}. {self._restored}".strip())
-        add_slides(self._viewer, slides)
 
     # -- a run record ---------------------------------------------------------------------
 
@@ -192,12 +204,12 @@ class PredictWidget(PredictForm):
             self.progress.say(
                 f"The slide {record.slide} is not there: open it from where it is now. {said}"
             )
-        elif not self.opening.running:
+        else:
             options: dict[str, Any] = {"region": record.region, "image": record.image}
             if record.provenance.get("mpp_source", "user") == "user":
                 options["mpp"] = record.mpp  # the files would not say it
             self._restored = said
-            self.opening.start(partial(open_steps, [record.slide], **options))
+            self._arrivals.open([record.slide], **options)
             self._update()
 
     def _on_restored(self) -> None:
@@ -218,7 +230,22 @@ class PredictWidget(PredictForm):
 
     # -- scale ----------------------------------------------------------------------------
 
-    def _on_scale(self, mpp: float) -> None:
+    def _on_change(self) -> None:
+        """A scale that is known is to be overruled."""
+        state = self._session.current
+        if state is not None:
+            self._changing = state.slide
+            self._update()
+            self.scale.mpp.setFocus()
+            self.scale.mpp.selectAll()
+
+    def _on_kept(self) -> None:
+        self._changing = None
+        self._update()
+        self.card.change.setFocus()
+
+    def _on_scale(self, mpp: float | None) -> None:
+        """Give the current slide another scale, um per px; None: what its files state."""
         state = self._session.current
         if state is None or self.scaling.running:
             return
@@ -229,12 +256,13 @@ class PredictWidget(PredictForm):
 
     def _on_rescaled(self, slide: Slide) -> None:
         state = self._state_of(self._rescaling)
-        self._rescaling = None
-        self.progress.say(self._restored)
+        self._rescaling = self._changing = None
+        said = self._restored
         if state is not None:
+            said = " ".join(filter(None, (said, dropped_words(state))))
+            self.scale.ask(None)
             self._session.replace_slide(state.name, slide)
-        with QSignalBlocker(self.scale.mpp):
-            self.scale.mpp.setValue(0.0)
+        self.progress.say(said)
 
     # -- running --------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ from napari_umpire.plugin.widgets.parts.progress_row import RESUMABLE, ProgressR
 from napari_umpire.plugin.widgets.parts.slide_combo import SlideCombo
 from napari_umpire.plugin.widgets.parts.tall_area import TallArea
 from napari_umpire.plugin.widgets.predict.opener import OpenButton
-from napari_umpire.plugin.widgets.predict.slide_card import ScaleRow, SlideCardView
+from napari_umpire.plugin.widgets.predict.scale_box import ScaleBox
+from napari_umpire.plugin.widgets.predict.slide_card import SlideCardView
 from napari_umpire.plugin.widgets.predict.surveyor import Surveyor
 from napari_umpire.plugin.words.method import METHODS
 
@@ -43,7 +44,7 @@ class PredictForm(QWidget):
         self.model = ModelPicker(session)
         self.card = SlideCardView()
         self.surveyor = Surveyor(session, self.card)
-        self.scale = ScaleRow()
+        self.scale = ScaleBox(session)
         self.device = QComboBox()
         self.device.addItems(DEVICES)
         self.device.setCurrentText(chosen.device)
@@ -110,6 +111,7 @@ class PredictForm(QWidget):
     def let_edit(self, free: bool) -> None:
         """Whether the settings can be changed: not while a run is made by them."""
         for part in (
-            self.model, self.device, self.batch, self.method, self.k, self.weighting, self.scale
+            self.model, self.device, self.batch, self.method, self.k, self.weighting, self.scale,
+            self.card.change,
         ):  # fmt: skip
             part.setEnabled(free)

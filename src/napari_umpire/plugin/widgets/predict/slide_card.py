@@ -1,14 +1,13 @@
-"""The slide card: what was read, what the model wants, and the scale where it must be asked."""
+"""The slide card: what was read, and what the model wants."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -20,11 +19,10 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from napari_umpire.plugin.words.slide import SlideCard
 
-__all__ = ["ScaleRow", "SlideCardView"]
+__all__ = ["SlideCardView"]
 
 _WARN_ON_DARK, _WARN_ON_LIGHT = "#ffb454", "#9a5200"
 _QUIET_ON_DARK, _QUIET_ON_LIGHT = "#a8adb5", "#5b6068"
-_MAGNIFICATIONS = {"20x": 0.5, "40x": 0.25}
 
 
 class SlideCardView(QFrame):
@@ -50,6 +48,9 @@ class SlideCardView(QFrame):
         line.addWidget(self.outline)
         line.addWidget(self.spots)
         line.addStretch(1)
+        self.change = QPushButton("Change scale…")
+        self.change.setToolTip("Say how many µm a pixel covers, where the file is wrong")
+        line.addWidget(self.change)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(2)
@@ -85,44 +86,3 @@ class SlideCardView(QFrame):
     def text(self) -> str:
         """What is shown, as plain lines."""
         return self._card if isinstance(self._card, str) else self._card.text
-
-
-class ScaleRow(QWidget):
-    """Asks how many um a pixel covers; ``answered(float)`` gives it."""
-
-    answered = Signal(float)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.mpp = QDoubleSpinBox()
-        self.mpp.setRange(0.0, 50.0)
-        self.mpp.setDecimals(4)
-        self.mpp.setSingleStep(0.05)
-        self.mpp.setSpecialValueText("?")
-        self.mpp.setSuffix(" µm per px")
-        self.mpp.setToolTip("As the scanner's software, or the scale bar of the slide, says")
-        self.set = QPushButton("Set")
-        self.set.setToolTip("Use this scale for the slide")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.mpp, 1)
-        self.quick: dict[str, QPushButton] = {}
-        for name, mpp in _MAGNIFICATIONS.items():
-            button = self.quick[name] = QPushButton(name)
-            button.setToolTip(f"A {name} scan has {mpp} µm per px, as a rule")
-            button.clicked.connect(lambda _=False, value=mpp: self._choose(value))
-            layout.addWidget(button)
-        layout.addWidget(self.set)
-        self.set.clicked.connect(self._on_set)
-        line = self.mpp.lineEdit()
-        assert line is not None
-        line.returnPressed.connect(self._on_set)
-
-    def _choose(self, mpp: float) -> None:
-        self.mpp.setValue(mpp)
-        self.answered.emit(mpp)
-
-    def _on_set(self) -> None:
-        self.mpp.interpretText()
-        if self.mpp.value() > 0:
-            self.answered.emit(self.mpp.value())
