@@ -9,8 +9,6 @@ from qtpy.QtCore import Qt
 
 from napari_umpire.plugin.widgets.parts.frame_view import FrameView
 
-from ..steps import interpreted
-
 
 @pytest.fixture
 def frame():
@@ -168,11 +166,10 @@ def test_20000_rows_are_sorted_by_the_frame_and_only_what_is_seen_is_made(qtbot,
     monkeypatch.setattr(
         model, "data", lambda self, i, role=0: (asked.add(i.row()), plain(self, i, role))[1]
     )
-    work = 0
     for column in (0, 3):
         for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
-            work = max(work, interpreted(view.sortByColumn, column, order))
-    assert work < n, "no loop over the rows"
+            view.sortByColumn(column, order)
+    assert len(asked) < 500, "sorting asks for no cell"
     values = [view.table.row_key(r) for r in range(n)]
     assert values == list(frame.sort_values("c2", ascending=False).index)
     view.scrollToBottom()

@@ -67,8 +67,9 @@ def _living_window() -> Viewer | None:
     from qtpy.QtWidgets import QApplication
 
     app, thread = QApplication.instance(), QThread.currentThread()
-    ours = app is not None and thread is not None and thread is app.thread()
-    return viewer if ours and thread.loopLevel() > 0 else None
+    if app is None or thread is None or thread is not app.thread():
+        return None
+    return viewer if thread.loopLevel() > 0 else None
 
 
 def _read_now(paths: Sequence[str]) -> list[LayerData]:

@@ -262,4 +262,4 @@ def test_whole_slides_end_to_end(model, slides, tmp_path):
     deep = measured.detected >= 100
     expected = spearmanr(found.similarity[deep], measured.column(key)[deep]).statistic
     assert control.spearman == pytest.approx(expected, abs=1e-6)
-    assert control.n == deep.sum()
+    assert control.n_spots == deep.sum()

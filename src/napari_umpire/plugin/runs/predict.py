@@ -155,7 +155,8 @@ def rescale_steps(slide: Slide, mpp: float | None) -> Steps[Slide]:
         several = slide.scene is not None or sniff(slide.path) == "spatialdata"
         region = slide.region if several else None
         return open_slide(slide.path, mpp=mpp, name=slide.name, region=region)
-    stated = {k: v for k, v in slide.scale.candidates.items() if k != "user"}
+    stated = dict(slide.scale.candidates)
+    stated.pop("user", None)
     scaled = slide.with_scale(resolve_scale(stated, mpp, name=slide.name))
     raster_of(scaled)  # what was measured is shown again at once
     return scaled

@@ -108,10 +108,11 @@ class PredictWidget(PredictForm):
         state = self._session.current
         card = self._show_card(state)
         busy = self.work.running or self.scaling.running or self._arrivals.running
-        asks = card is not None and state is not None
-        asks = asks and (card.asks_scale or state.slide is self._changing)
-        self.scale.ask(state if asks else None)
-        self._form.setRowVisible(self.scale, asks)
+        asked = state
+        if card is None or state is None or not (card.asks_scale or state.slide is self._changing):
+            asked = None
+        self.scale.ask(asked)
+        self._form.setRowVisible(self.scale, asked is not None)
         methods = self._methods
         self._form.setRowVisible(self.method, len(methods) > 1)
         self._form.setRowVisible(self._references, "decoder" not in (self._method, *methods[:1]))
