@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +90,8 @@ def read_text(path: Path, *, limit: int, what: str | None = None) -> str:
     if size > limit:
         raise InputError(
             f"{what} is too large to be read",
-            got=f"{size / _MB:,.0f} MB",
-            expected=f"at most {limit / _MB:g} MB",
+            got=f"{size_on_disk(size)}",
+            expected=f"at most {size_on_disk(limit)}",
             fix="Check that it is the file you mean",
         )
     with reading(f"{what} cannot be read"):
@@ -270,8 +271,8 @@ def check_zip(file: IO[bytes], what: str) -> None:
     if claimed > _MB + _MOST_UNPACKED * held:
         raise InputError(
             f"{what} is too large to be read",
-            got=f"{claimed / _MB:,.0f} MB when unpacked",
-            expected=f"about the {held / _MB:,.1f} MB that it takes",
+            got=f"{size_on_disk(claimed)} when unpacked",
+            expected=f"about the {size_on_disk(held)} that it takes",
             fix="Check that it is the file you mean; a small one that unpacks to this is damaged",
         )
 
@@ -322,8 +323,8 @@ class _Bounded(io.RawIOBase):
         if self._left < 0:
             raise InputError(
                 f"{self._what} is too large to be read",
-                got=f"more than {self._limit / _MB:,.0f} MB when unpacked",
-                expected=f"at most {self._limit / _MB:,.0f} MB",
+                got=f"more than {size_on_disk(self._limit)} when unpacked",
+                expected=f"at most {size_on_disk(self._limit)}",
                 fix="Check that it is the file you mean; a small one that unpacks to this is "
                 "damaged",
             )
@@ -332,7 +333,7 @@ class _Bounded(io.RawIOBase):
         if self._line > self._longest_line:
             raise InputError(
                 f"{self._what} cannot be read",
-                got=f"more than {self._longest_line / _MB:g} MB without the end of a line",
+                got=f"more than {size_on_disk(self._longest_line)} without the end of a line",
                 expected="a table with a line for each row",
                 fix="Check that it is the file you mean; it may be damaged",
             )

@@ -199,6 +199,8 @@ def test_a_cancelled_save_leaves_nothing(stored, predicted):
 
 
 def test_sizes_in_words():
-    assert saving.size_on_disk(999) == "999 bytes"
-    assert saving.size_on_disk(1_500_000) == "2 MB"
-    assert saving.size_on_disk(2_340_000_000) == "2.3 GB"
+    from napari_umpire.words import size_on_disk
+
+    assert size_on_disk(999) == "999 bytes"
+    assert size_on_disk(1_500_000) == "2 MB"
+    assert size_on_disk(2_340_000_000) == "2.3 GB"

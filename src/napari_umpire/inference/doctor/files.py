@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
 from napari_umpire.inference.doctor.checkup import Check
-from napari_umpire.inference.predictions.saving import size_on_disk
 from napari_umpire.models.local_weights import (
     ENVIRONMENT,
     PUBLISHED,
@@ -18,6 +17,7 @@ from napari_umpire.models.local_weights import (
     find_weights,
     weights_folder,
 )
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

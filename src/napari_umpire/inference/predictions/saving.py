@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.progress import Progress, Steps
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from napari_umpire.inference.predictions.record import RunRecord
     from napari_umpire.slides.slide import Slide
 
-__all__ = ["Saved", "check_place", "place_of", "save_steps", "size_on_disk"]
+__all__ = ["Saved", "check_place", "place_of", "save_steps"]
 
 _SPARE = 32 * 2**20
 """Bytes for what a store holds beside the table, such as the overview image of a new one."""
@@ -145,16 +146,6 @@ def place_of(slide: Slide, store: str | Path | None = None) -> Path:
         return Path(store).expanduser().absolute()
     own = slide.sdata.path
     return store_beside(slide) if own is None else Path(own).absolute()
-
-
-def size_on_disk(n_bytes: int) -> str:
-    """A size in words, such as "1.2 GB"."""
-    size = float(n_bytes)
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def check_place(store: Path, n_bytes: int) -> None:

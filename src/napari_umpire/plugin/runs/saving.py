@@ -210,8 +210,8 @@ def size_words(state: SlideState, n_genes: int | None, *, std: bool, store: Path
     n_genes
         None: all.
     """
-    from napari_umpire.inference.predictions.saving import size_on_disk
     from napari_umpire.inference.predictions.table import table_bytes
+    from napari_umpire.words import size_on_disk
 
     prediction = state.prediction
     if prediction is None:
