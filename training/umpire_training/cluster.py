@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +110,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
             dashboard_address=None,
             memory_limit=0,
             env=env,
+            # What a slide failed of comes back with it; dask's own words are about its processes.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
