@@ -9,7 +9,9 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_umpire.bounded import read_text
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 from napari_umpire.files import make_folder, replace_file, scratch_beside
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["link_or_copy", "new_folder", "read_json", "require_writable", "write_json"]
+
+_LARGEST = 500_000_000
+"""Bytes of a list of sections: one of a thousand has a few million."""
 
 
 @contextmanager
@@ -100,14 +105,9 @@ def read_json(
             got=f"no {path.name} in it" if path.parent.is_dir() else "no such folder",
             fix=f"Make one with: umpire-train {made_by}",
         )
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is damaged",
-            got=error,
-            fix=f"Make the folder again with: umpire-train {made_by}",
-        ) from error
+    again = f"Make the folder again with: umpire-train {made_by}"
+    with reading(f"{path} is damaged", fix=again):
+        tree = json.loads(read_text(path, limit=_LARGEST))
     if not isinstance(tree, dict) or tree.get("kind") != kind:
         raise InputError(f"{path.parent} is not a {what}", got=f"{path.name} of another kind")
     missing = [key for key in keys if key not in tree]
@@ -115,7 +115,7 @@ def read_json(
         raise InputError(
             f"{path} is damaged",
             got=f"no {' and no '.join(missing)} in it",
-            fix=f"Make the folder again with: umpire-train {made_by}",
+            fix=again,
         )
     return tree
 
