@@ -137,6 +137,14 @@ def test_a_date_whose_gene_is_there_already_is_not_taken(vocabulary, names):
     assert list(clean.dates) == [name for name in names if is_date(name)]
 
 
+def test_a_table_that_was_cleaned_says_the_same_again():
+    table = gene_table(pd.DataFrame(index=["2-Sep", "1-Mar", "hg19_ACTB", "mm10_C3", "hg19_C3"]))
+    assert table["symbol"].tolist() == ["SEPTIN2", "1-Mar", "ACTB", "mm10_C3", "C3"]
+    once, twice = clean_columns(list(table.index)), clean_columns(table)
+    assert twice.remarks() == once.remarks()
+    assert twice.used == {"2-Sep": "SEPTIN2"}
+
+
 def test_a_date_beside_an_ensembl_id_changes_nothing(vocabulary):
     genes = pd.DataFrame({"id": [IDS["SEPT2"]], "symbol": ["2-Sep"]}, index=["2-Sep"])
     assert vocabulary.map(genes).index.tolist() == [2]

@@ -151,7 +151,6 @@ def _without_genomes(clean: CleanNames, genomes: Sequence[str]) -> CleanNames:
 
 def _without_dates(clean: CleanNames) -> CleanNames:
     dates: dict[str, tuple[str, ...]] = {}
-    here = set(clean.names) | set(clean.symbols)
     for texts in zip(clean.ids, clean.symbols, clean.names, strict=True):
         for text in texts[1:]:
             # A column whose id is known is called by it, whatever became of its symbol.
@@ -159,6 +158,8 @@ def _without_dates(clean: CleanNames) -> CleanNames:
                 dates[text] = genes_of_date(text)
     if not dates:
         return clean
+    columns = zip(clean.names, clean.symbols, strict=True)
+    here = {text for texts in columns if not dates.keys() & set(texts) for text in texts}
     small = sum(t[:1].isupper() and t[1:].islower() for t in here) > len(here) / 2
     retired = {now: old for old, now in GeneAliases.builtin().targets.items()}
     used: dict[str, str] = {}

@@ -57,8 +57,8 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
     clean = clean_names(names.tolist(), ids.tolist(), symbols.tolist(), genomes)
     if clean.foreign:
         # By its bare name a gene of another genome would be taken for one of the table's own.
-        apart = zip(names, clean.names, plain, strict=True)
-        names = pd.Index([now if now != bare else name for name, now, bare in apart], dtype=object)
+        apart = zip(names, clean.names, strict=True)
+        names = pd.Index([now if split_genome(now)[0] else n for n, now in apart], dtype=object)
     return pd.DataFrame({"id": clean.ids, "symbol": clean.symbols}, index=names, dtype=object)
 
 
