@@ -48,7 +48,7 @@ class SlideCardView(QFrame):
         line.addWidget(self.outline)
         line.addWidget(self.spots)
         line.addStretch(1)
-        self.change = QPushButton("Change scale…")
+        self.change = QPushButton("Set scale…")
         self.change.setToolTip("Say how many µm a pixel covers, where the file is wrong")
         line.addWidget(self.change)
         layout = QVBoxLayout(self)
