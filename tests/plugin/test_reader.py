@@ -58,6 +58,14 @@ def test_a_small_tiff_that_says_that_it_is_a_slide_is_claimed(tmp_path):
     assert get_reader(str(path)) is read_slides
 
 
+def test_a_slide_after_a_fluorescence_scan_in_one_file_is_claimed(tmp_path):
+    path = tmp_path / "both.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as out:
+        out.write(np.zeros((3, 400, 500), np.uint8), photometric="minisblack")
+        out.write(np.full((1500, 1600, 3), 200, np.uint8), photometric="rgb")
+    assert get_reader(str(path)) is read_slides
+
+
 def test_other_files_and_folders_are_not_ours(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "image.zarr").mkdir()

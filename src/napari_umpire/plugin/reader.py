@@ -12,6 +12,7 @@ from napari_umpire.faults import reading
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import tifffile
     from napari import Viewer
 
 __all__ = ["get_reader", "read_slides"]
@@ -114,16 +115,20 @@ def _looks_like_a_slide(path: Path) -> bool:
         import tifffile
 
         with reading(path.name), tifffile.TiffFile(path) as tiff:
-            page = tiff.pages.first
-            planes = page.samplesperpixel > 3 and page.planarconfig != tifffile.PLANARCONFIG.CONTIG
-            if page.photometric not in _COLOUR or page.samplesperpixel < 3 or planes:
-                return False
-            said = f"{page.description} {page.software}".lower()
-            return (
-                min(page.imagewidth, page.imagelength) >= MIN_SIDE_PX
-                or any(sign in said for sign in _SLIDE_SIGNS)
-                or "physicalsizex" in said
-            )
+            # A slide may come after a fluorescence scan of the same section.
+            return any(_shows_a_slide(one.keyframe) for one in tiff.series)
     except InputError:
         # Not readable as what its name says: whoever else claims it may tell more.
         return False
+
+
+def _shows_a_slide(page: tifffile.TiffPage) -> bool:
+    planes = page.samplesperpixel > 3 and page.planarconfig != 1
+    if page.photometric not in _COLOUR or page.samplesperpixel < 3 or planes:
+        return False
+    said = f"{page.description} {page.software}".lower()
+    return (
+        min(page.imagewidth, page.imagelength) >= MIN_SIDE_PX
+        or any(sign in said for sign in _SLIDE_SIGNS)
+        or "physicalsizex" in said
+    )
