@@ -10,6 +10,7 @@ import tifffile
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides import open_slide, open_slides
+from napari_umpire.slides.tiff_level import TiffLevel
 
 from .sections import TILED, halved, section, write_levels
 
@@ -107,6 +108,17 @@ def test_copies_stored_as_images_of_their_own_are_levels(tmp_path, ome, order):
     np.testing.assert_array_equal(_pixels(slide), image)
     third = slide.pyramid.levels[2]
     np.testing.assert_array_equal(third.read(0, 0, *third.shape), halved(image, 4))
+
+
+def test_copies_of_a_scan_written_again_without_its_thumbnail_are_levels(tmp_path):
+    image, path = section(), tmp_path / "again.svs"
+    with tifffile.TiffWriter(path) as out:
+        for i, step in enumerate((1, 2, 4)):
+            words = f"Aperio Image Library v1\n{1000 // step}x{850 // step} Q=70|MPP = 0.5"
+            out.write(halved(image, step), **TILED, subfiletype=min(i, 1), description=words)
+    (slide,) = open_slides(path)
+    assert [v.downsample for v in slide.pyramid.levels] == [1.0, 2.0, 4.0]
+    assert all(isinstance(v, TiffLevel) for v in slide.pyramid.levels)
 
 
 def test_levels_in_any_order_are_sorted(tmp_path):

@@ -98,11 +98,9 @@ def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
     """Without photographs of the glass and labels."""
     if len(found) == 1:
         return found, []
-    slides = [
-        image
-        for image in found
-        if not _PHOTOGRAPH.search(f"{image.name}\n{_first_words(image.pages[0])}")
-    ] or [max(found, key=lambda image: math.prod(image.size))]
+    slides = [image for image in found if not _is_photograph(image)] or [
+        max(found, key=lambda image: math.prod(image.size))
+    ]
     largest = max(math.prod(image.size) for image in slides)
     notes = []
     for image in list(slides):
@@ -111,6 +109,14 @@ def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
             high, wide = image.size
             notes.append(f"a small image of {high} x {wide} px (height x width) is left out")
     return slides, notes
+
+
+def _is_photograph(image: FoundImage) -> bool:
+    page = image.pages[0]
+    # tifffile names the pages of an svs file by their place; where another program wrote it
+    # again without the thumbnail, a reduced copy of the scan stands there.
+    name = "" if page.is_reduced and page.is_tiled else image.name
+    return _PHOTOGRAPH.search(f"{name}\n{_first_words(page)}") is not None
 
 
 def _images(
