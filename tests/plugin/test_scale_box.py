@@ -170,13 +170,13 @@ def test_what_was_made_at_the_old_scale_is_said_and_dropped_and_counts_and_class
     session.set_labels(slide.name, labels)
     qtbot.mouseClick(widget.card.change, LEFT)
     qtbot.mouseClick(widget.scale.quick["20x"], LEFT)
-    assert "OK drops the prediction of this slide" in widget.scale.words.text()
+    assert "OK discards the prediction of this slide" in widget.scale.words.text()
     with qtbot.waitSignal(widget.scaling.done, timeout=20_000):
         qtbot.mouseClick(widget.scale.set, LEFT)
     state = session.current
     assert state.slide.mpp == 0.5
     assert state.prediction is None
-    assert "The prediction was made at the old scale and dropped" in widget.progress.text.text()
+    assert "The prediction was made at the old scale and discarded" in widget.progress.text.text()
     assert state.measured is measured  # counts have no scale
     assert state.labels == {"side": labels}
 
@@ -187,9 +187,9 @@ def test_the_card_shows_every_statement_and_why_one_was_taken(flat_slide):
     (row,) = [r for r in slide_card(flat_slide.with_scale(scale)).rows if r.label == "Scale"]
     assert row.warn
     assert "which states it deliberately" in row.note
-    assert "the file's resolution tag: 0.5 µm per px" in row.note
+    assert "0.5 µm per px from the file's resolution tag" in row.note
     overruled = PhysicalScale(0.5, "user", stated | {"user": 0.5})
     (row,) = [r for r in slide_card(flat_slide.with_scale(overruled)).rows if r.label == "Scale"]
     assert "which wins over every other" in row.note
-    assert "the file's description: 0.25 µm per px" in row.note
+    assert "0.25 µm per px from the file's description" in row.note
     assert not row.warn

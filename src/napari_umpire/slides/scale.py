@@ -71,17 +71,17 @@ AXES_TOLERANCE = 0.01
 # In the order in which they are believed, each with its words and what speaks for it.
 _SOURCES: Mapping[ScaleSource, tuple[str, str]] = {
     "user": ("you", "which wins over every other"),
-    "spot pitch": ("the spot pitch", "which is measured in the very pixels of this image"),
+    "spot pitch": ("the spot pitch", "which is measured on this image itself"),
     "scale factors": ("the scale factors", "which belong to these spots"),
     "geometry": (
-        "the file's description and the size that it gives",
-        "which allow for the present size of the image",
+        "the file's description and the image size in it",
+        "which account for the current size of the image",
     ),
-    "metadata": ("the file's metadata", "which state it for this very image"),
+    "metadata": ("the file's metadata", "which state it for this image"),
     "description": ("the file's description", "which states it deliberately"),
-    "resolution tag": ("the file's resolution tag", "for want of a better statement"),
-    "record": ("the record in the store", "for want of a better statement"),
-    "spot diameter": ("the spot diameter", "for want of a better statement"),
+    "resolution tag": ("the file's resolution tag", "because nothing more reliable states it"),
+    "record": ("the record in the store", "because nothing more reliable states it"),
+    "spot diameter": ("the spot diameter", "because nothing more reliable states it"),
 }
 
 SOURCE_WORDS: Mapping[str | None, str] = {key: words for key, (words, _) in _SOURCES.items()}
@@ -91,7 +91,7 @@ SOURCE_REASONS: Mapping[str | None, str] = {key: why for key, (_, why) in _SOURC
 
 _OURS = ("user", "spot pitch")
 """Sources whose impossible value is an error. What a file states may be a default that a program
-wrote, and is left aside with a warning."""
+wrote, and is ignored with a warning."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def resolve_scale(
     ------
     InputError
         Where the user's value or the spot pitch is not a plausible scale of a microscope image;
-        what a file states is then left aside with a warning.
+        what a file states is then ignored with a warning.
     """
     found = {k: float(v) for k, v in candidates.items()}
     if user is not None:
@@ -181,7 +181,7 @@ def resolve_scale(
             continue
         if source not in _OURS:
             warnings.warn(
-                f"{name}: {SOURCE_WORDS[source]} says {value:g} um per px, which is left aside",
+                f"{name}: {SOURCE_WORDS[source]} says {value:g} um per px, which is ignored",
                 UmpireWarning,
                 2,
             )
@@ -240,7 +240,7 @@ def oblong_px(x_um: float, y_um: float, what: str) -> str | None:
         return None
     return (
         f"{what} gives pixels that are not square ({x_um:.4g} um wide, {y_um:.4g} um high), and is "
-        "left aside. Give the true um per px if you know it"
+        "ignored. Give the true um per px if you know it"
     )
 
 

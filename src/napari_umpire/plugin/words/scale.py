@@ -32,12 +32,12 @@ def ruler_words(px: float, um: float) -> str:
     px
         Length of the line, full-resolution px; 0 while there is none.
     um
-        Length of what it lies over; 0 while nobody said it.
+        Real length of the object under it; 0 while nobody said it.
     """
     if px <= 0:
         return "Drag a line over something whose length you know; zoom in first to be exact."
     if um <= 0:
-        return f"The line is {px:,.0f} px long. Enter the length of what it lies over."
+        return f"The line is {px:,.0f} px long. Enter the real length of the object under it."
     return f"{um:,.4g} µm over {px:,.0f} px."
 
 
@@ -47,9 +47,11 @@ def proposal_words(state: SlideState, mpp: float) -> str:
     if mpp <= 0:
         return ""
     if scale.mpp is None:
-        return f"{mpp:.4g} µm per px?"
+        return f"Proposed: {mpp:.4g} µm per px."
     ratio = mpp / scale.mpp
-    change = f"all lengths {ratio:.3g} times as long" if abs(ratio - 1) > 1e-3 else "as it is"
+    change = (
+        f"all lengths become {ratio:.3g} times as long" if abs(ratio - 1) > 1e-3 else "no change"
+    )
     words = (
         f"{mpp:.4g} µm per px in place of {scale.mpp:.4g} from {SOURCE_WORDS[scale.source]}: "
         f"{change}."
@@ -59,7 +61,7 @@ def proposal_words(state: SlideState, mpp: float) -> str:
 
 def _at_stake(state: SlideState) -> str:
     made = _made(state)
-    return f"OK drops {made} of this slide, made at the old scale." if made else ""
+    return f"OK discards {made} of this slide, made at the old scale." if made else ""
 
 
 def _made(state: SlideState) -> str:
@@ -78,5 +80,5 @@ def dropped_words(state: SlideState) -> str:
     made = _made(state)
     was = "were" if " and " in made or made.endswith("s") else "was"
     return (
-        f"{made.capitalize()} {was} made at the old scale and dropped: run again." if made else ""
+        f"{made.capitalize()} {was} made at the old scale and discarded. Run again." if made else ""
     )

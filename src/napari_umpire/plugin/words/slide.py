@@ -136,12 +136,12 @@ def _scale(slide: Slide) -> CardRow:
         return CardRow("Scale", "unknown", _ASKS, warn=True)
     value, note = f"{scale.mpp:.4g} µm per px", f"from {SOURCE_WORDS[scale.source]}"
     others = {k: v for k, v in scale.candidates.items() if k != scale.source}
-    told = ", ".join(f"{SOURCE_WORDS[k]}: {v:.4g} µm per px" for k, v in others.items())
+    told = ", ".join(f"{v:.4g} µm per px from {SOURCE_WORDS[k]}" for k, v in others.items())
     all_of_them = (scale.mpp, *others.values())
     apart = max(all_of_them) / min(all_of_them)
     if apart <= 1 + TOLERANCE:
         return CardRow("Scale", value, note + (f" ({told})" if told else ""))
-    note += f", {SOURCE_REASONS[scale.source]}; but {told}: {apart - 1:.0%} apart"
+    note += f", {SOURCE_REASONS[scale.source]}; but {told}, up to {apart - 1:.0%} apart"
     if scale.source == "user":  # who said so has looked at it
         return CardRow("Scale", value, note)
     return CardRow("Scale", value, note + ", so lengths and fields may be wrong", warn=True)

@@ -65,7 +65,7 @@ class ScaleBox(QWidget):
         self.length.setDecimals(1)
         self.length.setSpecialValueText("length?")
         self.length.setSuffix(" µm")
-        self.length.setToolTip("How long is what the line lies over?")
+        self.length.setToolTip("Real length of the object under the line")
         self.words = wrapping_label()
         self.set = QPushButton("OK")
         self.set.setToolTip("Use this scale for the slide")
