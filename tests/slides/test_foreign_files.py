@@ -142,6 +142,7 @@ def test_a_damaged_h5_is_refused(visium, trap):
     ("name", "change", "words"),
     [
         ("matrix.mtx", lambda b: b.replace(b"\n12 ", b"\n4000000000 ", 1), "4,000,000,000 genes"),
+        ("matrix.mtx", lambda b: _size(b, b"12"), "a header without the numbers of genes and bar"),
         ("matrix.mtx", lambda b: _entries(b, 10**12), "1,000,000,000,000 entries by its header"),
         ("matrix.mtx", lambda b: b.replace(b"\n", b"\n%" + b"c" * 10**7 + b"\n", 1), "mtx.gz"),
         ("matrix.mtx", lambda b: b + b"1 " * 10**6, "without the end of a line"),
@@ -159,9 +160,13 @@ def test_a_packed_matrix_is_bounded_by_its_header(visium, name, change, words):
 
 
 def _entries(text: bytes, n: int) -> bytes:
+    size = next(line for line in text.split(b"\n") if not line.startswith(b"%"))
+    return _size(text, b" ".join([*size.split()[:2], str(n).encode()]))
+
+
+def _size(text: bytes, said: bytes) -> bytes:
     lines = text.split(b"\n")
-    at = next(i for i, line in enumerate(lines) if not line.startswith(b"%"))
-    lines[at] = b" ".join([*lines[at].split()[:2], str(n).encode()])
+    lines[next(i for i, line in enumerate(lines) if not line.startswith(b"%"))] = said
     return b"\n".join(lines)
 
 

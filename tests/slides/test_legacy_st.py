@@ -80,6 +80,28 @@ def test_a_collection_opens_section_by_section(collection):
         open_slide(root, region="Z9")
 
 
+@pytest.mark.filterwarnings("ignore:.*selected spots:napari_umpire.errors.UmpireWarning")
+def test_a_section_that_cannot_be_read_leaves_the_others(collection):
+    root, _, _ = collection
+    (root / "ST-imgs/A/A2").mkdir()
+    (root / "ST-imgs/A/A2/HE.png").write_bytes((root / "ST-imgs/A/A1/HE.png").read_bytes())
+    (root / "ST-spotfiles/A2_selection.tsv").write_text("x\ty\n1\t2\n")
+    with pytest.warns(UmpireWarning, match=r"A section of her is left out: .*A2_selection.tsv"):
+        assert [s.name for s in open_slides(root)] == ["A1"]
+    with pytest.raises(InputError, match="A2_selection.tsv cannot be read"):
+        open_slide(root, region="A2")
+    (root / "ST-spotfiles/A1_selection.tsv").write_text("x\ty\n1\t2\n")
+    with pytest.raises(InputError, match="A1_selection.tsv cannot be read"):
+        open_slides(root)
+
+
+@pytest.mark.filterwarnings("ignore:.*selected spots:napari_umpire.errors.UmpireWarning")
+def test_a_named_section_of_a_collection_keeps_its_region(collection):
+    root, _, _ = collection
+    slide = open_slide(root, region="A1", name="mine")
+    assert (slide.name, slide.region) == ("mine", "A1")
+
+
 def test_a_section_without_image_says_so_but_its_counts_can_be_read(collection):
     root, _, counts = collection
     path = root / "ST-cnts/A2.tsv.gz"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.inference.run import make_record
 from napari_umpire.slides import open_slide, sniff
 
 
@@ -67,6 +70,20 @@ def test_a_named_sample_is_opened_with_its_own_files_only(visium):
     assert second.counts().shape == parts.counts.shape
     np.testing.assert_array_equal(second.yx[:, 0], first.yx[:, 0] + 40)
     assert open_slide(outs, region="GSM2", name="mine").region == "GSM2"
+
+
+def test_a_sample_opens_again_by_its_record(visium):
+    outs, _ = _series(visium)
+    model = SimpleNamespace(
+        source="m", path=outs, digest="d", device="cpu", bf16=False, module=SimpleNamespace()
+    )
+    for name in (None, "mine"):
+        slide = open_slide(outs, region="GSM2", name=name)
+        record = make_record(model, slide, 1)
+        again = open_slide(record.slide, region=record.region, mpp=record.mpp)
+        np.testing.assert_array_equal(again.yx, slide.yx)
+    alone = open_slide(visium(name="alone").folder, name="mine")
+    assert make_record(model, alone, 1).region is None
 
 
 def test_counts_with_a_prefix_beside_a_plain_spatial_folder_are_its_own(visium):
@@ -147,6 +164,34 @@ def test_joined_runs_are_told_from_one(visium):
     for path in (parts.folder, spatial, spatial / "B"):
         with pytest.raises(InputError, match=r"aggr` has joined. Got: A, B.*spaceranger count"):
             open_slide(path)
+
+
+def test_the_folder_of_one_sample_in_spatial_is_not_taken_for_joined_runs(visium):
+    run = visium().folder / "outs"
+    inside = list((run / "spatial").iterdir())
+    sample = run / "spatial/GSM1"
+    sample.mkdir()
+    for path in inside:
+        path.rename(sample / path.name)
+    with pytest.raises(InputError, match=r"GSM1 holds the files of a spatial folder under another"):
+        open_slide(sample)
+    (run / "aggregation.csv").write_text("library_id\nGSM1\n")
+    with pytest.raises(InputError, match=r"aggr` has joined. Got: GSM1"):
+        open_slide(sample)
+
+
+def test_a_folder_around_the_run_that_may_not_be_listed_stops_nothing(visium, monkeypatch):
+    parts, iterdir = visium(), Path.iterdir
+
+    def listed(folder):
+        if folder == parts.folder:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", listed)
+    with pytest.warns(UmpireWarning, match="No image is looked for in sample"):
+        slide = open_slide(parts.folder)
+    assert slide.n_spots == len(parts.barcodes)
 
 
 def test_a_spatial_folder_of_another_name_is_known(visium):

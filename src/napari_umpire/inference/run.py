@@ -159,13 +159,11 @@ def make_record(
     from napari_umpire.inference.model_path import is_hub_name
     from napari_umpire.slides.open import sniff
 
-    region, kind = None, None if slide.path is None else sniff(slide.path)
-    if kind == "spatialdata":
-        region = slide.region  # a store may hold several slides
-    elif kind == "st" and slide.path is not None and slide.path.is_dir():
-        region = slide.name  # and so does a collection
-    elif slide.scene is not None:
-        region = slide.region  # and so may an image file
+    kind = None if slide.path is None else sniff(slide.path)
+    # A store may hold several slides, as does a collection, and an image file or a folder may.
+    collection = kind == "st" and slide.path is not None and slide.path.is_dir()
+    several = kind == "spatialdata" or collection or slide.scene is not None
+    region = slide.region if several else None
     hub = is_hub_name(model.source)
     own = reference is None or reference.path.resolve() == (model.path / "reference").resolve()
     scale = None if reference is None else repr(float(model.module.scale.detach()))

@@ -50,8 +50,8 @@ def build_slide(
     adata
         Counts, rows as ``spots``; None where nothing was measured.
     scene
-        Of a file that holds several slides, this one's own name there, after which its region is
-        named.
+        Of a file or folder that holds several slides, this one's own name there, after which its
+        region is named.
     region
         Name of the shapes element, where it is not that of the scene or the slide.
     """

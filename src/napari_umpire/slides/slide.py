@@ -61,7 +61,8 @@ class Slide:
     stamp
         What its files were then; None where nobody looked.
     scene
-        What it is called among the slides of an image file that holds several, else None.
+        What it is called among the slides of an image file, or the samples of a Space Ranger
+        folder, that holds several; else None.
     """
 
     name: str

@@ -17,11 +17,13 @@ from napari_umpire.bounded import unzipped
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.faults import reading
 from napari_umpire.slides.build import build_slide
+from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.place import check_on_tissue
 from napari_umpire.slides.readers.columns import flags, whole_numbers
 from napari_umpire.slides.readers.counts_table import read_counts
 from napari_umpire.slides.readers.run_files import visible
+from napari_umpire.slides.readers.several import read_each
 from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
@@ -119,20 +121,28 @@ def read(
         return [_read_section(section, path, mpp=mpp, image=image, name=name)]
     tables = [p for p in visible(path / _COUNTS) if p.name.endswith(_TABLES)]
     names = sorted({p.name.split(".")[0] for p in tables})
-    sections = [_Section(path, section) for section in names]
+    sections = {section: _Section(path, section) for section in names}
     if region is not None:
-        chosen = [s for s in sections if s.name == region]
+        chosen = [s for s in names if region in (s, element_name(s))]
         if not chosen:
-            raise InputError(f"{path.name} has no section {region!r}")
-        return [_read_section(chosen[0], path, mpp=mpp, image=image, name=name)]
+            raise InputError(
+                f"{path.name} has no section {region!r}",
+                got=", ".join(names) or "no section",
+                fix="Name one of these with region=",
+            )
+        return [_read_section(sections[chosen[0]], path, mpp=mpp, image=image, name=name)]
     if image is not None or name is not None:
         raise InputError(f"{path.name} is a collection", fix="Open one of its sections")
-    with_image = [s for s in sections if s.images and s.spots.is_file()]
+    with_image = [s for s in names if sections[s].images and sections[s].spots.is_file()]
     if not with_image:
         raise InputError(
             f"No section of {path.name} has an image", expected=f"{_IMAGES}/A/A1/*.jpg"
         )
-    return [_read_section(s, path, mpp=mpp, image=None, name=None) for s in with_image]
+    return read_each(
+        with_image,
+        lambda s: _read_section(sections[s], path, mpp=mpp, image=None, name=None),
+        f"A section of {path.name}",
+    )
 
 
 def _is_root(path: Path) -> bool:
@@ -210,6 +220,8 @@ def _read_section(
         spot_diameter_um=ST_SPOT_UM,
         adata=adata,
         path=path,
+        # A collection's section is found again by its own name, whatever the slide is called.
+        region=element_name(section.name) if path.is_dir() else None,
     )
 
 

@@ -70,8 +70,12 @@ def _segmented(path: Path, cells: Path) -> InputError:
 
 
 def _libraries(run: Path) -> list[str]:
-    """Names of the slides in an aggregated run: each has a folder of its own in ``spatial``."""
+    """Names of the slides in an aggregated run: each has a folder of its own in ``spatial``.
+
+    One alone is rather a sample that somebody has put there.
+    """
     spatial = run / "spatial"
     if not spatial.is_dir():
         return []
-    return [p.name for p in visible(spatial) if p.is_dir() and is_spatial(p)]
+    found = [p.name for p in visible(spatial) if p.is_dir() and is_spatial(p)]
+    return found if len(found) > 1 or (run / "aggregation.csv").is_file() else []

@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.build import build_slide
-from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.place import check_on_tissue
 from napari_umpire.slides.readers.other_runs import what_else
 from napari_umpire.slides.readers.positions import read_positions, read_scalefactors
@@ -111,7 +110,7 @@ def read(
             radius_px=None if nominal_px is None else nominal_px / 2,
             adata=adata,
             path=path,
-            region=None if files.sample is None else element_name(files.sample),
+            scene=files.sample,
         )
     ]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
 from napari_umpire.genes.checks import check_sparse
 from napari_umpire.slides.elements import quiet_libraries
 from napari_umpire.slides.place import check_on_tissue
+from napari_umpire.slides.readers.several import read_each
 from napari_umpire.slides.readers.store_faults import without_transform
 from napari_umpire.slides.readers.store_parts import choose_table, circle_elements, spot_regions
 from napari_umpire.slides.readers.store_scale import measure, record_that_holds
@@ -72,18 +72,12 @@ def read(
             got=", ".join(circle_elements(sdata)) or "no element of circles",
             fix="Name one of these with region=",
         )
-    slides, problems = [], []
-    for each in regions:
-        own_name = name if len(regions) == 1 else None
-        try:
-            slides.append(_read_region(sdata, path, each, mpp, image, own_name))
-        except InputError as error:
-            problems.append(error)
-    if not slides:
-        raise problems[0]
-    for problem in problems:
-        warnings.warn(f"A region of {path.name} is left out: {problem}", UmpireWarning, 2)
-    return slides
+    own_name = name if len(regions) == 1 else None
+    return read_each(
+        regions,
+        lambda each: _read_region(sdata, path, each, mpp, image, own_name),
+        f"A region of {path.name}",
+    )
 
 
 def _load(path: Path) -> SpatialData:

@@ -127,6 +127,8 @@ def _claimed(matrix: Path) -> tuple[int, int, int]:
     size = check_file(matrix)
     with _unzipped(matrix, _SLACK) as stream:
         kind, numbers = _header(stream)
+    if len(numbers) < 2:
+        raise ValueError("a header without the numbers of genes and barcodes")
     n_genes, n_barcodes, *more = numbers
     n_entries = more[0] if more else n_genes * n_barcodes
     held = size * (_MOST_PACKED if matrix.suffix == ".gz" else 1) / _LEAST_ENTRY_BYTES

@@ -255,6 +255,17 @@ def _check_likeness(path: Path, loaded: SlideImage, seen: TissueImage | None) ->
     )
 
 
+def _listed(folder: Path, outs: Path) -> list[Path]:
+    """What a folder holds; that around ``outs`` may belong to others, and is not needed."""
+    try:
+        return visible(folder)
+    except InputError as error:
+        if folder == outs:
+            raise
+        warnings.warn(f"No image is looked for in {folder.name}: {error}", UmpireWarning, 5)
+        return []
+
+
 def _beside(
     outs: Path,
     yx: np.ndarray,
@@ -265,7 +276,7 @@ def _beside(
     folders = [outs, outs.parent] if outs.name == "outs" else [outs]
     fitting: list[tuple[Path, SlideImage]] = []
     for folder in folders:
-        for path in visible(folder):
+        for path in _listed(folder, outs):
             suffix = path.suffix.lower()
             if suffix not in TIFF_SUFFIXES | PICTURE_SUFFIXES or not path.is_file():
                 continue
