@@ -1,4 +1,4 @@
-"""Whether spots lie where the picture shows tissue, before anyone trusts where they lie."""
+"""Whether spots lie on the picture, and where it shows tissue, before anyone trusts their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_umpire.errors import UmpireWarning
+from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.thumbnails import thumbnail
 from napari_umpire.slides.tissue import BLACK, tissue_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.tissue import TissueMask
 
-__all__ = ["check_on_tissue", "on_tissue", "turned"]
+__all__ = ["check_on_tissue", "check_overlap", "inside", "on_tissue", "turned"]
 
 # Of twelve real sections 97 % of the spots or more lie on the mask as they are, and no other order
 # of the axes does better; with the spots beside the tissue none comes nearer than 0.13.
@@ -32,6 +32,40 @@ _LEAST_TISSUE = 0.005
 _GLASS_OD = 0.1
 _THUMBNAIL_PX = 256
 _AS_THEY_ARE = "as they are"
+
+
+def check_overlap(extent: tuple[float, float], yx: np.ndarray, *, name: str, image: str) -> None:
+    """Refuse spots of which more than half lie outside the image; warn where some do.
+
+    Parameters
+    ----------
+    extent
+        (height, width) of the image in the px of ``yx``.
+    yx
+        (n_spots, 2) spot centres.
+
+    Raises
+    ------
+    InputError
+        Where more than half lie outside: the image is another one.
+    """
+    outside = int((~inside(extent, yx)).sum())
+    if outside > len(yx) / 2:
+        (y0, x0), (y1, x1) = yx.min(axis=0), yx.max(axis=0)
+        raise InputError(
+            f"Image and spots of {name} do not overlap",
+            got=f"spots at y {y0:.0f} to {y1:.0f}, x {x0:.0f} to {x1:.0f} px; {image} is "
+            f"{extent[0]:.0f} px high and {extent[1]:.0f} px wide",
+            expected="spots on the image",
+            fix="Give the image that the spots were found on",
+        )
+    if outside:
+        warnings.warn(f"{name}: {outside} spots lie outside of {image}", UmpireWarning, 3)
+
+
+def inside(extent: tuple[float, float], yx: np.ndarray) -> np.ndarray:
+    """Which of (n, 2) points lie on an image of (height, width) ``extent``; (n,) bool."""
+    return np.all((yx >= 0) & (yx < np.asarray(extent)), axis=1)
 
 
 def check_on_tissue(

@@ -78,7 +78,7 @@ class HestSource(H5adSource):
             )
         from napari_umpire.slides.build import build_slide
         from napari_umpire.slides.images import load_image
-        from napari_umpire.slides.readers.tissue_image import check_overlap
+        from napari_umpire.slides.place import check_overlap
         from napari_umpire.slides.scale import PhysicalScale
 
         spots, pitch_px = self._spots()

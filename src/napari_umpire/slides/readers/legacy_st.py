@@ -19,12 +19,11 @@ from napari_umpire.faults import reading
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
-from napari_umpire.slides.place import check_on_tissue
-from napari_umpire.slides.readers.columns import flags, whole_numbers
+from napari_umpire.slides.place import check_on_tissue, check_overlap
+from napari_umpire.slides.readers.columns import FARTHEST_PX, flags, whole_numbers
 from napari_umpire.slides.readers.counts_table import read_counts
 from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.readers.several import read_each
-from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
 
@@ -37,7 +36,6 @@ _COLUMNS = ("x", "y", "pixel_x", "pixel_y")
 _TABLES = (".tsv", ".tsv.gz")
 # A section has some hundred spots, of 60 bytes each.
 _MOST_TEXT = 64_000_000
-_FARTHEST_PX = 1e7
 
 
 @dataclass(frozen=True)
@@ -257,12 +255,12 @@ def _read_spots(section: _Section) -> pd.DataFrame:
         what = "no spot" if ids.empty else f"{ids[ids.duplicated()][0]} more than once"
         raise InputError(f"{path.name} lists {what}")
     px = numbers[["pixel_y", "pixel_x"]].to_numpy()
-    if not (np.abs(px) <= _FARTHEST_PX).all() or (len(px) > 1 and (px == px[0]).all()):
+    if not (np.abs(px) <= FARTHEST_PX).all() or (len(px) > 1 and (px == px[0]).all()):
         raise InputError(
             f"The spot positions {path.name} cannot be",
             got=f"pixel_y {px[:, 0].min():.4g} to {px[:, 0].max():.4g}, pixel_x "
             f"{px[:, 1].min():.4g} to {px[:, 1].max():.4g}",
-            expected=f"a place of its own for each spot, below {_FARTHEST_PX:,.0f} px",
+            expected=f"a place of its own for each spot, below {FARTHEST_PX:,.0f} px",
             fix="Copy the file again from its source",
         )
     selected = flags(table["selected"], ids, where=path.name) if "selected" in table else np.True_

@@ -12,7 +12,7 @@ import pandas as pd
 from napari_umpire.bounded import check_file, read_json, unzipped
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
-from napari_umpire.slides.readers.columns import flags, whole_numbers
+from napari_umpire.slides.readers.columns import FARTHEST_PX, flags, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,6 @@ _FACTORS = (
 # The finest bins of Visium HD are 11 million.
 _MOST_SPOTS = 20_000_000
 _MOST_TEXT, _LONGEST_LINE = 1_000_000_000, 100_000
-_FARTHEST_PX = 1e7
 
 
 def read_positions(files: Sequence[Path], *, name: str) -> pd.DataFrame:
@@ -103,13 +102,13 @@ def _read(path: Path) -> pd.DataFrame:
         },
         index=barcodes,
     )
-    bad = ~(array[["y", "x"]].abs() <= _FARTHEST_PX).all(axis=1).to_numpy()
+    bad = ~(array[["y", "x"]].abs() <= FARTHEST_PX).all(axis=1).to_numpy()
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
             f"{path.name} has a spot without a position",
             got=", ".join(str(v) for v in table.iloc[row]),
-            expected=f"px of the full-resolution image, below {_FARTHEST_PX:,.0f}",
+            expected=f"px of the full-resolution image, below {FARTHEST_PX:,.0f}",
         )
     if len(array) > 1 and bool((array[["y", "x"]] == array[["y", "x"]].iloc[0]).all(axis=None)):
         raise InputError(

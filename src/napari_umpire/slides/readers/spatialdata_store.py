@@ -12,14 +12,13 @@ from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
 from napari_umpire.genes.checks import check_sparse
 from napari_umpire.slides.elements import quiet_libraries
-from napari_umpire.slides.place import check_on_tissue
+from napari_umpire.slides.place import check_on_tissue, check_overlap
 from napari_umpire.slides.readers.several import read_each
 from napari_umpire.slides.readers.store_faults import without_transform
 from napari_umpire.slides.readers.store_parts import choose_table, circle_elements, spot_regions
 from napari_umpire.slides.readers.store_scale import measure, record_that_holds
 from napari_umpire.slides.readers.store_spots import read_spots
 from napari_umpire.slides.readers.store_view import choose_view
-from napari_umpire.slides.readers.tissue_image import check_overlap
 from napari_umpire.slides.slide import Slide, tidy_spots
 from napari_umpire.slides.source_stamp import SourceStamp
 from napari_umpire.slides.store_image import store_pyramid

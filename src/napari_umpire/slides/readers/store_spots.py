@@ -14,6 +14,7 @@ import pandas as pd
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.elements import SPOT_COLUMN
+from napari_umpire.slides.readers.columns import are_places, truth
 from napari_umpire.slides.readers.store_parts import table_keys
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["read_spots"]
 
 _ARRAY = ("array_row", "array_col")
-_FARTHEST = 100_000
-"""No array has as many rows: the finest of Visium HD has 3,350."""
-
-_OFF = ("0", "0.0", "false", "no")
-_ON = ("1", "1.0", "true", "yes")
 
 
 def read_spots(
@@ -184,16 +180,15 @@ def _in_tissue(array: pd.DataFrame, name: str) -> np.ndarray:
     """(n,) bool; a spot of which the column says nothing is kept, and counted in a warning."""
     if "in_tissue" not in array:
         return np.ones(len(array), bool)
-    # 0/1, booleans, or either as text, by who wrote the file.
-    told = array["in_tissue"].astype(object).map(lambda v: str(v).strip().lower())
-    unclear = ~told.isin([*_OFF, *_ON]).to_numpy()
+    told = truth(array["in_tissue"])
+    unclear = np.isnan(told)
     if unclear.any():
         first = array["in_tissue"].astype(object).to_numpy()[unclear][0]
         _say(
             f"{name}: the column in_tissue says neither 1 nor 0 of {_spots(unclear)}, such as "
             f"{_id(first)}; kept"
         )
-    return ~told.isin(_OFF).to_numpy()
+    return told != 0
 
 
 def _with_array(spots: pd.DataFrame, array: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -202,9 +197,7 @@ def _with_array(spots: pd.DataFrame, array: pd.DataFrame, name: str) -> pd.DataF
         return spots[["y", "x"]].copy()
     columns = {c: pd.to_numeric(array[c].astype(object), errors="coerce") for c in _ARRAY}
     values = np.column_stack([columns[c].to_numpy(np.float64) for c in _ARRAY])
-    with np.errstate(invalid="ignore"):
-        good = (np.abs(values) <= _FARTHEST) & (values == np.rint(values))
-    good = good.all(axis=1)
+    good = are_places(values).all(axis=1)
     if not good.all():
         _say(
             f"{name}: {_spots(~good)} without a sensible place in array_row and array_col; the "

@@ -11,6 +11,7 @@ import numpy as np
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
 from napari_umpire.slides.channels import channel_names
+from napari_umpire.slides.place import inside
 from napari_umpire.slides.readers.store_parts import circle_elements
 from napari_umpire.slides.store_image import first_scale, is_rgb
 
@@ -224,9 +225,8 @@ def _matrices(sdata: SpatialData, name: str) -> dict[str, np.ndarray]:
 
 def _share_inside(sdata: SpatialData, view: View, xy: np.ndarray) -> float:
     first = first_scale(sdata.images[view.image])
-    px = view.to_pixels(xy)
-    size = np.array([first.sizes["x"], first.sizes["y"]])
-    return float(((px >= 0) & (px < size)).all(axis=1).mean())
+    extent = first.sizes["y"], first.sizes["x"]
+    return float(inside(extent, view.to_pixels(xy)[:, ::-1]).mean())
 
 
 def _describe_images(sdata: SpatialData) -> str:

@@ -1,4 +1,4 @@
-"""Which image of a Space Ranger folder shows the tissue, and whether the spots lie on it."""
+"""Which image of a Space Ranger folder shows the tissue, and whether its copies agree."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.faults import reading
 from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES, load_image
+from napari_umpire.slides.place import check_overlap, inside
 from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.thumbnails import likeness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+
     from napari_umpire.slides.images import SlideImage
     from napari_umpire.slides.pyramid import Pyramid
     from napari_umpire.slides.scale import ScaleSource
     from napari_umpire.slides.thumbnails import Likeness
 
-__all__ = ["TissueImage", "check_overlap", "choose_image"]
+__all__ = ["TissueImage", "choose_image"]
 
 
 @dataclass(frozen=True)
@@ -122,34 +123,6 @@ def choose_image(
             break
     check_overlap(chosen.pyramid.extent, yx, name=name, image=f"the {chosen.kind} image")
     return chosen
-
-
-def check_overlap(extent: tuple[float, float], yx: np.ndarray, *, name: str, image: str) -> None:
-    """Refuse spots of which more than half lie outside the image; warn where some do.
-
-    Parameters
-    ----------
-    extent
-        (height, width) of the image in the px of ``yx``.
-    yx
-        (n_spots, 2) spot centres.
-    """
-    outside = int((~_inside(extent, yx)).sum())
-    if outside > len(yx) / 2:
-        (y0, x0), (y1, x1) = yx.min(axis=0), yx.max(axis=0)
-        raise InputError(
-            f"Image and spots of {name} do not overlap",
-            got=f"spots at y {y0:.0f} to {y1:.0f}, x {x0:.0f} to {x1:.0f} px; {image} is "
-            f"{extent[0]:.0f} px high and {extent[1]:.0f} px wide",
-            expected="spots on the image",
-            fix="Give the image that the spots were found on",
-        )
-    if outside:
-        warnings.warn(f"{name}: {outside} spots lie outside of {image}", UmpireWarning, 3)
-
-
-def _inside(extent: tuple[float, float], yx: np.ndarray) -> np.ndarray:
-    return np.all((yx >= 0) & (yx < np.asarray(extent)), axis=1)
 
 
 def _reduced(
@@ -283,7 +256,7 @@ def _beside(
             try:
                 loaded = load_image(path)
                 extent = loaded.pyramid.extent
-                fits = _inside(extent, yx).all() if size is None else _fits(extent, size)
+                fits = inside(extent, yx).all() if size is None else _fits(extent, size)
                 found = _likeness(loaded, seen) if fits else None
             except InputError as error:
                 warnings.warn(
