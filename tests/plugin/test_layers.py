@@ -12,8 +12,12 @@ from napari_umpire.plugin.layers.make import (
     show_values,
     slide_layer,
 )
+from napari_umpire.plugin.layers.overview import prepare_overview
 from napari_umpire.plugin.layers.raster import raster_of
+from napari_umpire.slides.pyramid import Pyramid
 from napari_umpire.slides.scale import PhysicalScale
+from napari_umpire.slides.turned import TurnedLevel
+from napari_umpire.slides.wholefile import WholeLevel
 
 
 def world_edges(layer, level_shape):
@@ -108,3 +112,17 @@ def test_the_expression_map_grows_lighter_evenly():
     steps = np.diff(rgb2lab(rgb)[:, 0])
     assert (steps > 0.5).all()
     assert steps.max() < 3 * steps.min()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_picture_without_tiles_is_decoded_beforehand_also_where_it_is_turned(orientation):
+    decoded = []
+
+    def decode():
+        decoded.append(orientation)
+        return np.full((2100, 4000, 3), 200, np.uint8)
+
+    level = WholeLevel(("overview", orientation), (2100, 4000), decode)
+    shown = level if orientation == 1 else TurnedLevel(level, orientation)
+    prepare_overview(Pyramid((shown,)))
+    assert decoded == [orientation]

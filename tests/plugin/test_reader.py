@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from napari_umpire.plugin.layers.make import KEY
+from napari_umpire.plugin.opening import open_steps
 from napari_umpire.plugin.reader import get_reader, read_slides
 from napari_umpire.slides.synthetic import write_spaceranger
 
@@ -44,6 +45,21 @@ def test_small_pictures_stay_with_napari(tmp_path):
 def test_large_colour_pictures_are_slides(tmp_path):
     assert get_reader(picture(tmp_path / "a.png", 1500, 1600)) is read_slides
     assert get_reader(tiff(tmp_path / "a.tif", (1600, 1500, 3), photometric="rgb")) is read_slides
+
+
+def test_pictures_beyond_pillows_limit_are_slides(tmp_path, monkeypatch):
+    path = picture(tmp_path / "a.jpg", 1500, 1600)
+    for limit in (1000, 1_300_000):  # Pillow refuses the picture, and warns of it
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert get_reader(path) is read_slides
+        assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_the_size_is_said_before_the_slide_is_open(tmp_path, monkeypatch):
+    path = picture(tmp_path / "a.jpg", 150, 160)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    steps = open_steps(path)
+    assert [next(steps).stage for _ in range(2)] == ["Opening a.jpg", "Opening a.jpg, 160 × 150 px"]
 
 
 def test_microscope_stacks_and_masks_stay_with_napari(tmp_path):

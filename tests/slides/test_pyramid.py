@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -149,6 +150,41 @@ def test_decoded_pictures_are_let_go_when_they_pass_the_budget(monkeypatch):
     assert int(levels[0].read_tile(0, 0)[0, 0, 0]) == 0  # decoded again
     assert decoded == [0, 1, 2, 0]
     wholefile._decoded.clear()
+
+
+def _in_thread(do) -> threading.Thread:
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_picture_is_decoded_once_and_nobody_waits_for_another(tmp_path, pixels):
+    from PIL import Image
+
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    begun, go_on, decoded = threading.Event(), threading.Event(), []
+
+    def decode() -> np.ndarray:
+        decoded.append(threading.current_thread())
+        begun.set()
+        assert go_on.wait(20)
+        return np.zeros((60, 70, 3), np.uint8)
+
+    slow = [WholeLevel(("test", "slow"), (60, 70), decode) for _ in range(2)]
+    shown = []
+    try:
+        waiting = [_in_thread(lambda level=level: level.read_tile(0, 0)) for level in slow]
+        assert begun.wait(20)
+        other = _in_thread(lambda: shown.append(PictureLevel(path).read(0, 0, 143, 211)))
+        other.join(20)
+        assert not other.is_alive()
+    finally:
+        go_on.set()
+    for thread in waiting:
+        thread.join(20)
+    np.testing.assert_array_equal(shown[0], pixels)
+    assert len(decoded) == 1
 
 
 def test_a_picture_can_go_to_another_process(tmp_path, pixels):

@@ -11,6 +11,7 @@ import tifffile
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides import open_slide, open_slides
 from napari_umpire.slides.tiff_level import TiffLevel
+from napari_umpire.slides.wholefile import WholeLevel
 
 from .sections import TILED, halved, section, write_levels
 
@@ -108,6 +109,26 @@ def test_copies_stored_as_images_of_their_own_are_levels(tmp_path, ome, order):
     np.testing.assert_array_equal(_pixels(slide), image)
     third = slide.pyramid.levels[2]
     np.testing.assert_array_equal(third.read(0, 0, *third.shape), halved(image, 4))
+
+
+def test_copies_that_are_one_segment_each_are_not_mistaken_for_each_other(tmp_path, monkeypatch):
+    from napari_umpire.slides import tiff
+
+    monkeypatch.setattr(tiff, "_SEGMENT_LIMIT_PX", 1000)
+    image, path = section(1200, 1400), tmp_path / "packed.tif"
+    with tifffile.TiffWriter(path) as out:
+        for step in (1, 2):
+            pixels = halved(image, step) if step > 1 else image
+            out.write(
+                pixels, photometric="rgb", compression="zlib", rowsperstrip=1200, metadata=None
+            )
+    (slide,) = open_slides(path, mpp=0.5)
+    for level, step in zip(slide.pyramid.levels[:2], (1, 2), strict=True):
+        expected = halved(image, step) if step > 1 else image
+        assert level.downsample == step
+        for one in (level, pickle.loads(pickle.dumps(level))):
+            np.testing.assert_array_equal(one.read(0, 0, *one.shape), expected)
+        assert isinstance(level, WholeLevel)
 
 
 def test_copies_of_a_scan_written_again_without_its_thumbnail_are_levels(tmp_path):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
 from napari_umpire.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "add_slides",
     "ask_scale",
-    "header_words",
     "is_record",
     "open_folder_dialog",
     "open_slide_dialog",
@@ -54,40 +51,18 @@ def open_steps(path: str | Path, **options: Any) -> Steps[list[Slide]]:
         Where the path cannot be opened.
     """
     from napari_umpire.plugin.layers.overview import prepare_overview
+    from napari_umpire.slides.images import header_size
     from napari_umpire.slides.open import open_slides
 
     name = Path(path).name
     yield Progress(f"Opening {name}", 0, 0, "")
-    if size := header_words(Path(path)):
-        yield Progress(f"Opening {name}, {size}", 0, 0, "")
+    if (size := header_size(Path(path))) is not None:
+        yield Progress(f"Opening {name}, {size[1]:,} × {size[0]:,} px", 0, 0, "")
     slides = open_slides(path, **options)
     for slide in slides:
         yield Progress(f"Reading the picture of {slide.name}", 0, 0, "")
         prepare_overview(slide.pyramid)
     return slides
-
-
-def header_words(path: Path) -> str:
-    """Width and height of a TIFF, PNG or JPEG by its header; "" where that does not tell."""
-    from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES
-
-    suffix = path.suffix.lower()
-    try:
-        if suffix in PICTURE_SUFFIXES:
-            from PIL import Image
-
-            with reading(path.name), Image.open(path) as picture:
-                width, height = picture.size
-        elif suffix in TIFF_SUFFIXES:
-            import tifffile
-
-            with reading(path.name), tifffile.TiffFile(path) as tiff:
-                width, height = tiff.pages.first.imagewidth, tiff.pages.first.imagelength
-        else:
-            return ""
-    except InputError:  # opening it will say what is wrong
-        return ""
-    return f"{width:,} × {height:,} px"
 
 
 def add_slides(viewer: Viewer, slides: Sequence[Slide], *, show_first: bool = True) -> None:

@@ -108,13 +108,13 @@ def _looks_like_a_slide(path: Path) -> bool:
     try:
         check_file(path)
         if path.suffix.lower() in {".png", ".jpg", ".jpeg"}:
-            from PIL import Image
+            from napari_umpire.slides.wholefile import opened_picture
 
-            with reading(path.name), Image.open(path) as picture:
+            with opened_picture(path) as picture:
                 return min(picture.size) >= MIN_SIDE_PX and picture.mode in {"RGB", "RGBA", "P"}
         import tifffile
 
-        with reading(path.name), tifffile.TiffFile(path) as tiff:
+        with reading(path.name), tifffile.TiffFile(path, _multifile=False) as tiff:
             # A slide may come after a fluorescence scan of the same section.
             return any(_shows_a_slide(one.keyframe) for one in tiff.series)
     except InputError:

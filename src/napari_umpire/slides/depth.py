@@ -16,7 +16,7 @@ from napari_umpire.errors import InputError
 if TYPE_CHECKING:
     from napari_umpire.slides.tiff_level import TiffLevel
 
-__all__ = ["check_depth", "too_dark"]
+__all__ = ["check_depth", "check_shown"]
 
 _TRIES = 5
 
@@ -41,13 +41,26 @@ def check_depth(level: TiffLevel, name: str) -> None:
             if largest >> (bits - 2):
                 return
     if largest:
-        raise too_dark(name, largest, bits)
+        check_brightness(name, largest, bits)
 
 
-def too_dark(name: str, largest: int, bits: int) -> InputError:
-    """The refusal of a picture with ``largest`` as its largest value, where 2^bits are possible."""
+def check_shown(name: str, pixels: np.ndarray, bits: int) -> None:
+    """Look at all pixels once ``bits`` have become 8 of them; what was black may hold low values.
+
+    Raises
+    ------
+    InputError
+        Where none is bright enough.
+    """
+    check_brightness(name, ((int(pixels.max(initial=0)) + 1) << (bits - 8)) - 1, bits)
+
+
+def check_brightness(name: str, largest: int, bits: int) -> None:
+    """Refuse a picture whose largest value is below a quarter of 2^bits."""
+    if bits == 8 or largest >> (bits - 2):
+        return
     used = max(8, largest.bit_length())
-    return InputError(
+    raise InputError(
         f"{name} would be shown nearly black",
         got=f"no value above {largest:,}, as of a camera of {used} bits, where {bits} bits per "
         f"colour reach {2**bits - 1:,}",

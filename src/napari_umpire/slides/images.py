@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.faults import reading
 from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.overviews import with_overviews
 from napari_umpire.slides.scale import square_px
 from napari_umpire.slides.tiff import tiff_images
 from napari_umpire.slides.tiff_scale import resolution_px
 from napari_umpire.slides.vendor import VENDOR_SUFFIXES, is_vendor_file, open_vendor
-from napari_umpire.slides.wholefile import PictureLevel
+from napari_umpire.slides.wholefile import PictureLevel, opened_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ __all__ = [
     "PICTURE_SUFFIXES",
     "TIFF_SUFFIXES",
     "SlideImage",
+    "header_size",
     "load_image",
     "load_images",
 ]
@@ -117,6 +119,27 @@ def load_images(path: Path, *, downsample: float = 1.0, grey: bool = False) -> l
         SlideImage(with_overviews(list(image.levels)), image.stated, scene)
         for image, scene in zip(images, scenes, strict=True)
     ]
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a TIFF, PNG or JPEG as its first header says, px; None where it does not.
+
+    What is wrong with the file is said when it is opened.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in PICTURE_SUFFIXES:
+            with opened_picture(path) as picture:
+                return picture.height, picture.width
+        if suffix in TIFF_SUFFIXES:
+            import tifffile
+
+            check_file(path)
+            with reading(path.name), tifffile.TiffFile(path, _multifile=False) as tiff:
+                return tiff.pages.first.imagelength, tiff.pages.first.imagewidth
+    except InputError:
+        pass
+    return None
 
 
 def _names(told: Sequence[str]) -> list[str]:

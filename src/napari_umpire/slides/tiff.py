@@ -229,9 +229,18 @@ def _level(
     # One segment that fills the page can only be decoded whole; it goes to the bounded store.
     wide = page.samplesperpixel * np.dtype(page.dtype).itemsize
     check_size(source.path.name, tuple(np.maximum(segment, level.shape)), wide)
-    return WholeLevel(
-        (source.key, place), level.shape, level.read_whole, downsample, name=source.path.name
-    )
+    return _OneSegment(level, (source.key, page.offset), source.path.name)
+
+
+class _OneSegment(WholeLevel):
+    """A page that is one segment; in another process the file is opened again."""
+
+    def __init__(self, page: TiffLevel, key: object, name: str) -> None:
+        super().__init__(key, page.shape, page.read_whole, page.downsample, name=name)
+        self._page = page
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return self._page.__reduce__()
 
 
 def reopen(path: Path, image: int, level: int) -> Level:

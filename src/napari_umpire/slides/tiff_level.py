@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
-from napari_umpire.slides.depth import too_dark
+from napari_umpire.slides.depth import check_shown
 from napari_umpire.slides.pyramid import Level, over_white
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _STRIP_ROWS = 512
 _APERIO_YCBCR = 33003
 _JPEG_FAMILY = {6, 7, 34892, 33007}
 _YCBCR = 6
-_DARK = 64
 
 
 def segment_size(page: tifffile.TiffPage) -> tuple[int, int]:
@@ -106,10 +105,7 @@ class TiffLevel(Level):
     def read_whole(self) -> np.ndarray:
         """All of it, (height, width, 3) uint8; refused where it would be shown nearly black."""
         pixels = self.read(0, 0, *self.shape)
-        brightest = int(pixels.max(initial=0))
-        if self.bits > 8 and brightest < _DARK:
-            below = ((brightest + 1) << (self.bits - 8)) - 1
-            raise too_dark(self._source.path.name, below, self.bits)
+        check_shown(self._source.path.name, pixels, self.bits)
         return pixels
 
     @property

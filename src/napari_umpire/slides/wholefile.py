@@ -10,15 +10,17 @@ import threading
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
-from napari_umpire.slides.depth import too_dark
+from napari_umpire.faults import reading, within_memory
+from napari_umpire.slides.depth import check_shown
 from napari_umpire.slides.pyramid import Level
 from napari_umpire.slides.turned import is_on_its_side, upright
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,15 +28,17 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-__all__ = ["PictureLevel", "WholeLevel", "check_size"]
+__all__ = ["PictureLevel", "WholeLevel", "check_size", "opened_picture"]
 
 _BUDGET_BYTES = 1_500_000_000
 _LARGEST_BYTES = 2_000_000_000
 _ORIENTATION = 0x0112
-_DARK = 64
 _STRIP_ROWS = 1024
 _decoded: OrderedDict[object, np.ndarray] = OrderedDict()
-_lock = threading.RLock()
+# One thread decodes an image that others want too; nobody waits for another image.
+_decoding: WeakValueDictionary[object, threading.Lock] = WeakValueDictionary()
+_store_lock = threading.Lock()
+_pillow_lock = threading.Lock()
 
 
 class WholeLevel(Level):
@@ -67,25 +71,34 @@ class WholeLevel(Level):
     @property
     def pixels(self) -> np.ndarray:
         """The whole level, uint8 (height, width, 3), read-only."""
-        with _lock:
-            if self.key in _decoded:
-                _decoded.move_to_end(self.key)
-                return _decoded[self.key]
-            with reading(f"{self.name} cannot be decoded"):
+        with _store_lock:
+            own_lock = _decoding.setdefault(self.key, threading.Lock())
+        with own_lock:
+            with _store_lock:
+                if self.key in _decoded:
+                    _decoded.move_to_end(self.key)
+                    return _decoded[self.key]
+            with within_memory(f"{self.name} cannot be decoded"):
                 pixels = self.decode()
             if pixels.shape != (*self.shape, 3):
                 raise InputError(
                     f"{self.name} changed while it was open", got=pixels.shape, expected=self.shape
                 )
             pixels.setflags(write=False)
-            _decoded[self.key] = pixels
-            while len(_decoded) > 1 and sum(a.nbytes for a in _decoded.values()) > _BUDGET_BYTES:
-                _decoded.popitem(last=False)
+            _keep(self.key, pixels)
             return pixels
 
     def _read_tile(self, row: int, col: int) -> np.ndarray:
         th, tw = self.tile
         return self.pixels[row * th : (row + 1) * th, col * tw : (col + 1) * tw]
+
+
+def _keep(key: object, pixels: np.ndarray) -> None:
+    """Put pixels into the store; those that were looked at longest ago go."""
+    with _store_lock:
+        _decoded[key] = pixels
+        while len(_decoded) > 1 and sum(a.nbytes for a in _decoded.values()) > _BUDGET_BYTES:
+            _decoded.popitem(last=False)
 
 
 class PictureLevel(WholeLevel):
@@ -112,9 +125,8 @@ class PictureLevel(WholeLevel):
     dpi: tuple[float, float] | None
 
     def __init__(self, path: Path, downsample: float = 1.0, *, grey: bool = False) -> None:
-        check_file(path)
         self.path = path
-        with _opened(path) as image:
+        with opened_picture(path) as image:
             width, height = image.size
             check_size(path.name, (height, width), max(3, len(image.getbands())))
             if not grey and image.mode in {"1", "L", "LA", "I", "I;16", "I;16B", "F"}:
@@ -123,7 +135,8 @@ class PictureLevel(WholeLevel):
                     got=f"a grey image (mode {image.mode})",
                     expected="an H&E image with red, green and blue",
                 )
-            self._turn = _orientation(image, path)
+            with reading(f"{path.name} cannot be read as an image"):
+                self._turn = _orientation(image, path)
             self.dpi = _dpi(image)
         if is_on_its_side(self._turn):
             height, width = width, height
@@ -133,7 +146,9 @@ class PictureLevel(WholeLevel):
         super().__init__(key, (height, width), self._decode_file, downsample, name=path.name)
 
     def _decode_file(self) -> np.ndarray:
-        with _opened(self.path) as image:
+        with opened_picture(self.path) as image:
+            with reading(f"{self.path.name} cannot be read as an image"):
+                image.load()
             return np.ascontiguousarray(upright(_rgb(image, self.path), self._turn))
 
 
@@ -153,14 +168,18 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     # In strips, so that a large picture is not in memory three times.
     for top in range(0, image.height, _STRIP_ROWS):
-        strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
-        if transparent:
-            strip = strip.convert("RGBA")
-            white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
-            strip = Image.alpha_composite(white, strip)
-        pixels[top : top + strip.height] = np.asarray(strip.convert("RGB"))
-    if deep_colours and (brightest := int(pixels.max(initial=0))) < _DARK:
-        raise too_dark(path.name, ((brightest + 1) << 8) - 1, 16)
+        with _without_limit():
+            strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
+        # An ending may hide a format whose colours Pillow cannot convert.
+        with reading(f"{path.name} cannot be read as an image"):
+            if transparent:
+                strip = strip.convert("RGBA")
+                white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+                strip = Image.alpha_composite(white, strip)
+            strip = strip.convert("RGB")
+        pixels[top : top + strip.height] = np.asarray(strip)
+    if deep_colours:
+        check_shown(path.name, pixels, 16)
     return pixels
 
 
@@ -176,8 +195,8 @@ def check_size(name: str, size: Sequence[int], bytes_per_px: int) -> None:
     if asked > _LARGEST_BYTES:
         raise InputError(
             f"{name} can only be decoded whole, and is too large for that",
-            got=f"{size[0]:,} x {size[1]:,} px (height x width), which is {asked / 1e9:,.1f} GB",
-            expected=f"at most {_LARGEST_BYTES / 1e9:g} GB, or an image in tiles",
+            got=f"{size[0]:,} x {size[1]:,} px (height x width), which is {size_on_disk(asked)}",
+            expected=f"at most {size_on_disk(_LARGEST_BYTES)}, or an image in tiles",
             fix="Make a pyramid of tiles of it and open that: "
             f'vips tiffsave "{name}" tiled.tif --tile --pyramid --compression jpeg --bigtiff',
         )
@@ -226,16 +245,35 @@ def _png_chunk(path: Path, wanted: bytes) -> bytes | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image of any size; what Pillow says about a broken one becomes an `InputError`."""
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """Open a picture of any size by its header.
+
+    Raises
+    ------
+    InputError
+        Where there is no file, or Pillow cannot open it.
+    """
     from PIL import Image
 
-    # Pillow's limit guards web servers; a microscope image passes it by right, and `check_size`
-    # bounds it. The limit is global there, hence the lock.
-    with _lock:
+    check_file(path)
+    with _without_limit(), reading(f"{path.name} cannot be read as an image"):
+        image = Image.open(path)
+    with image:
+        yield image
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Let Pillow take a picture of any size.
+
+    Its limit guards web servers; a microscope image passes it by right, and `check_size` bounds it.
+    The limit is global there, hence the lock, which is held for no longer than a header takes.
+    """
+    from PIL import Image
+
+    with _pillow_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            with reading(f"{path.name} cannot be read as an image"), Image.open(path) as image:
-                yield image
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit

@@ -21,15 +21,18 @@ _kept: WeakKeyDictionary[Pyramid, dict[int, np.ndarray]] = WeakKeyDictionary()
 
 
 def prepare_overview(pyramid: Pyramid) -> None:
-    """Decode what a window shows first: the coarse levels, and a picture that has no tiles.
+    """Decode what a window shows first: the coarse levels, and pictures that have no tiles.
 
-    A PNG or JPEG can only be decoded whole, and would be so in the middle of a zoom. Call it in a
+    Such a picture can only be decoded whole, and would be so in the middle of a zoom. Call it in a
     worker thread, before `drawn_levels`.
     """
+    from napari_umpire.slides.turned import TurnedLevel
     from napari_umpire.slides.wholefile import WholeLevel
 
-    if isinstance(pyramid.levels[0], WholeLevel):
-        pyramid.levels[0].read_tile(0, 0)
+    for level in reversed(pyramid.levels):
+        stored = level.stored if isinstance(level, TurnedLevel) else level
+        if isinstance(stored, WholeLevel):
+            stored.read_tile(0, 0)
     if pyramid not in _kept:
         _kept[pyramid] = {
             i: level.read(0, 0, *level.shape)
