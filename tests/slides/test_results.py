@@ -101,7 +101,7 @@ def test_the_slides_own_keys_are_used(tmp_path: Path, synthetic: Slide) -> None:
     other = tmp_path / "b.zarr"
     with quiet_libraries():
         sdata.write(other)
-    with pytest.warns(UmpireWarning, match="left aside, because the spots were changed since"):
+    with pytest.warns(UmpireWarning, match="ignored, because the spots have been changed since"):
         slide = open_slide(other)
     result = write_results(slide, prediction_of(slide), name="r")
     got = read(other).tables["r"]

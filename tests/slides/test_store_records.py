@@ -63,7 +63,7 @@ def test_a_store_that_was_brought_to_half_its_size_is_measured_anew(written, sto
             set_transformation(element, Scale([0.5, 0.5], XY), "half")
         return sdata.transform_to_coordinate_system("half")
 
-    with pytest.warns(UmpireWarning, match=r"is left aside, because .* changed since"):
+    with pytest.warns(UmpireWarning, match=r"are ignored, because .* changed since"):
         slide = open_slide(again(store, half))
     assert slide.mpp == pytest.approx(2 * written[0].mpp, rel=0.01)
     assert slide.scale.source == "spot pitch"
@@ -74,7 +74,7 @@ def test_spots_that_were_moved_by_their_transformation_alone_are_measured_anew(w
         (circles,) = sdata.shapes.values()
         set_transformation(circles, Scale([0.8, 0.8], XY))
 
-    with pytest.warns(UmpireWarning, match="because image or spots were moved since"):
+    with pytest.warns(UmpireWarning, match="because image or spots have been moved since"):
         slide = open_slide(again(store, moved))
     assert slide.mpp == pytest.approx(written[0].mpp / 0.8, rel=0.01)
 
@@ -91,7 +91,7 @@ def test_another_image_of_the_same_size_drops_the_record(store):
 
     with pytest.warns(UmpireWarning) as said:
         open_slide(again(store, darker))
-    assert "was changed since" in str(said[0].message)
+    assert "has been changed since" in str(said[0].message)
 
 
 def test_a_renamed_image_drops_the_record(store):
@@ -100,7 +100,7 @@ def test_a_renamed_image_drops_the_record(store):
         sdata.images["he"] = sdata.images[name]
         del sdata.images[name]
 
-    with pytest.warns(UmpireWarning, match="because its image .* has gone since"):
+    with pytest.warns(UmpireWarning, match="because the image .* has been removed since"):
         assert open_slide(again(store, rename)).scale.source == "spot pitch"
 
 

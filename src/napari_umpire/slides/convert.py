@@ -55,7 +55,11 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} already exists", fix="Choose another name, or remove it first")
     if path.suffix != ".zarr":
-        raise InputError(f"{path.name} is no name for a store", expected="a name ending in .zarr")
+        raise InputError(
+            f"{path.name} is not a name for a store",
+            expected="a name ending in .zarr",
+            fix=f"Call it {path.name}.zarr",
+        )
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist", fix="Make it first")
     region = element_name(slide.region)
@@ -87,7 +91,12 @@ def write_slide(slide: Slide, path: str | Path) -> Path:
             consolidate(made)
             os.rename(made, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written", got=error) from error
+        raise InputError(
+            f"{path} cannot be written",
+            got=error,
+            expected="a folder that can be written to, with room for the store",
+            fix="Make room, or choose another folder",
+        ) from error
     return path
 
 

@@ -106,7 +106,7 @@ def check_on_tissue(
     here = within[_AS_THEY_ARE]
     if (other := _better(within, around, len(yx))) is not None:
         said = f"{_words(within, around, _AS_THEY_ARE)}, {_words(within, around, other)}"
-        advice = "Check that image and spots belong together and are turned alike"
+        advice = "Check that image and spots belong together and have the same orientation"
     elif here < _FEW:
         said = f"only {here:.0%} of the spots lie on tissue"
         advice = "Check that image, spots and scale factors belong together"
@@ -123,6 +123,7 @@ def _better(within: dict[str, float], around: dict[str, float] | None, n_spots: 
         # The few spots at a border lie on tissue by chance.
         better = within[best] > here + _BETTER + 3 / n_spots
     else:
+        # An order under which no more of the spots in tissue lie on it has nothing for it.
         apart = {key: share - around[key] for key, share in within.items()}
         best = max(apart, key=apart.__getitem__)
         better = apart[best] > apart[_AS_THEY_ARE] + _APART and within[best] > here + 0.01

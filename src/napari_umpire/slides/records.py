@@ -28,6 +28,7 @@ __all__ = ["ATTRS_KEY", "SlideRecord", "circles_digest", "image_digest"]
 
 ATTRS_KEY = "napari_umpire"
 
+# Real copies are 1 to 100 times coarser than the scan; beyond these a record is damaged.
 _DOWNSAMPLES = (1e-2, 1e4)
 _LENGTHS = ("pitch_um", "spot_diameter_um")
 

@@ -104,11 +104,11 @@ def store_pyramid(sdata: SpatialData, name: str, downsample: float = 1.0) -> Pyr
     scales = _scales(sdata.images[name])
     channels = colour_channels(scales[0])
     if channels is None:
-        raise ValueError(f"{name} is no red-green-blue image")
+        raise ValueError(f"{name} is not a red-green-blue image")
     if channels.aside is not None:
         warnings.warn(
-            f"Image {name!r}: channel {channels.aside} is neither red, green, blue nor alpha, and "
-            "is left aside",
+            f"Image {name!r}: channel {channels.aside} is neither red, green, blue nor alpha; "
+            "it is ignored",
             UmpireWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Pictures at thumbnail size: whether two show the same section, turned alike."""
+"""Pictures at thumbnail size: whether two show the same section in the same orientation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Likeness", "likeness", "thumbnail"]
 
+# A lowres image has 600 px, more than twice as many.
 _EDGE = 128
 # Softens what a px more or less at the border, or another interpolation, would change.
 _BLUR_PX = 1.0
@@ -55,7 +56,7 @@ class Likeness:
             return (
                 f"correlation {self.as_it_is:.2f} as it is, {self.turned:.2f} when it is {self.how}"
             )
-        return f"correlation {self.as_it_is:.2f}, where a copy of one picture has 0.95 or more"
+        return f"correlation {self.as_it_is:.2f}, where copies of one picture reach 0.95"
 
 
 def thumbnail(pyramid: Pyramid, longest_px: int) -> tuple[np.ndarray, float]:

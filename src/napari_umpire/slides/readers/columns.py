@@ -45,7 +45,8 @@ def truth(column: pd.Series) -> np.ndarray:
 def are_places(numbers: np.ndarray) -> np.ndarray:
     """Which numbers, of any shape, can be rows or columns of an array: whole, up to a million."""
     with np.errstate(invalid="ignore"):
-        return (np.abs(numbers) <= _FARTHEST) & (numbers == np.round(numbers))
+        good: np.ndarray = (np.abs(numbers) <= _FARTHEST) & (numbers == np.round(numbers))
+    return good
 
 
 def whole_numbers(column: pd.Series, spots: Sequence[str] | pd.Index, *, where: str) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from napari_umpire.bounded import unzipped
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
+from napari_umpire.faults import COPY_AGAIN, reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,7 +45,11 @@ def read_counts(path: str | Path) -> AnnData:
     with reading(f"The counts {path.name} cannot be read", expected=expected):
         spots, symbols, counts = _read(path)
     if not spots.is_unique:
-        raise InputError(f"{path.name} lists {spots[spots.duplicated()][0]} more than once")
+        raise InputError(
+            f"{path.name} lists {spots[spots.duplicated()][0]} more than once",
+            expected="each spot once",
+            fix=COPY_AGAIN,
+        )
     adata = AnnData(
         counts, obs=pd.DataFrame(index=spots), var=pd.DataFrame({"symbol": symbols}, index=symbols)
     )
@@ -93,4 +97,5 @@ def _no_counts(path: Path, got: str) -> InputError:
         f"{path.name} is not a table of counts",
         got=got,
         expected="numbers, a row per spot and a column per gene",
+        fix="Choose the table of counts, or copy it again from its source",
     )

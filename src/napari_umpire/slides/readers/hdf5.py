@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_umpire.bounded import check_file
 from napari_umpire.errors import InputError
 from napari_umpire.faults import COPY_AGAIN, reading
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def _check_dataset(item: h5py.Dataset, where: str) -> None:
     if claimed > _SLACK + _MOST_PACKED * held:
         raise InputError(
             f"{where} claims more than it holds",
-            got=f"{claimed / 1e6:,.0f} MB by {item.name}, of which {held / 1e6:.3g} MB are there",
+            got=f"{size_on_disk(claimed)} by {item.name}, of which {size_on_disk(held)} are there",
             expected="a file that is whole",
             fix=COPY_AGAIN,
         )

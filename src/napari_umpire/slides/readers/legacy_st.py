@@ -15,7 +15,7 @@ import pandas as pd
 
 from napari_umpire.bounded import unzipped
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.faults import reading
+from napari_umpire.faults import COPY_AGAIN, reading
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
@@ -26,6 +26,7 @@ from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.readers.several import read_each
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
+from napari_umpire.words import counted
 
 __all__ = ["ST_PITCH_UM", "ST_SPOT_UM", "claims", "read"]
 
@@ -190,6 +191,8 @@ def _read_section(
             raise InputError(
                 f"Counts and spots of {section.name} have no spot in common",
                 got=f"{adata.obs_names[0]} in the counts, {spots.index[0]} among the spots",
+                expected="files of one section",
+                fix="Copy counts and spots of the section again from their source",
             )
         if dropped := len(spots) - len(both):
             warnings.warn(
@@ -242,7 +245,8 @@ def _read_spots(section: _Section) -> pd.DataFrame:
     known = np.isfinite(numbers.to_numpy()).all(axis=1)
     if unknown := int((~known).sum()):
         warnings.warn(
-            f"{section.name}: {unknown} spots of {path.name} have no place, and are left out",
+            f"{section.name}: {counted(unknown, 'spot')} of {path.name} without a position "
+            f"{'is' if unknown == 1 else 'are'} left out",
             UmpireWarning,
             stacklevel=4,
         )
@@ -253,11 +257,11 @@ def _read_spots(section: _Section) -> pd.DataFrame:
     ids = pd.Index([f"{column}x{row}" for column, row in zip(x, y, strict=True)], dtype=object)
     if ids.empty or not ids.is_unique:
         what = "no spot" if ids.empty else f"{ids[ids.duplicated()][0]} more than once"
-        raise InputError(f"{path.name} lists {what}")
+        raise InputError(f"{path.name} lists {what}", expected="each spot once", fix=COPY_AGAIN)
     px = numbers[["pixel_y", "pixel_x"]].to_numpy()
     if not (np.abs(px) <= FARTHEST_PX).all() or (len(px) > 1 and (px == px[0]).all()):
         raise InputError(
-            f"The spot positions {path.name} cannot be",
+            f"The spot positions in {path.name} are impossible",
             got=f"pixel_y {px[:, 0].min():.4g} to {px[:, 0].max():.4g}, pixel_x "
             f"{px[:, 1].min():.4g} to {px[:, 1].max():.4g}",
             expected=f"a place of its own for each spot, below {FARTHEST_PX:,.0f} px",

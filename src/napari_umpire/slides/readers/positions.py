@@ -11,7 +11,7 @@ import pandas as pd
 
 from napari_umpire.bounded import check_file, read_json, unzipped
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
+from napari_umpire.faults import COPY_AGAIN, reading
 from napari_umpire.slides.readers.columns import FARTHEST_PX, flags, whole_numbers
 
 if TYPE_CHECKING:
@@ -89,9 +89,19 @@ def _read(path: Path) -> pd.DataFrame:
         table = _parquet(path, what) if path.suffix == ".parquet" else _csv(path, what)
     barcodes = pd.Index(table["barcode"].astype(str).str.strip())
     if (table["barcode"].isna() | (barcodes == "")).any():
-        raise InputError(f"{path.name} has a spot without a barcode")
+        row = int(np.flatnonzero(table["barcode"].isna() | (barcodes == ""))[0])
+        raise InputError(
+            f"{path.name} has a spot without a barcode",
+            got=", ".join(str(v) for v in table.iloc[row]),
+            expected="a barcode for each spot",
+            fix=COPY_AGAIN,
+        )
     if not barcodes.is_unique:
-        raise InputError(f"{path.name} lists {barcodes[barcodes.duplicated()][0]} more than once")
+        raise InputError(
+            f"{path.name} lists {barcodes[barcodes.duplicated()][0]} more than once",
+            expected="each barcode once",
+            fix=COPY_AGAIN,
+        )
     array = pd.DataFrame(
         {
             "in_tissue": flags(table["in_tissue"], barcodes, where=path.name),
@@ -109,6 +119,7 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path.name} has a spot without a position",
             got=", ".join(str(v) for v in table.iloc[row]),
             expected=f"px of the full-resolution image, below {FARTHEST_PX:,.0f}",
+            fix=COPY_AGAIN,
         )
     if len(array) > 1 and bool((array[["y", "x"]] == array[["y", "x"]].iloc[0]).all(axis=None)):
         raise InputError(
@@ -129,6 +140,7 @@ def _parquet(path: Path, what: str) -> pd.DataFrame:
             f"{what} cannot be read",
             got=f"{rows:,} rows",
             expected=f"at most {_MOST_SPOTS:,} spots",
+            fix=COPY_AGAIN,
         )
     table = pd.read_parquet(path)
     return _ordered(table if "barcode" in table else table.reset_index(names="barcode"))

@@ -123,7 +123,7 @@ def find_files(outs: Path, *, name: str, sample: str | None = None) -> RunFiles:
     else:
         prefix = named[0] if named else ""
         if sample not in (None, element_name(name), _label(prefix, name)):
-            raise InputError(f"{name} has no region {sample!r}", got=element_name(name))
+            raise _no_region(name, sample, [element_name(name)])
     # A name without a prefix belongs to the only sample that there is.
     files = {
         part: found.get(prefix) or ([] if several else found.get("", []))
@@ -144,7 +144,7 @@ def find_files(outs: Path, *, name: str, sample: str | None = None) -> RunFiles:
     ]
     if rest:
         warnings.warn(
-            f"{name}: {', '.join(rest)} may be of another sample, and is left aside",
+            f"{name}: {', '.join(rest)} may belong to another sample; ignored",
             UmpireWarning,
             stacklevel=3,
         )
@@ -191,7 +191,7 @@ def _choose(parts: _Parts, outs: Path, name: str, sample: str | None) -> str:
             return prefix
     labels = [_label(prefix, name) for prefix in complete]
     if sample is not None:
-        raise InputError(f"{name} has no region {sample!r}", got=", ".join(labels))
+        raise _no_region(name, sample, labels)
     example = element_name(labels[0])
     raise InputError(
         f"{outs.name} holds the files of {len(complete)} samples",
@@ -199,6 +199,14 @@ def _choose(parts: _Parts, outs: Path, name: str, sample: str | None) -> str:
         expected="the files of one sample",
         fix=f"Name one, for example region={example!r} (--region {example} in a shell), or move "
         "the others elsewhere",
+    )
+
+
+def _no_region(name: str, sample: str | None, there: list[str]) -> InputError:
+    return InputError(
+        f"{name} has no region {sample!r}",
+        got=", ".join(there),
+        fix="Name one of these with region=, or leave it out where there is only one",
     )
 
 

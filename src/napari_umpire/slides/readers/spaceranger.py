@@ -68,7 +68,11 @@ def read(
     if not spots_there and (other := what_else(outs or path)) is not None:
         raise other
     if outs is None:
-        raise InputError(f"{path.name} is not a Space Ranger folder")
+        raise InputError(
+            f"{path.name} is not a Space Ranger folder",
+            expected="the folder outs of a run, which holds the folder spatial",
+            fix="Open that folder",
+        )
     title = name or (outs.parent.name if outs.name == "outs" else outs.name)
     files = find_files(outs, name=title, sample=region)
     name = name or files.sample or title
@@ -76,7 +80,12 @@ def read(
     array = read_positions(files.positions, name=name)
     spots = array[array["in_tissue"]].drop(columns="in_tissue")
     if spots.empty:
-        raise InputError(f"{name} has no spot under tissue", got=f"{len(array)} spots off tissue")
+        raise InputError(
+            f"{name} has no spot under tissue",
+            got=f"in_tissue 0 for all {len(array):,} spots",
+            expected="1 for each spot under tissue",
+            fix="Copy the positions again from their source",
+        )
     adata = None
     if files.counts:
         counts = read_tenx(files.counts[0])
@@ -131,6 +140,7 @@ def _join(
             f"Counts and spots of {name} have no barcode in common",
             got=f"{adata.obs_names[0]} in the counts, {spots.index[0]} among the spots",
             expected="files of one and the same run",
+            fix="Copy counts and positions again from one run",
         )
     problems = []
     if uncounted := len(spots) - len(both):

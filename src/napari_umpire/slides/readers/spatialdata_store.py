@@ -120,7 +120,8 @@ def _check_files(store: Path) -> None:
                         waiting.append(entry.path)
                     elif not entry.is_file(follow_symlinks=False) and _is_special(entry):
                         raise InputError(
-                            f"The store {store.name} holds what is no file",
+                            f"The store {store.name} contains something that is neither a file "
+                            "nor a folder",
                             got=os.path.relpath(entry.path, store),
                             expected="files and folders",
                             fix="Copy the store again",

@@ -12,7 +12,7 @@ from napari_umpire.errors import InputError, UmpireWarning
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-__all__ = ["choose_table", "circle_elements", "spot_regions", "table_keys"]
+__all__ = ["choose_table", "circle_elements", "spot_regions", "store_name", "table_keys"]
 
 _SAMPLE = 100_000
 
@@ -50,7 +50,7 @@ def choose_table(sdata: SpatialData, region: str, recorded: str | None) -> str |
         table = sdata.tables[recorded]
         if table.X is None:
             raise InputError(
-                f"Table {recorded!r} of {_store(sdata)} holds no counts",
+                f"Table {recorded!r} of {store_name(sdata)} holds no counts",
                 expected="the counts that the slide was stored with",
                 fix="Convert the slide again",
             )
@@ -102,7 +102,7 @@ def table_keys(sdata: SpatialData, table: str) -> tuple[str, str]:
     for key in found:
         if key not in sdata.tables[table].obs:
             raise InputError(
-                f"Table {table!r} of {_store(sdata)} has no column {key!r}",
+                f"Table {table!r} of {store_name(sdata)} has no column {key!r}",
                 got=", ".join(map(str, sdata.tables[table].obs)) or "no columns",
                 expected="the columns of region and instance that it names itself",
                 fix="Annotate it again with spatialdata.models.TableModel.parse",
@@ -121,8 +121,8 @@ def _warn_of_strays(sdata: SpatialData, region: str) -> None:
             continue
         said = f"annotates {', '.join(about)}, which is not there" if about else "annotates nothing"
         warnings.warn(
-            f"Table {name!r} of {_store(sdata)} holds counts, but {said}; {region!r} is opened as "
-            "not measured. To join them, give its obs a column of region names and one of spot "
+            f"Table {name!r} of {store_name(sdata)} holds counts, but {said}; {region!r} is opened "
+            "as not measured. To join them, give its obs a column of region names and one of spot "
             f"ids, and call TableModel.parse(table, region={region!r}, region_key=..., "
             "instance_key=...)",
             UmpireWarning,
@@ -151,5 +151,6 @@ def _is_raw(counts: object) -> bool:
     return bool((values >= 0).all() and (values == np.rint(values)).all())
 
 
-def _store(sdata: SpatialData) -> str:
+def store_name(sdata: SpatialData) -> str:
+    """What to call a store in a message."""
     return "The store" if sdata.path is None else sdata.path.name

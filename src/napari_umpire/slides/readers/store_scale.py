@@ -61,8 +61,8 @@ def record_that_holds(sdata: SpatialData, region: str, store: str) -> SlideRecor
     if changed is None:
         return record
     warnings.warn(
-        f"{store}: what is recorded of {region!r} is left aside, because {changed} since; scale "
-        "and geometry are read anew",
+        f"{store}: the scale and geometry recorded for {region!r} are ignored, because {changed} "
+        "since; both are measured again",
         UmpireWarning,
         stacklevel=2,
     )
@@ -73,18 +73,18 @@ def _changed(sdata: SpatialData, region: str, record: SlideRecord) -> str | None
     """What is no longer as it was recorded, in words."""
     image = record.image
     if image not in sdata.images or not is_rgb(sdata.images[image]):
-        return f"its image {image!r} has gone"
+        return f"the image {image!r} has been removed"
     if record.circles_digest not in (None, circles_digest(sdata.shapes[region])):
-        return "the spots were changed"
+        return "the spots have been changed"
     if record.image_digest is not None and sdata.path is not None:
         levels = stored_levels(sdata.path, image)
         if not levels or image_digest(levels) != record.image_digest:
-            return f"the image {image!r} was changed"
+            return f"the image {image!r} has been changed"
     # We write circles in full-resolution px, and the image by its downsample.
     view = view_of(sdata, region, image)
     placed = np.diag([1 / record.downsample, 1 / record.downsample, 1.0])
     if view is None or not np.allclose(view.matrix, placed, rtol=1e-6, atol=1e-6):
-        return "image or spots were moved"
+        return "image or spots have been moved"
     return None
 
 

@@ -16,6 +16,7 @@ from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.elements import SPOT_COLUMN
 from napari_umpire.slides.readers.columns import are_places, truth
 from napari_umpire.slides.readers.store_parts import table_keys
+from napari_umpire.words import counted
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["read_spots"]
 
 _ARRAY = ("array_row", "array_col")
+_NUMBER_ANEW = "Number them anew, in shapes and table alike, and write the store again"
 
 
 def read_spots(
@@ -45,8 +47,12 @@ def read_spots(
     """
     circles = sdata.shapes[region]
     if circles.empty:
-        raise InputError(f"{region!r} holds no spots", expected="one circle per spot")
-    _check_ids(circles.index, f"The spots {region!r} of {name}")
+        raise InputError(
+            f"{region!r} holds no spots",
+            expected="one circle per spot",
+            fix="Write the store again with its spots",
+        )
+    _check_ids(circles.index, f"the spots {region!r} of {name}")
     xy = np.column_stack([circles.geometry.x, circles.geometry.y]).astype(np.float64)
     spots = pd.DataFrame(
         {"y": xy[:, 1], "x": xy[:, 0], "instance_id": circles.index.to_numpy()},
@@ -56,7 +62,7 @@ def read_spots(
     array: pd.DataFrame = circles.reset_index(drop=True)
     placed = np.isfinite(xy).all(axis=1)
     if not placed.all():
-        _say(f"{name}: {_spots(~placed)} without a finite place left out")
+        _say(f"{name}: {_have(~placed)} no finite position and {_be(~placed)} left out")
         rows = np.flatnonzero(placed)
         spots, array = (part.iloc[rows].reset_index(drop=True) for part in (spots, array))
         ids = ids.iloc[rows].reset_index(drop=True)
@@ -67,7 +73,12 @@ def read_spots(
     inside = _in_tissue(array, name)
     spots, array = spots[inside].copy(), array[inside]
     if spots.empty:
-        raise InputError(f"{region!r} has no spot under tissue")
+        raise InputError(
+            f"{region!r} has no spot under tissue",
+            got=f"{len(inside):,} spots, of which the column in_tissue says 0",
+            expected="1 for each spot under tissue",
+            fix="Correct the column in_tissue of the table, and write the store again",
+        )
     return spots, _with_array(spots, array, name)
 
 
@@ -83,6 +94,7 @@ def _joined(
             got=f"{_id(obs.index[0])} in the table, {_id(spots['instance_id'].iloc[0])} in the "
             "shapes",
             expected="instance ids that are the index of the shapes",
+            fix="Give the table's instance column the values of the shapes' index",
         )
     if len(here) < len(spots) or len(here) < len(obs):
         _say(
@@ -106,17 +118,26 @@ def _rows(sdata: SpatialData, region: str, table: str, name: str, index: pd.Inde
     regions = adata.obs[region_key]
     mine = np.flatnonzero((regions.astype(str) == region) & regions.notna())
     if not len(mine):
-        raise InputError(f"Table {table!r} has no row for {region!r}")
+        raise InputError(
+            f"Table {table!r} has no row for {region!r}",
+            got="rows of " + (", ".join(sorted(set(regions.dropna().astype(str)))[:5]) or "none"),
+            expected=f"{region} in the column {region_key!r}, a row for each spot",
+            fix="Correct that column, and write the store again",
+        )
     obs = adata.obs.iloc[mine]
     known = obs[instance_key].notna().to_numpy()
     if not known.all():
-        _say(f"{name}: {_rows_are(~known)} without an id in {instance_key!r} left out")
+        _say(f"{name}: {_have(~known, 'row')} no id in {instance_key!r} and {_be(~known)} left out")
         obs, mine = obs[known], mine[known]
     if obs.empty:
-        raise InputError(f"Table {table!r} has no row with an id in {instance_key!r}")
+        raise InputError(
+            f"Table {table!r} has no row with an id in {instance_key!r}",
+            expected="the index of the shapes in that column",
+            fix="Fill the column, and write the store again",
+        )
     raw = pd.Index(obs[instance_key].to_numpy())
     instances = _like(raw, index, f"Table {table!r} and the spots {region!r} of {name}")
-    _check_ids(instances, f"Table {table!r} of {name}")
+    _check_ids(instances, f"the table {table!r} of {name}")
     if instances.dtype != raw.dtype or not instances.equals(raw):
         column = adata.obs[instance_key].astype(object)
         column.iloc[mine] = instances.to_numpy()
@@ -165,14 +186,19 @@ def _all_whole(keys: pd.Index) -> bool:
 
 def _check_ids(ids: pd.Index, what: str) -> None:
     if ids.hasnans:
-        raise InputError(f"{what}: {_spots(ids.isna())} without an id", expected="an id for each")
+        raise InputError(
+            f"Spots have no id in {what}",
+            got=f"{_spots(ids.isna())} without one",
+            expected="an id for each",
+            fix=_NUMBER_ANEW,
+        )
     if not ids.is_unique:
         twice = ids[ids.duplicated()]
         raise InputError(
-            f"{what} name the same spot twice",
+            f"An id occurs twice in {what}",
             got=_id(twice[0]) + (f" and {len(twice) - 1} more" if len(twice) > 1 else ""),
             expected="an id of its own for each spot",
-            fix="Number them anew, in shapes and table alike, and write the store again",
+            fix=_NUMBER_ANEW,
         )
 
 
@@ -185,8 +211,8 @@ def _in_tissue(array: pd.DataFrame, name: str) -> np.ndarray:
     if unclear.any():
         first = array["in_tissue"].astype(object).to_numpy()[unclear][0]
         _say(
-            f"{name}: the column in_tissue says neither 1 nor 0 of {_spots(unclear)}, such as "
-            f"{_id(first)}; kept"
+            f"{name}: the column in_tissue is neither 1 nor 0 for {_spots(unclear)} (such as "
+            f"{_id(first)}), which {_be(unclear)} kept"
         )
     return told != 0
 
@@ -197,11 +223,11 @@ def _with_array(spots: pd.DataFrame, array: pd.DataFrame, name: str) -> pd.DataF
         return spots[["y", "x"]].copy()
     columns = {c: pd.to_numeric(array[c].astype(object), errors="coerce") for c in _ARRAY}
     values = np.column_stack([columns[c].to_numpy(np.float64) for c in _ARRAY])
-    good = are_places(values).all(axis=1)
+    good = np.all(are_places(values), axis=1)
     if not good.all():
         _say(
-            f"{name}: {_spots(~good)} without a sensible place in array_row and array_col; the "
-            "slide is opened without these columns"
+            f"{name}: {_have(~good)} no sensible place in array_row and array_col; the slide is "
+            "opened without these columns"
         )
     shared = pd.DataFrame(values[good]).duplicated(keep=False).to_numpy()
     if shared.any():
@@ -224,13 +250,16 @@ def _id(value: object) -> str:
 
 
 def _spots(which: Any) -> str:
-    number = int(np.sum(which))
-    return "1 spot" if number == 1 else f"{number:,} spots"
+    return counted(int(np.sum(which)), "spot")
 
 
-def _rows_are(which: Any) -> str:
+def _have(which: Any, noun: str = "spot") -> str:
     number = int(np.sum(which))
-    return "1 row" if number == 1 else f"{number:,} rows"
+    return f"{counted(number, noun)} {'has' if number == 1 else 'have'}"
+
+
+def _be(which: Any) -> str:
+    return "is" if int(np.sum(which)) == 1 else "are"
 
 
 def _say(words: str) -> None:

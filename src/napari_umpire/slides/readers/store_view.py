@@ -12,7 +12,7 @@ from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
 from napari_umpire.slides.channels import channel_names
 from napari_umpire.slides.place import inside
-from napari_umpire.slides.readers.store_parts import circle_elements
+from napari_umpire.slides.readers.store_parts import circle_elements, store_name
 from napari_umpire.slides.store_image import first_scale, is_rgb
 
 if TYPE_CHECKING:
@@ -82,13 +82,14 @@ def choose_view(
     if wanted is not None:
         if wanted not in rgb:
             raise InputError(
-                f"{_store(sdata)} has no RGB image named {wanted!r}",
+                f"{store_name(sdata)} has no RGB image named {wanted!r}",
                 got=", ".join(rgb) or _describe_images(sdata),
+                fix="Name one of these with image=" if rgb else "Add the H&E image to the store",
             )
         rgb = [wanted]
     if not rgb:
         raise InputError(
-            f"{_store(sdata)} holds no H&E image for {region!r}",
+            f"{store_name(sdata)} holds no H&E image for {region!r}",
             got=_describe_images(sdata),
             expected="an image of 3 channels (red, green, blue) and 8 bits",
             fix="Add the H&E image to the store",
@@ -96,9 +97,9 @@ def choose_view(
     by_image = {image: _views(sdata, region, image) for image in rgb}
     if not any(by_image.values()):
         raise InputError(
-            f"No image of {_store(sdata)} shares a coordinate system with {region!r}",
+            f"No image of {store_name(sdata)} shares a coordinate system with {region!r}",
             got=f"{region!r} in {', '.join(sorted(_matrices(sdata, region))) or 'none'}",
-            expected=f"one of {', '.join(rgb)}, and the spots, in one and the same",
+            expected=f"one of {', '.join(rgb)}, and the spots, in one shared coordinate system",
             fix="Set the image's transformation to the coordinate system of the spots",
         )
     under = [v for views in by_image.values() for v in views if _share_inside(sdata, v, xy) > 0.5]
@@ -147,7 +148,7 @@ def _check_agreement(
             away += f", {np.median(apart) / diameter:,.1f} times the diameter of a spot"
         others = [i for i in images if i != first.image]
         raise InputError(
-            f"The coordinate systems of {_store(sdata)} disagree about where the spots "
+            f"The coordinate systems of {store_name(sdata)} disagree about where the spots "
             f"{region!r} lie in the image {first.image!r}",
             got=f"their middle at {' and '.join(told)} ({away})",
             expected="one place by every system that both are in",
@@ -180,9 +181,9 @@ def _views(sdata: SpatialData, region: str, image: str) -> list[View]:
     views = []
     for system in shared:
         for name, matrix in ((region, spots[system]), (image, pixels[system])):
-            _check_matrix(matrix, f"{name!r} of {_store(sdata)} in {system!r}")
+            _check_matrix(matrix, f"{name!r} of {store_name(sdata)} in {system!r}")
         matrix = np.linalg.solve(pixels[system], spots[system])
-        _check_matrix(matrix, f"{region!r} of {_store(sdata)} to the pixels of {image!r}")
+        _check_matrix(matrix, f"{region!r} of {store_name(sdata)} to the pixels of {image!r}")
         views.append(View(image, matrix, system))
     return views
 
@@ -212,7 +213,7 @@ def _matrices(sdata: SpatialData, name: str) -> dict[str, np.ndarray]:
 
     element = sdata.images[name] if name in sdata.images else sdata.shapes[name]
     with reading(
-        f"The coordinate transformation of {name!r} of {_store(sdata)} cannot be read",
+        f"The coordinate transformation of {name!r} of {store_name(sdata)} cannot be read",
         fix="Correct it with spatialdata.transformations.set_transformation, and write the store "
         "again",
     ):
@@ -238,7 +239,3 @@ def _describe_images(sdata: SpatialData) -> str:
         channels = f", channels {' '.join(names[:6])}" if names else ""
         told.append(f"{name} ({size}, {first.dtype}{channels})")
     return ", ".join(told) or "no image"
-
-
-def _store(sdata: SpatialData) -> str:
-    return "The store" if sdata.path is None else sdata.path.name

@@ -9,10 +9,11 @@ import pandas as pd
 
 from napari_umpire.bounded import check_file, unzipped
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
+from napari_umpire.faults import COPY_AGAIN, reading
 from napari_umpire.slides.elements import quiet_libraries
 from napari_umpire.slides.readers.hdf5 import check_hdf5
 from napari_umpire.slides.readers.run_files import visible
+from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -60,10 +61,16 @@ def read_tenx(path: Path) -> AnnData:
         adata.var_names_make_unique()
     if not adata.obs_names.is_unique:
         twice = adata.obs_names[adata.obs_names.duplicated()][0]
-        raise InputError(f"{path.name} holds the barcode {twice} more than once")
+        raise InputError(
+            f"{path.name} holds the barcode {twice} more than once",
+            expected="each barcode once",
+            fix=COPY_AGAIN,
+        )
     if not adata.n_vars:
         raise InputError(
-            f"The counts {path.name} hold no gene", expected="features of the type Gene Expression"
+            f"The counts {path.name} hold no gene",
+            expected="features of the type Gene Expression",
+            fix="Choose the counts of gene expression",
         )
     return adata
 
@@ -87,7 +94,11 @@ def _matrix_of(path: Path) -> Path:
             fix="Move the others elsewhere",
         )
     if not found:
-        raise InputError(f"{path.name} holds no matrix.mtx")
+        raise InputError(
+            f"{path.name} holds no matrix.mtx",
+            expected="matrix.mtx, features.tsv and barcodes.tsv, or these packed as .gz",
+            fix="Copy the folder again from its source",
+        )
     return found[0]
 
 
@@ -142,7 +153,7 @@ def _claimed(matrix: Path) -> tuple[int, int, int]:
         if not 0 <= n <= most:
             raise InputError(
                 f"The counts {matrix.name} cannot be read",
-                got=f"{n:,} {what} by its header, in a file of {size / 1e6:.3g} MB",
+                got=f"{n:,} {what} by its header, in a file of {size_on_disk(size)}",
                 expected="a complete matrix as Space Ranger writes it",
                 fix="Copy the file again from its source",
             )

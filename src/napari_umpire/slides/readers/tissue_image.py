@@ -151,7 +151,7 @@ def _reduced(
 
 
 def _check_sizes(hires: TissueImage, lowres: TissueImage, *, name: str) -> None:
-    """Refuse copies that tell two sizes of the full image: one of them was replaced."""
+    """Refuse copies that imply two sizes of the full image: one of them was replaced."""
     rounding = hires.pyramid.levels[0].downsample + lowres.pyramid.levels[0].downsample
     pairs = list(zip(hires.pyramid.extent, lowres.pyramid.extent, strict=True))
     if all(abs(a - b) <= rounding + _ROUNDING * max(a, b) for a, b in pairs):
@@ -162,7 +162,7 @@ def _check_sizes(hires: TissueImage, lowres: TissueImage, *, name: str) -> None:
         for h, w in [picture.pyramid.extent]
     ]
     raise InputError(
-        f"The images of {name} tell two sizes of the full-resolution image",
+        f"The images of {name} imply two different sizes of the full-resolution image",
         got=", ".join(told),
         expected="one size (height x width): an image or the scale factors were replaced",
         fix="Copy the whole spatial folder again",
