@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["InputError", "UmpireWarning"]
 
 _LONGEST = 300
+_TELLING = (OSError, ValueError, ImportError, EOFError, SyntaxError)
 
 
 class InputError(ValueError):
@@ -53,8 +54,11 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which the problem names
     text = " ".join(str(error).split()).removeprefix("Got: ")
-    if isinstance(error, KeyError) or not text:
-        text = f"{type(error).__name__} {text}".strip()
+    kind = type(error)
+    # What Python itself raises says little without its kind: 'NoneType' object has no ...
+    telling = kind.__module__ != "builtins" or isinstance(error, _TELLING)
+    if isinstance(error, KeyError) or not (telling and text):
+        text = f"{kind.__name__}: {text}" if text else kind.__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

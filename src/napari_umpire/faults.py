@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["COPY_AGAIN", "is_out_of_memory", "out_of_memory", "reading", "within_memory"]
 
 COPY_AGAIN = "Copy the file again from its source"
+_INSTALL = "Install the package that is missing, or install napari-umpire again"
 
 
 @contextmanager
@@ -33,15 +34,23 @@ def reading(
     Raises
     ------
     InputError
-        For every `Exception`; one that is about memory says how much was asked for.
+        For every `Exception`; one about memory says how much was asked for, one about a package
+        what is missing.
+    NameError
+        As it is: a fault of the program, not of the file.
     """
     try:
         yield
     except InputError:
         raise
+    except ImportError as error:  # some files need a codec that is packaged on its own
+        raise InputError(problem, got=error, expected=expected, fix=_INSTALL) from error
     except MemoryError as error:
         raise out_of_memory(problem, error) from error
     except Exception as error:  # no narrower list stayed complete: see above
+        # Parsers leave a variable unset where a damaged file skips a branch.
+        if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+            raise
         raise InputError(problem, got=error, expected=expected, fix=fix) from error
 
 

@@ -58,10 +58,17 @@ def test_a_prefix_on_one_half_alone_tells_them_apart(vocabulary):
 def test_mouse_genes_are_not_human_ones_of_the_same_symbol(vocabulary):
     mapping = vocabulary.map(["GRCm39_C3", "GRCm39_Erbb2"])
     assert mapping.n_mapped == 0
-    with pytest.raises(InputError, match=r"GRCm39, which is of mouse"):
+    with pytest.raises(InputError, match=r"GRCm39, and the genes of the vocabulary are human"):
         require_mapped(mapping)
     mouse = GeneVocabulary(["ENSMUSG00000024164"], ["C3"], np.ones(1), "a test")
     assert mouse.map(["GRCm39_C3"]).index.tolist() == [0]
+
+
+def test_a_vocabulary_of_another_species_takes_tables_of_its_own(vocabulary):
+    pig = GeneVocabulary(["ENSSSCG00000017442"], ["ERBB2"], np.ones(1), "a test")
+    assert pig.map(["Sscrofa11_ERBB2"]).index.tolist() == [0]
+    with pytest.raises(InputError, match="Sscrofa11, and the genes of the vocabulary are human"):
+        require_mapped(vocabulary.map(["Sscrofa11_ERBB2", "Sscrofa11_C3"]))
 
 
 def test_a_prefix_that_nobody_knows_is_named(vocabulary):

@@ -141,6 +141,26 @@ def test_an_encoder_that_trips_over_its_input_says_so():
         features(trips)
 
 
+def test_a_later_fault_and_one_of_the_gpu_are_not_laid_on_the_settings():
+    n = 0
+
+    def fails_later(x):
+        nonlocal n
+        n += 1
+        if n == 2:
+            raise TypeError("a bug")
+        return torch.ones(len(x), 3)
+
+    with pytest.raises(TypeError, match="a bug"):
+        features(fails_later)
+
+    def lost(x):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError, match="^CUDA error"):
+        features(lost)
+
+
 def test_a_host_without_memory_takes_smaller_batches():
     def tight(x):
         if len(x) > 1:

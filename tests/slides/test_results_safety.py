@@ -11,8 +11,8 @@ import anndata as ad
 import pytest
 from PIL import Image
 
-from napari_umpire.errors import InputError
-from napari_umpire.slides import results
+from napari_umpire.errors import InputError, UmpireWarning
+from napari_umpire.slides import results, store_listing
 from napari_umpire.slides.convert import write_slide
 from napari_umpire.slides.open import open_slide
 from napari_umpire.slides.results import WrittenResult, write_results
@@ -144,6 +144,34 @@ def test_a_root_that_turned_to_garbage_is_told_and_nothing_is_written(
         write_results(slide, prediction_of(slide), name="r", record="k: 1\n")
     after = fingerprints(tmp_path)
     assert {k for k in after if after[k] != before.get(k)} == {"a.zarr/zarr.json"}
+
+
+def test_a_result_that_cannot_be_listed_is_told_and_the_store_opens(
+    tmp_path: Path, synthetic: Slide
+) -> None:
+    store = write_slide(synthetic, tmp_path / "a.zarr")
+    root = (store / "zarr.json").read_text()
+    written = write_results(open_slide(store), prediction_of(synthetic), name="r")
+    (store / "zarr.json").write_text(root)  # as a run that was killed before it leaves it
+    about = store / "tables" / written.element / "obs" / "zarr.json"
+    about.write_text("{")
+    with pytest.warns(UmpireWarning, match=r"A result stays unlisted: The store a.zarr cannot"):
+        slide = open_slide(store)
+    assert slide.n_spots == synthetic.n_spots
+    assert (store / "zarr.json").read_text() == root
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_damaged_store(
+    tmp_path: Path, synthetic: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = open_slide(write_slide(synthetic, tmp_path / "a.zarr"))
+
+    def wrong(*_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(store_listing, "_copy_described", wrong)
+    with pytest.raises(TypeError, match="a bug"):
+        write_results(slide, prediction_of(slide), name="r")
 
 
 def test_a_store_without_tables_gets_them_with_their_first(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_umpire.genes.aliases import GeneAliases
-from napari_umpire.genes.names import genome_species, split_genome
+from napari_umpire.genes.names import genome_species, is_mouse_like, split_genome
 from napari_umpire.genes.spreadsheet import genes_of_date, is_date
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _without_dates(clean: CleanNames) -> CleanNames:
         return clean
     columns = zip(clean.names, clean.symbols, strict=True)
     here = {text for texts in columns if not dates.keys() & set(texts) for text in texts}
-    small = sum(t[:1].isupper() and t[1:].islower() for t in here) > len(here) / 2
+    small = is_mouse_like(here)
     retired = {now: old for old, now in GeneAliases.builtin().targets.items()}
     used: dict[str, str] = {}
     for text, genes in dates.items():

@@ -30,7 +30,7 @@ import scipy.sparse as sp
 from napari_umpire.errors import InputError
 from napari_umpire.genes.columns import clean_columns, sum_columns
 from napari_umpire.genes.lookup import ROUTES, GeneLookup
-from napari_umpire.genes.names import genome_species, is_ensembl_id, split_genome
+from napari_umpire.genes.names import genome_species, is_ensembl_id, is_mouse_like, split_genome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -208,21 +208,26 @@ def _stranger(genome: str, vocabulary: GeneVocabulary) -> str:
 
     C3 is a gene of both the human and the mouse.
     """
-    if not genome or genome_species(genome) == _species(vocabulary):
+    species = _species(vocabulary)
+    if not genome or not species or genome_species(genome) == species:
         return ""
     return (
-        f"The names say {genome}, which is of {genome_species(genome)}, and the vocabulary is of "
-        f"{_species(vocabulary)}: symbols are not compared"
+        f"The names say {genome}, and the genes of the vocabulary are {species}: symbols are not "
+        "compared"
     )
 
 
 def _species(vocabulary: GeneVocabulary) -> str:
+    """Whose genes they are: "human", "mouse" or "rat"; "" where neither ids nor symbols tell."""
     ids, symbols = vocabulary.ids.tolist(), [s for s in vocabulary.symbols.tolist() if s]
-    for beginning, species in (("ENSMUSG", "mouse"), ("ENSRNOG", "rat")):
+    for beginning, species in (("ENSG", "human"), ("ENSMUSG", "mouse"), ("ENSRNOG", "rat")):
         if sum(gene.startswith(beginning) for gene in ids) > len(ids) / 2:
             return species
-    small = sum(s[:1].isupper() and s[1:].islower() for s in symbols)
-    return "mouse" if small > len(symbols) / 2 else "human"
+    if sum(is_ensembl_id(gene) for gene in ids) > len(ids) / 2:
+        return ""  # a pig writes its genes as a human does
+    if is_mouse_like(symbols):
+        return "mouse"
+    return "human" if sum(s.isupper() for s in symbols) > len(symbols) / 2 else ""
 
 
 def _merged(
@@ -248,7 +253,6 @@ def _advice(names: Sequence[str]) -> str:
     prefix = re.match(r".+[-_.:|]", os.path.commonprefix(names)) if len(names) > 1 else None
     if prefix is not None:
         return f"All names of genes begin with {prefix[0]!r}: take that away"
-    mouse = sum(n.startswith("ENSMUSG") or n[:1].isupper() and n[1:].islower() for n in names)
-    if mouse > len(names) / 2:
+    if is_mouse_like(names):
         return "These look like mouse genes: use a model of that species"
     return "Give human gene symbols or Ensembl gene ids as the column names"

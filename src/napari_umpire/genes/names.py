@@ -5,11 +5,16 @@ and any of these behind the name of a genome.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = [
     "base_ensembl_id",
     "genome_species",
     "is_ensembl_id",
+    "is_mouse_like",
     "split_genome",
     "without_suffix",
 ]
@@ -47,6 +52,12 @@ def base_ensembl_id(text: str) -> str | None:
 def is_ensembl_id(text: str) -> bool:
     """Whether `text` is an Ensembl gene id, with or without version."""
     return base_ensembl_id(text) is not None
+
+
+def is_mouse_like(names: Collection[str]) -> bool:
+    """Whether most of ``names`` are mouse ids, or symbols written as Erbb2 is."""
+    n = sum(t.startswith("ENSMUSG") or (t[:1].isupper() and t[1:].islower()) for t in names)
+    return n > len(names) / 2
 
 
 def without_suffix(text: str) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading, within_memory
+from napari_umpire.faults import within_memory
 from napari_umpire.inference.devices import HalvingBatches, autocast
 from napari_umpire.progress import Progress, Steps
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["compute_features"]
 
 T = TypeVar("T")
+_SETTINGS = "Check that the model's settings are those of its weights"
 
 
 def compute_features(
@@ -83,16 +85,19 @@ def compute_features(
     if done.all():
         return features
     source = batches(np.flatnonzero(~done))
+    proven = False
     try:
         for rows, inputs in _within_memory(source, batch_size):
-            # The network is built of what a model's settings say.
-            with reading(
-                f"{stage}: the encoder cannot take its input",
-                fix="Check that the model's settings are those of its weights",
-            ):
+            with nullcontext() if proven else _taking_input(stage):
                 values = np.concatenate(encoder(inputs))
-                if values.shape != (len(rows), dim):
-                    raise ValueError(f"features of shape {values.shape} for {(len(rows), dim)}")
+            proven = True
+            if values.shape != (len(rows), dim):
+                raise InputError(
+                    f"{stage}: the encoder gives features of a wrong shape",
+                    got=f"features of shape {values.shape}",
+                    expected=(len(rows), dim),
+                    fix=_SETTINGS,
+                )
             bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             if len(bad):
                 raise InputError(
@@ -110,6 +115,24 @@ def compute_features(
     if not done.all():
         raise RuntimeError(f"{int((~done).sum())} spots were left out by the reader of batches")
     return features
+
+
+@contextmanager
+def _taking_input(stage: str) -> Iterator[None]:
+    """Say of the first batch that the network, which is built as settings say, cannot take it.
+
+    What fails later, or on the GPU, is a fault of the program or the computer.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # layers trip over a wrong size each in its own way
+        if "CUDA" in str(error):
+            raise
+        raise InputError(
+            f"{stage}: the encoder cannot take its input", got=error, fix=_SETTINGS
+        ) from error
 
 
 def _within_memory(source: Iterator[T], batch_size: int) -> Iterator[T]:

@@ -208,14 +208,7 @@ def _filled(config: UmpireConfig, path: Path) -> Umpire:
         bare.load_state_dict(_read_checked(path, bare), assign=True)
         if not any(buffer.is_meta for buffer in bare.buffers()):
             return bare
-    with (
-        reading(
-            f"No model can be built from {where}",
-            expected="the settings of the model that the weights are of",
-            fix="Copy or download the model again",
-        ),
-        Allowance(n_tensors, n_bytes, where),
-    ):
+    with Allowance(n_tensors, n_bytes, where):
         model = Umpire(config, pretrained=False)
     model.load_state_dict(_read_checked(path, model))
     return model

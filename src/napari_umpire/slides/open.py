@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -114,9 +115,10 @@ def open_slides(
         raise out_of_memory(f"{path.name} cannot be opened", error) from error
     except Exception as error:
         # A net for what nobody foresaw: a window must not lose its slides to one bad file.
+        logging.getLogger("napari_umpire").exception("%s cannot be opened", path)
         raise InputError(
             f"{path.name} cannot be opened",
-            got=f"{type(error).__name__}, which was not foreseen: {error}",
+            got=f"An unexpected {type(error).__name__}: {error}",
             expected=_KNOWN,
             fix="Please report this with the file, if it opens elsewhere",
         ) from error

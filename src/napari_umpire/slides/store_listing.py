@@ -11,16 +11,18 @@ import json
 import os
 import shutil
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_umpire.bounded import read_text
-from napari_umpire.errors import InputError
+from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.faults import reading
 from napari_umpire.files import alone_in, remove_leftovers, scratch_beside
 from napari_umpire.slides.elements import quiet_libraries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["consolidate", "mend_store", "prepare_listing", "publish_listing"]
@@ -50,23 +52,27 @@ def prepare_listing(store: Path, folder: Path, new: tuple[str, Path] | None = No
     ------
     InputError
         Where what describes the store is damaged.
+    OSError
+        Where the disk refuses.
     """
-    with reading(
+    import zarr
+
+    damaged = partial(
+        reading,
         f"The store {store.name} cannot be read",
         expected="a complete SpatialData store",
         fix="Write or copy it again",
-    ):
-        import zarr
-
-        _copy_described(store, folder)
-        with quiet_libraries():
-            root = zarr.open_group(folder, mode="r+", use_consolidated=False)
-            root.require_group("tables")
-            listed = zarr.open_group(folder, mode="r").metadata.consolidated_metadata is not None
-        if new is not None:
-            _copy_described(new[1], folder / "tables" / new[0])
-        if not listed:
-            return None
+    )
+    _copy_described(store, folder)
+    with damaged(), quiet_libraries():
+        root = zarr.open_group(folder, mode="r+", use_consolidated=False)
+        root.require_group("tables")
+        listed = zarr.open_group(folder, mode="r").metadata.consolidated_metadata is not None
+    if new is not None:
+        _copy_described(new[1], folder / "tables" / new[0])
+    if not listed:
+        return None
+    with damaged():
         consolidate(folder)
     made = folder / ("zarr.json" if (folder / "zarr.json").is_file() else ".zmetadata")
     with made.open("rb+") as file:
@@ -94,16 +100,25 @@ def consolidate(store: Path) -> None:
 def mend_store(store: Path) -> None:
     """Finish what a killed run began: remove its leftovers, and list its table.
 
-    What cannot be mended, as on a disk that is read-only, is left as it is: the store is readable.
+    What cannot be mended is left as it is, for the store is readable: with a warning where its
+    description is damaged, without one on a disk that is read-only.
     """
     remove_leftovers(store)
-    with suppress(OSError, InputError):
+    with suppress(OSError), _warned():
         if not _unlisted(store):
             return
         with scratch_beside(store) as folder, alone_in(store):
             made = prepare_listing(store, folder / "listing") if _unlisted(store) else None
             if made is not None:
                 publish_listing(made, store)
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        warnings.warn(f"A result stays unlisted: {error}", UmpireWarning, stacklevel=4)
 
 
 def _unlisted(store: Path) -> list[str]:

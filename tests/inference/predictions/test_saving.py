@@ -110,6 +110,39 @@ def test_a_table_alone_as_a_file(stored, predicted, tmp_path):
         run(save_steps(stored, predicted, record, store=tmp_path / "alone.h5ad"))
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_another_program_made_meanwhile_is_kept(
+    stored, predicted, tmp_path, monkeypatch, links
+):
+    path, read = tmp_path / "alone.h5ad", ad.read_h5ad
+
+    def while_another_writes(part):
+        path.write_text("theirs")
+        return read(part)
+
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(ad, "read_h5ad", while_another_writes)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    record = replace(predicted.record, genes=("ERBB2",))
+    with pytest.raises(InputError, match="alone.h5ad already exists"):
+        run(save_steps(stored, predicted, record, store=path))
+    assert path.read_text() == "theirs"
+    assert [p.name for p in tmp_path.iterdir() if "alone" in p.name] == ["alone.h5ad"]
+
+
+def test_a_table_is_written_to_a_disk_without_links(stored, predicted, tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    record = replace(predicted.record, genes=("ERBB2",))
+    run(save_steps(stored, predicted, record, store=tmp_path / "alone.h5ad"))
+    assert ad.read_h5ad(tmp_path / "alone.h5ad").n_vars == 1
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES], ids=["mount", "rights"])
 def test_a_read_only_store_is_told_before_the_work(stored, predicted, monkeypatch, number):
     def refuse(*_, **__):

@@ -191,6 +191,18 @@ def _why(error: OSError) -> str:
     return "the disk refuses"
 
 
+def _put_new(part: Path, path: Path) -> None:
+    """Let ``part`` appear as ``path``, never in place of a file that another program made."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # exFAT and some network disks have no links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "File exists", str(path)) from None
+        os.rename(part, path)
+
+
 def _write_file(slide: Slide, table: AnnData, path: Path, record: str) -> Path:
     """Write a table as a new ``.h5ad`` file, read it back, and return the record beside it."""
     import anndata
@@ -218,7 +230,9 @@ def _write_file(slide: Slide, table: AnnData, path: Path, record: str) -> Path:
             with part.open("rb+") as written:
                 os.fsync(written.fileno())
             with record_beside(record, path, "", scratch=folder, of=path) as file:
-                os.rename(part, path)
+                _put_new(part, path)
+    except FileExistsError as error:
+        raise InputError(f"{path} already exists", fix="Choose another name") from error
     except OSError as error:
         raise InputError(
             f"The table cannot be written to {path}: {_why(error)}",
