@@ -11,6 +11,7 @@ import pytest
 from napari_umpire.errors import UmpireWarning
 from napari_umpire.slides.place import check_on_tissue, turned
 from napari_umpire.slides.pyramid import ArrayLevel, Pyramid
+from napari_umpire.slides.turned import TURN_WORDS
 
 MPP = 4.0
 GLASS, TISSUE = (243, 240, 244), (205, 130, 175)
@@ -56,13 +57,13 @@ def test_spots_on_their_tissue_need_no_word(with_others):
 @pytest.mark.parametrize(
     ("change", "undone_by"),
     [
-        (lambda y, x: (x, y), "with rows and columns exchanged"),
+        (lambda y, x: (x, y), "(rows and columns exchanged)"),
         (lambda y, x: (HEIGHT - y, x), "mirrored top to bottom"),
         (lambda y, x: (y, WIDTH - x), "mirrored left to right"),
         (lambda y, x: (HEIGHT - y, WIDTH - x), "turned by 180 degrees"),
         (lambda y, x: (WIDTH - x, y), "turned by 90 degrees clockwise"),
         (lambda y, x: (x, HEIGHT - y), "turned by 90 degrees anticlockwise"),
-        (lambda y, x: (WIDTH - x, HEIGHT - y), "mirrored and turned by 90 degrees"),
+        (lambda y, x: (WIDTH - x, HEIGHT - y), "mirrored along the other diagonal"),
     ],
 )
 @pytest.mark.parametrize("with_others", [False, True])
@@ -84,10 +85,10 @@ def test_what_undoes_a_turn_is_its_inverse():
     y, x = (g.ravel() for g in np.mgrid[:4, :6])
     places = turned(np.stack([y, x], axis=1) + 0.5, small.shape)
     pixels = {
-        "with rows and columns exchanged": small.T,
+        TURN_WORDS[5]: small.T,
         "turned by 90 degrees clockwise": np.rot90(small),
         "turned by 90 degrees anticlockwise": np.rot90(small, -1),
-        "mirrored and turned by 90 degrees": np.rot90(small, 2).T,
+        "mirrored along the other diagonal": np.rot90(small, 2).T,
     }
     for order, picture_of_spots in pixels.items():
         at = np.floor(places[order]).astype(int)

@@ -10,6 +10,7 @@ import numpy as np
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.slides.thumbnails import thumbnail
 from napari_umpire.slides.tissue import BLACK, tissue_of
+from napari_umpire.slides.turned import TURN_WORDS, upright_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ _LEAST_TISSUE = 0.005
 # green and blue.
 _GLASS_OD = 0.1
 _THUMBNAIL_PX = 256
-_AS_THEY_ARE = "as they are"
+_AS_THEY_ARE = TURN_WORDS[1]
 
 
 def check_overlap(extent: tuple[float, float], yx: np.ndarray, *, name: str, image: str) -> None:
@@ -180,15 +181,4 @@ def turned(yx: np.ndarray, extent: tuple[float, float]) -> dict[str, np.ndarray]
     extent
         (height, width) of the image that they lie on, px.
     """
-    (y, x), (height, width) = np.asarray(yx, np.float64).T, extent
-    places = {
-        _AS_THEY_ARE: (y, x),
-        "with rows and columns exchanged": (x, y),
-        "mirrored top to bottom": (height - y, x),
-        "mirrored left to right": (y, width - x),
-        "turned by 180 degrees": (height - y, width - x),
-        "turned by 90 degrees clockwise": (x, width - y),
-        "turned by 90 degrees anticlockwise": (height - x, y),
-        "mirrored and turned by 90 degrees": (height - x, width - y),
-    }
-    return {key: np.stack(both, axis=1) for key, both in places.items()}
+    return {words: upright_points(yx, extent, turn) for turn, words in TURN_WORDS.items()}

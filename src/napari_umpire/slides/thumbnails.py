@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_umpire.slides.pyramid import block_means
 from napari_umpire.slides.tissue import BLACK
+from napari_umpire.slides.turned import TURN_WORDS, upright
 
 if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Pyramid
@@ -86,16 +87,8 @@ def likeness(picture: Pyramid, other: Pyramid) -> Likeness | None:
     mine, theirs = _density(picture), _density(other)
     if mine.std() < _FLAT_OD and theirs.std() < _FLAT_OD:
         return None
-    turns = {
-        "mirrored top to bottom": mine[::-1],
-        "mirrored left to right": mine[:, ::-1],
-        "turned by 180 degrees": mine[::-1, ::-1],
-        "turned by 90 degrees anticlockwise": np.rot90(mine),
-        "turned by 90 degrees clockwise": np.rot90(mine, -1),
-        "mirrored along its diagonal": mine.T,
-        "mirrored along its other diagonal": np.rot90(mine, 2).T,
-    }
-    found = {how: _correlation(turn, theirs) for how, turn in turns.items()}
+    others = {turn: words for turn, words in TURN_WORDS.items() if turn != 1}
+    found = {how: _correlation(upright(mine, turn), theirs) for turn, how in others.items()}
     how = max(found, key=found.__getitem__)
     return Likeness(_correlation(mine, theirs), found[how], how)
 

@@ -15,7 +15,7 @@ from napari_umpire.slides.pyramid import Level
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TurnedLevel", "is_on_its_side", "upright"]
+__all__ = ["TURN_WORDS", "TurnedLevel", "is_on_its_side", "upright", "upright_points"]
 
 # Of a number: whether the upright rows, and then columns, run backwards in the stored ones, and
 # whether rows and columns are exchanged.
@@ -30,6 +30,18 @@ _TURNS = {
     8: (True, False, True),
 }
 
+TURN_WORDS = {
+    1: "as they are",
+    2: "mirrored left to right",
+    3: "turned by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "mirrored along the diagonal (rows and columns exchanged)",
+    6: "turned by 90 degrees clockwise",
+    7: "mirrored along the other diagonal",
+    8: "turned by 90 degrees anticlockwise",
+}
+"""What `upright` does with a picture of each orientation."""
+
 
 def is_on_its_side(orientation: int) -> bool:
     """Whether rows and columns are exchanged."""
@@ -42,6 +54,22 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if exchanged:
         pixels = pixels.swapaxes(0, 1)
     return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def upright_points(yx: np.ndarray, extent: tuple[float, float], orientation: int) -> np.ndarray:
+    """Where points of the stored image lie in the upright one.
+
+    Parameters
+    ----------
+    yx
+        (n, 2) points, px of the stored image.
+    extent
+        (height, width) of the upright image, px.
+    """
+    rows, columns, exchanged = _TURNS[orientation]
+    y, x = np.asarray(yx, np.float64)[:, :: -1 if exchanged else 1].T
+    height, width = extent
+    return np.stack([height - y if rows else y, width - x if columns else x], axis=1)
 
 
 class TurnedLevel(Level):
