@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.tiff import open_tiff
+from napari_umpire.slides.tiff import TiffImage, tiff_images
 from napari_umpire.slides.tiff_level import TiffLevel
 from napari_umpire.slides.wholefile import WholeLevel
 
@@ -18,6 +18,11 @@ from napari_umpire.slides.wholefile import WholeLevel
 @pytest.fixture
 def pixels(ramp) -> np.ndarray:
     return ramp(700, 1100)
+
+
+def open_tiff(path) -> TiffImage:
+    (image,) = tiff_images(path)
+    return image
 
 
 def _write(path, image, **kwargs):
@@ -217,6 +222,42 @@ def test_a_spoilt_tile_is_named(tmp_path, pixels):
     (level,) = open_tiff(path).levels
     with pytest.raises(InputError, match=r"bad.tif holds a tile that cannot be decoded.*tile 0"):
         level.read_tile(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("tag", "values"),
+    [
+        pytest.param("TileOffsets", [2**63 + 5], id="place-beyond-any-file"),
+        pytest.param("TileByteCounts", [2**63 + 5], id="size-beyond-any-memory"),
+    ],
+)
+def test_a_table_of_tiles_that_claims_too_much_is_named(tmp_path, tag, values):
+    path = tmp_path / "bad.tif"
+    tifffile.imwrite(path, np.zeros((60, 70, 3), np.uint8), bigtiff=True, photometric="rgb",
+                     tile=(64, 128), metadata=None)  # fmt: skip
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[0].tags[tag].overwrite(values, dtype=16)
+    with pytest.raises(InputError, match="bad.tif is cut short"):
+        open_tiff(path).levels[0].read_tile(0, 0)
+
+
+def test_a_tile_with_fewer_colours_than_the_header_says_is_named(tmp_path, pixels):
+    path = _write(tmp_path / "bad.tif", pixels, tile=(128, 128), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[0].tags["PlanarConfiguration"].overwrite(0)
+    with pytest.raises(InputError, match="bad.tif contradicts itself.*1 samples per pixel"):
+        open_tiff(path).levels[0].read_tile(0, 0)
+
+
+def test_a_fault_of_our_own_is_not_called_a_damaged_file(tmp_path, pixels, monkeypatch):
+    from napari_umpire.slides import tiff
+
+    def broken(*args):
+        raise AttributeError("ours")
+
+    monkeypatch.setattr(tiff, "tiff_statements", broken)
+    with pytest.raises(AttributeError, match="ours"):
+        open_tiff(_write(tmp_path / "a.tif", pixels))
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\x00", b"not a tiff at all" * 9])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_umpire.slides.pyramid import Level
     from napari_umpire.slides.scale import ScaleSource
 
-__all__ = ["TiffImage", "open_tiff", "reopen", "tiff_images"]
+__all__ = ["TiffImage", "reopen", "tiff_images"]
 
 _SEGMENT_LIMIT_PX = 64_000_000
 _LEAST_REDUCTION = 1.25
@@ -66,25 +66,6 @@ class TiffImage:
     stored: tuple[Level, ...]
 
 
-def open_tiff(path: str | Path) -> TiffImage:
-    """Open the H&E image of a TIFF-family file that holds one.
-
-    Raises
-    ------
-    InputError
-        As `tiff_images`; also where the file holds several.
-    """
-    images = tiff_images(path)
-    if len(images) > 1:
-        raise InputError(
-            f"{Path(path).name} holds {len(images)} images",
-            got=", ".join(image.name or "one without a name" for image in images),
-            expected="one",
-            fix="Export the one you mean as a file of its own",
-        )
-    return images[0]
-
-
 def tiff_images(path: str | Path) -> tuple[TiffImage, ...]:
     """Open every H&E image of a TIFF-family file with its stored levels.
 
@@ -106,37 +87,49 @@ def tiff_images(path: str | Path) -> tuple[TiffImage, ...]:
 def _open(path: Path, mtime_ns: int, size: int) -> tuple[TiffImage, ...]:
     import tifffile
 
-    with (
-        reading(f"{path.name} cannot be read as a TIFF image"),
+    problem = f"{path.name} cannot be read as a TIFF image"
+    with reading(problem):
         # An OME-TIFF may name pages in other files: these are not followed.
-        tifffile.TiffFile(path, _multifile=False) as tif,
-    ):
-        found, notes = find_images(path, tif)
-        for page in (page for image in found for page in image.pages):
-            _check_layout(path, page)
-            page.init_decode()
+        tif = tifffile.TiffFile(path, _multifile=False)
+    with tif:
+        samples: dict[tifffile.TiffPage, Samples] = {}
+        # Tags are parsed as they are asked for, and a damaged one may have any type.
+        with reading(problem):
+            found, notes = find_images(path, tif)
+            for one in found:
+                for page in one.pages:
+                    _check_layout(path, page)
+                    page.init_decode()
+                    samples[page] = Samples.of(page, one.ome)
         source = TiffSource(path)
-        merged = _merged(source, found, notes)
-        images = [_image(tif, source, one, scene, notes) for scene, one in enumerate(merged)]
+        merged = _merged(source, found, samples, notes)
+        images = [
+            _image(tif, source, one, samples, scene, notes) for scene, one in enumerate(merged)
+        ]
     for image in images:
         _try(path, image)
     return tuple(images)
 
 
 def _image(
-    tif: tifffile.TiffFile, source: TiffSource, found: FoundImage, scene: int, notes: list[str]
+    tif: tifffile.TiffFile,
+    source: TiffSource,
+    found: FoundImage,
+    samples: Mapping[tifffile.TiffPage, Samples],
+    scene: int,
+    notes: list[str],
 ) -> TiffImage:
     fitting, left_out = fitting_levels([page_size(page) for page in found.pages])
     first = found.pages[fitting[0][0]]
-    of_first = Samples.of(first, found.ome)
+    of_first = samples[first]
     stored: list[Level] = []
     said = [*notes, *([] if left_out is None else [left_out])]
     for at, factor in fitting:
         page = found.pages[at]
         # The first page speaks for its copies, which often lack its tags.
         alike = (page.samplesperpixel, page.dtype) == (first.samplesperpixel, first.dtype)
-        samples = of_first if alike else Samples.of(page, found.ome)
-        level = _level(source, page, (scene, len(stored)), factor, samples)
+        own = of_first if alike else samples[page]
+        level = _level(source, page, (scene, len(stored)), factor, own)
         if not stored or factor.is_integer() or is_copy(stored[0], level):
             stored.append(level)
         else:
@@ -150,13 +143,18 @@ def _image(
     return TiffImage(levels, told.mpp, found.name, (*said, *told.notes), tuple(stored))
 
 
-def _merged(source: TiffSource, found: list[FoundImage], notes: list[str]) -> list[FoundImage]:
+def _merged(
+    source: TiffSource,
+    found: list[FoundImage],
+    samples: Mapping[tifffile.TiffPage, Samples],
+    notes: list[str],
+) -> list[FoundImage]:
     """Images of which none is a copy of another: those join the pages of the larger one."""
     kept: dict[int, FoundImage] = {}
     for i in sorted(range(len(found)), key=lambda i: (found[i].is_reduced, -_area(found[i]))):
         image = found[i]
         for k, larger in kept.items():
-            if _is_copy_of(source, larger, image):
+            if _is_copy_of(source, larger, image, samples):
                 kept[k] = replace(larger, pages=larger.pages + image.pages)
                 break
         else:
@@ -172,13 +170,18 @@ def _area(image: FoundImage) -> int:
     return math.prod(image.size)
 
 
-def _is_copy_of(source: TiffSource, larger: FoundImage, smaller: FoundImage) -> bool:
+def _is_copy_of(
+    source: TiffSource,
+    larger: FoundImage,
+    smaller: FoundImage,
+    samples: Mapping[tifffile.TiffPage, Samples],
+) -> bool:
     """Whether an image is a reduced copy of another."""
     factor = downsample_between(larger.size, smaller.size)
     if factor is None or factor < _LEAST_REDUCTION:
         return False
     levels = [
-        _level(source, page, (0, 0), d, Samples.of(page, image.ome))
+        _level(source, page, (0, 0), d, samples[page])
         for image, d in ((larger, 1.0), (smaller, factor))
         for page in image.pages
         if page_size(page) == image.size

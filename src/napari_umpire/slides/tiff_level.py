@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_umpire.errors import InputError
-from napari_umpire.faults import reading
+from napari_umpire.faults import COPY_AGAIN, reading
 from napari_umpire.slides.depth import check_shown
 from napari_umpire.slides.pyramid import Level, over_white
 
@@ -45,16 +45,22 @@ class TiffSource:
         self._lock = threading.Lock()
         stat = os.fstat(self._fd)
         self.key = (str(path), stat.st_mtime_ns, stat.st_size)
+        self._size = stat.st_size
         weakref.finalize(self, os.close, self._fd)
 
     def read(self, offset: int, count: int) -> bytes:
         """Return ``count`` bytes at ``offset``, or say that the file is cut short."""
-        if hasattr(os, "pread"):
-            data = os.pread(self._fd, count, offset)
-        else:
-            with self._lock:
-                os.lseek(self._fd, offset, os.SEEK_SET)
-                data = os.read(self._fd, count)
+        with reading(f"{self.path.name} cannot be read"):
+            # A damaged table claims any number.
+            there = min(count, max(0, self._size - offset))
+            if there == 0:
+                data = b""
+            elif hasattr(os, "pread"):
+                data = os.pread(self._fd, there, offset)
+            else:
+                with self._lock:
+                    os.lseek(self._fd, offset, os.SEEK_SET)
+                    data = os.read(self._fd, there)
         if len(data) < count:
             raise InputError(
                 f"{self.path.name} is cut short",
@@ -175,7 +181,17 @@ class TiffLevel(Level):
             f"(tile {segment} of level {self._place[1]})"
         ):
             decoded = page.decode(data, segment, **kwargs)[0]
-        return None if decoded is None else decoded[0]
+        if decoded is None:
+            return None
+        found, expected = decoded.shape[-1], page.samplesperpixel // self._planes
+        if found != expected:
+            raise InputError(
+                f"{self._source.path.name} contradicts itself",
+                got=f"{found} samples per pixel in tile {segment} of level {self._place[1]}",
+                expected=f"{expected}, as the header says",
+                fix=COPY_AGAIN,
+            )
+        return np.asarray(decoded[0])
 
     @property
     def _is_ycbcr(self) -> bool:
