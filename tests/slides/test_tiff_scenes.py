@@ -98,6 +98,20 @@ def test_labels_and_photographs_of_the_glass_are_no_scenes(tmp_path):
     np.testing.assert_array_equal(_pixels(slide), image)
 
 
+@pytest.mark.parametrize("name", ["label-free", "Macro ROI 2", "Overview of nerves"])
+def test_a_scan_named_somewhat_like_a_photograph_is_a_slide(tmp_path, name):
+    parts = [("tissue", section(seed=1), 0.9), (name, section(seed=2), 0.9)]
+    slides = open_slides(_write(tmp_path / "a.ome.tif", parts))
+    assert [slide.name for slide in slides] == ["a tissue", f"a {name}"]
+
+
+def test_a_photograph_with_words_of_its_own_is_left_out_with_a_word(tmp_path):
+    parts = [("tissue", section(seed=1), 0.9), ("case 12 overview", section(700, 600, 2), 9.0)]
+    with pytest.warns(UmpireWarning, match="'case 12 overview' of 700 x 600 px .* left out"):
+        (slide,) = open_slides(_write(tmp_path / "a.ome.tif", parts))
+    assert slide.name == "a"
+
+
 @pytest.mark.parametrize("ome", [True, False])
 @pytest.mark.parametrize("order", [(1, 2, 4), (4, 2, 1), (2, 4, 1)])
 def test_copies_stored_as_images_of_their_own_are_levels(tmp_path, ome, order):

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TiffImage", "reopen", "tiff_images"]
 
+# A larger tile or strip would be decoded as a whole, 200 MB, for each look at a part of it.
 _SEGMENT_LIMIT_PX = 64_000_000
+# Images nearer in size are two sections; scanners reduce by 2 or more.
 _LEAST_REDUCTION = 1.25
 
 
@@ -136,7 +138,7 @@ def _image(
             high, wide = level.shape
             said.append(f"a copy of {high} x {wide} px that shows something else is left out")
     if first.samplesperpixel == 4 and of_first.alpha is None:
-        said.append("its fourth sample is not said to be transparency, and is left aside")
+        said.append("its fourth sample is not said to be transparency, and is ignored")
     turn = orientation(first)
     told = tiff_statements(tif, first, found.ome)
     levels = tuple(stored if turn == 1 else (TurnedLevel(level, turn) for level in stored))

@@ -34,7 +34,7 @@ _NUMBER = r"\s*([0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?)"
 
 @dataclass
 class Statements:
-    """Um per px by source, and what is to be said of statements that are left aside."""
+    """Um per px by source, and what is to be said of statements that are ignored."""
 
     mpp: dict[ScaleSource, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ def tiff_statements(
         told.add("metadata", ome.px_um, "the OME metadata", of=ome.size, size=size)
         if any(ome.px) and ome.px_um is None and all(u in UNITS_UM for u in ome.units):
             said = " x ".join(v or "?" for v in ome.px)
-            told.notes.append(f"the OME metadata gives a pixel of {said}, which is left aside")
+            told.notes.append(f"the OME metadata gives a pixel of {said}, which is ignored")
     if tif.is_philips:
         told.add("metadata", _philips_px(text), "the Philips metadata")
     mpp = _described_mpp(text)

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FoundImage", "find_images", "page_size"]
 
-# What scanners name the photographs beside the scan.
-_PHOTOGRAPH = re.compile(r"(?:^|[^a-z])(label|macro|thumbnail|overview|preview)(?:[^a-z]|$)", re.I)
+# What scanners name the photographs beside the scan: "label 387x463", "Macro image". In front may
+# stand the name of the file, behind only a size: "label-free" and "Macro ROI 2" are scans.
+_PHOTOGRAPH = re.compile(
+    r"^(.*[^a-z\n])?(?:label|macro|thumbnail|overview|preview)(?:[ _-]?image)?"
+    r"[^a-z\n]*(?:\d+ ?x ?\d+[^a-z\n]*)?$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# More planes in a row are a stack or a film, not sections.
 _MOST_PLANES = 200
+# Beside a scan, an image with a 64th of its px (an eighth of each side) is a picture of the glass.
 _SMALL = 64
 
 
@@ -98,11 +105,20 @@ def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
     """Without photographs of the glass and labels."""
     if len(found) == 1:
         return found, []
-    slides = [image for image in found if not _is_photograph(image)] or [
+    photographs = {i: match for i, image in enumerate(found) if (match := _photograph(image))}
+    slides = [image for i, image in enumerate(found) if i not in photographs] or [
         max(found, key=lambda image: math.prod(image.size))
     ]
     largest = max(math.prod(image.size) for image in slides)
     notes = []
+    for i, match in photographs.items():
+        # What has a scanner's very words for it is nothing to speak of.
+        if found[i] not in slides and not found[i].is_reduced and match[1]:
+            high, wide = found[i].size
+            notes.append(
+                f"the image {match[0].strip()!r} of {high} x {wide} px (height x width) is left "
+                "out: by its name it is a photograph of the glass"
+            )
     for image in list(slides):
         if not image.is_reduced and math.prod(image.size) * _SMALL < largest:
             slides.remove(image)
@@ -111,12 +127,13 @@ def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
     return slides, notes
 
 
-def _is_photograph(image: FoundImage) -> bool:
+def _photograph(image: FoundImage) -> re.Match[str] | None:
+    """The words that make an image a photograph of the glass or its label; None where it is not."""
     page = image.pages[0]
     # tifffile names the pages of an svs file by their place; where another program wrote it
     # again without the thumbnail, a reduced copy of the scan stands there.
     name = "" if page.is_reduced and page.is_tiled else image.name
-    return _PHOTOGRAPH.search(f"{name}\n{_first_words(page)}") is not None
+    return _PHOTOGRAPH.search(f"{name}\n{_first_words(page)}")
 
 
 def _images(
