@@ -107,7 +107,7 @@ def test_a_page_taken_from_a_larger_file_is_found_by_its_size(stated):
 )
 def test_what_is_left_over_from_a_larger_image_is_set_right(tmp_path, name, description, stale):
     path = write(tmp_path / name, section(), description=description, software=False)
-    with pytest.warns(UmpireWarning, match=r"size that it gives 1, the file's .* 0\.25"):
+    with pytest.warns(UmpireWarning, match=r"image size in it 1, the file's .* 0\.25"):
         slide = open_slide(path)
     assert (slide.mpp, slide.scale.source) == (1.0, "geometry")
     assert slide.scale.candidates[stale] == 0.25

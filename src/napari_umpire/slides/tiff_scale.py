@@ -102,8 +102,8 @@ def tiff_statements(
     told.add("description", mpp, "the description", of=_described_size(text), size=size)
     if tif.is_imagej:
         told.add("description", _imagej_px(tif, page), "the ImageJ description")
-    unit = page.resolutionunit
-    unit = _PER_UNIT_UM.get(unit) if isinstance(unit, int) else None
+    number = page.resolutionunit
+    unit = _PER_UNIT_UM.get(number) if isinstance(number, int) else None
     if unit is not None:
         told.add("resolution tag", resolution_px(page.resolution, unit), "the resolution tag")
     return told
