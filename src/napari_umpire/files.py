@@ -18,19 +18,22 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from napari_umpire.errors import InputError
+from napari_umpire.faults import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "alone_in",
     "belongs_to",
     "hold",
+    "listed",
     "make_folder",
     "remove_leftovers",
     "replace_file",
     "scratch_beside",
     "shortened",
+    "visible",
 ]
 
 _HELD = ".held"
@@ -56,6 +59,23 @@ def make_folder(path: Path) -> None:
             expected="a place that can be written to",
             fix="Choose another folder",
         ) from error
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Sorted, without names with a leading dot: macOS puts such a companion beside each file."""
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def listed(folder: Path) -> list[Path]:
+    """What a folder holds that is `visible`.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be looked into.
+    """
+    with reading(f"The folder {folder.name} cannot be read", fix="Check the rights to read it"):
+        return visible(folder.iterdir())
 
 
 def hold(file: IO[Any]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
+from napari_umpire.files import visible
 from umpire_training.corpus.h5ad import H5adSource
 from umpire_training.corpus.hest import hest_sources
 from umpire_training.corpus.sources import (
@@ -15,7 +16,6 @@ from umpire_training.corpus.sources import (
     Source,
     Unreadable,
     stem,
-    visible,
 )
 from umpire_training.corpus.stimage import stimage_sources
 

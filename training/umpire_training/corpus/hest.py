@@ -17,8 +17,9 @@ import pandas as pd
 from napari_umpire.bounded import read_json
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
+from napari_umpire.files import visible
 from umpire_training.corpus.h5ad import H5adSource
-from umpire_training.corpus.sources import Unreadable, visible
+from umpire_training.corpus.sources import Unreadable
 
 if TYPE_CHECKING:
     from napari_umpire.slides.slide import Slide

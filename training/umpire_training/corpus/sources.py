@@ -19,7 +19,7 @@ from napari_umpire.errors import InputError, UmpireWarning
 from umpire_training.corpus.qc import passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import scipy.sparse as sp
 
@@ -35,7 +35,6 @@ __all__ = [
     "Source",
     "Unreadable",
     "stem",
-    "visible",
     "warn_of_names",
 ]
 
@@ -256,11 +255,6 @@ def warn_of_names(genes: pd.DataFrame, where: str) -> None:
 
     for remark in clean_columns(genes).remarks():
         warnings.warn(f"{where}: {remark}.", UmpireWarning, stacklevel=2)
-
-
-def visible(paths: Iterable[Path]) -> list[Path]:
-    """Sorted, without hidden ones: macOS puts a companion beside each file on a foreign disk."""
-    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def stem(path: str | Path) -> str:

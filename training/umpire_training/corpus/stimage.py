@@ -16,7 +16,8 @@ import pandas as pd
 
 from napari_umpire.errors import InputError
 from napari_umpire.faults import reading
-from umpire_training.corpus.sources import Chunk, Source, visible
+from napari_umpire.files import visible
+from umpire_training.corpus.sources import Chunk, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

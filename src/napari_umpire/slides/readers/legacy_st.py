@@ -16,13 +16,13 @@ import pandas as pd
 from napari_umpire.bounded import unzipped
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.faults import COPY_AGAIN, reading
+from napari_umpire.files import listed
 from napari_umpire.slides.build import build_slide
 from napari_umpire.slides.elements import element_name
 from napari_umpire.slides.images import IMAGE_SUFFIXES, load_image
 from napari_umpire.slides.place import check_on_tissue, check_overlap
 from napari_umpire.slides.readers.columns import FARTHEST_PX, flags, whole_numbers
 from napari_umpire.slides.readers.counts_table import read_counts
-from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.readers.several import read_each
 from napari_umpire.slides.scale import resolve_scale, square_pitch_px
 from napari_umpire.slides.slide import Slide, tidy_spots
@@ -67,12 +67,12 @@ class _Section:
     def images(self) -> list[Path]:
         """Files of the section's folder with the ending of an image."""
         top = self.root / _IMAGES
-        patients = [p for p in visible(top) if p.is_dir()] if top.is_dir() else []
+        patients = [p for p in listed(top) if p.is_dir()] if top.is_dir() else []
         folders = [p / self.name for p in patients if (p / self.name).is_dir()]
         return [
             p
             for folder in folders
-            for p in visible(folder)
+            for p in listed(folder)
             if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
         ]
 
@@ -118,7 +118,7 @@ def read(
         if region is not None and region != section.name:
             raise InputError(f"{path.name} is section {section.name}", got=f"region={region!r}")
         return [_read_section(section, path, mpp=mpp, image=image, name=name)]
-    tables = [p for p in visible(path / _COUNTS) if p.name.endswith(_TABLES)]
+    tables = [p for p in listed(path / _COUNTS) if p.name.endswith(_TABLES)]
     names = sorted({p.name.split(".")[0] for p in tables})
     sections = {section: _Section(path, section) for section in names}
     if region is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
-from napari_umpire.slides.readers.run_files import is_spatial, visible
+from napari_umpire.files import listed
+from napari_umpire.slides.readers.run_files import is_spatial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ def what_else(path: Path) -> InputError | None:
     """
     for run in (path, path / "outs"):
         if (run / _BINS).is_dir():
-            bins = [p.name for p in visible(run / _BINS) if p.is_dir()]
+            bins = [p.name for p in listed(run / _BINS) if p.is_dir()]
             return InputError(
                 f"{path.name} is a Visium HD run with several bin sizes",
                 got=", ".join(bins) or "none",
@@ -58,7 +59,7 @@ def _is_segmented(folder: Path) -> bool:
 
 def _segmented(path: Path, cells: Path) -> InputError:
     bins = cells.parent / _BINS
-    sizes = [p.name for p in visible(bins) if p.is_dir()] if bins.is_dir() else []
+    sizes = [p.name for p in listed(bins) if p.is_dir()] if bins.is_dir() else []
     return InputError(
         f"{path.name} holds segmented cells, as Space Ranger 4 finds them in Visium HD",
         got="cells as polygons, and no spots",
@@ -77,5 +78,5 @@ def _libraries(run: Path) -> list[str]:
     spatial = run / "spatial"
     if not spatial.is_dir():
         return []
-    found = [p.name for p in visible(spatial) if p.is_dir() and is_spatial(p)]
+    found = [p.name for p in listed(spatial) if p.is_dir() and is_spatial(p)]
     return found if len(found) > 1 or (run / "aggregation.csv").is_file() else []

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError, UmpireWarning
-from napari_umpire.faults import reading
+from napari_umpire.files import listed
 from napari_umpire.slides.elements import element_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RunFiles", "find_files", "has_positions", "is_spatial", "visible"]
+__all__ = ["RunFiles", "find_files", "has_positions", "is_spatial"]
 
 # What each file is, and the end of its name.
 _IN_SPATIAL = {
@@ -65,32 +65,20 @@ class RunFiles:
     counts: tuple[Path, ...]
 
 
-def visible(folder: Path) -> list[Path]:
-    """What a folder holds, by name; names with a leading dot, as macOS adds them, are never data.
-
-    Raises
-    ------
-    InputError
-        Where the folder cannot be looked into.
-    """
-    with reading(f"The folder {folder.name} cannot be read", fix="Check the rights to read it"):
-        return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-
-
 def is_spatial(folder: Path) -> bool:
     """Whether a folder holds what Space Ranger writes into ``spatial``.
 
     One that may not be looked into is taken by its name, so that opening it says why it fails.
     """
     try:
-        return folder.is_dir() and any(_sorted_out(visible(folder), _IN_SPATIAL).values())
+        return folder.is_dir() and any(_sorted_out(listed(folder), _IN_SPATIAL).values())
     except InputError:
         return folder.name == "spatial"
 
 
 def has_positions(folder: Path) -> bool:
     """Whether a folder holds positions of spots."""
-    return bool(_sorted_out(visible(folder), _IN_SPATIAL)["positions"])
+    return bool(_sorted_out(listed(folder), _IN_SPATIAL)["positions"])
 
 
 def find_files(outs: Path, *, name: str, sample: str | None = None) -> RunFiles:
@@ -111,8 +99,8 @@ def find_files(outs: Path, *, name: str, sample: str | None = None) -> RunFiles:
         Where the files of several samples lie there and none was named, or it is not there; where
         the folder cannot be looked into.
     """
-    parts = _sorted_out(visible(outs / "spatial"), _IN_SPATIAL)
-    parts |= _sorted_out(visible(outs), _IN_OUTS)
+    parts = _sorted_out(listed(outs / "spatial"), _IN_SPATIAL)
+    parts |= _sorted_out(listed(outs), _IN_OUTS)
     for kind in _IN_OUTS:
         parts[kind] = {p: good for p, files in parts[kind].items() if (good := _with_counts(files))}
     core = [found for part, found in parts.items() if part not in _IMAGES]
@@ -176,7 +164,7 @@ def _with_counts(paths: list[Path]) -> list[Path]:
         path
         for path in paths
         if not path.is_dir()
-        or (path.suffix != ".h5" and any(p.name.endswith(_MATRIX) for p in visible(path)))
+        or (path.suffix != ".h5" and any(p.name.endswith(_MATRIX) for p in listed(path)))
     ]
 
 

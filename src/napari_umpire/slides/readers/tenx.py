@@ -10,9 +10,9 @@ import pandas as pd
 from napari_umpire.bounded import check_file, unzipped
 from napari_umpire.errors import InputError
 from napari_umpire.faults import COPY_AGAIN, reading
+from napari_umpire.files import listed
 from napari_umpire.slides.elements import quiet_libraries
 from napari_umpire.slides.readers.hdf5 import check_hdf5
-from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.words import size_on_disk
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _read_h5(path: Path) -> AnnData:
 def _matrix_of(path: Path) -> Path:
     if not path.is_dir():
         return path
-    found = [p for p in visible(path) if p.name.endswith(("matrix.mtx", "matrix.mtx.gz"))]
+    found = [p for p in listed(path) if p.name.endswith(("matrix.mtx", "matrix.mtx.gz"))]
     if len(found) > 1:
         raise InputError(
             f"{path.name} holds several count files",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_umpire.errors import InputError, UmpireWarning
 from napari_umpire.faults import reading
+from napari_umpire.files import listed
 from napari_umpire.slides.images import PICTURE_SUFFIXES, TIFF_SUFFIXES, load_image
 from napari_umpire.slides.place import check_overlap, inside
-from napari_umpire.slides.readers.run_files import visible
 from napari_umpire.slides.thumbnails import likeness
 
 if TYPE_CHECKING:
@@ -228,10 +228,10 @@ def _check_likeness(path: Path, loaded: SlideImage, seen: TissueImage | None) ->
     )
 
 
-def _listed(folder: Path, outs: Path) -> list[Path]:
+def _listed_beside(folder: Path, outs: Path) -> list[Path]:
     """What a folder holds; that around ``outs`` may belong to others, and is not needed."""
     try:
-        return visible(folder)
+        return listed(folder)
     except InputError as error:
         if folder == outs:
             raise
@@ -249,7 +249,7 @@ def _beside(
     folders = [outs, outs.parent] if outs.name == "outs" else [outs]
     fitting: list[tuple[Path, SlideImage]] = []
     for folder in folders:
-        for path in _listed(folder, outs):
+        for path in _listed_beside(folder, outs):
             suffix = path.suffix.lower()
             if suffix not in TIFF_SUFFIXES | PICTURE_SUFFIXES or not path.is_file():
                 continue
