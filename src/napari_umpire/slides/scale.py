@@ -34,7 +34,7 @@ __all__ = [
     "hex_pitch_px",
     "is_hexagonal",
     "nearest_pitch_px",
-    "oblong_px",
+    "px_of_sides",
     "resolve_scale",
     "square_pitch_px",
     "square_px",
@@ -225,20 +225,20 @@ def square_px(x_um: float, y_um: float, *, what: str, name: str) -> float | None
     float | None
         Their mean where they agree within 1 %: a model needs square pixels.
     """
-    if not (math.isfinite(x_um) and math.isfinite(y_um) and min(x_um, y_um) > 0):
-        return None
-    if (problem := oblong_px(x_um, y_um, what)) is not None:
+    mpp, problem = px_of_sides(x_um, y_um, what)
+    if problem is not None:
         warnings.warn(f"{name}: {problem}", UmpireWarning, stacklevel=2)
-        return None
-    return (x_um + y_um) / 2
+    return mpp
 
 
-def oblong_px(x_um: float, y_um: float, what: str) -> str | None:
-    """What is to be said where the sides of a pixel, um, differ by more than 1 %; else None."""
+def px_of_sides(x_um: float, y_um: float, what: str) -> tuple[float | None, str | None]:
+    """As `square_px`, with the words in place of a warning."""
+    if not (math.isfinite(x_um) and math.isfinite(y_um) and min(x_um, y_um) > 0):
+        return None, None
     low, high = sorted((x_um, y_um))
     if high <= low * (1 + AXES_TOLERANCE):
-        return None
-    return (
+        return (x_um + y_um) / 2, None
+    return None, (
         f"{what} gives pixels that are not square ({x_um:.4g} um wide, {y_um:.4g} um high), and is "
         "ignored. Give the true um per px if you know it"
     )

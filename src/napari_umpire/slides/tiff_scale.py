@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from napari_umpire.slides.ome import UNITS_UM
 from napari_umpire.slides.pyramid import downsample_between
-from napari_umpire.slides.scale import oblong_px
+from napari_umpire.slides.scale import px_of_sides
 
 if TYPE_CHECKING:
     import tifffile
@@ -57,12 +57,13 @@ class Statements:
         of, size
             (height, width) of the image that it was made of, where that is told, and of the page.
         """
-        if px_um is None or not all(math.isfinite(v) and v > 0 for v in px_um):
+        if px_um is None:
             return
-        if (problem := oblong_px(*px_um, what)) is not None:
+        mpp, problem = px_of_sides(*px_um, what)
+        if problem is not None:
             self.notes.append(problem)
+        if mpp is None:
             return
-        mpp = sum(px_um) / 2
         self.mpp.setdefault(source, mpp)
         if of is None or size is None or of == size:
             return
