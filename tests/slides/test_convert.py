@@ -106,7 +106,7 @@ def test_an_existing_path_is_left_alone(visium, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("out.tif", "no name for a store"), ("no/where.zarr", "does not exist")]
+    ("name", "words"), [("out.tif", "not a name for a store"), ("no/where.zarr", "does not exist")]
 )
 def test_impossible_targets_are_refused(visium, tmp_path, name, words):
     slide = open_slide(visium().folder)
