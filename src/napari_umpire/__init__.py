@@ -1,6 +1,6 @@
 """Predicted gene maps on H&E slides, with the evidence behind each value.
 
->>> from napari_umpire import open_slide, load_model
+>>> from napari_umpire import load_model, open_slide, run
 >>> slide = open_slide("section.zarr")                            # doctest: +SKIP
 >>> prediction = run(load_model("my-model").predict(slide))       # doctest: +SKIP
 >>> prediction.gene_map("PIBF1")                                  # doctest: +SKIP

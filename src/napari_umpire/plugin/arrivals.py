@@ -69,8 +69,9 @@ class Arrivals(QObject):
     idle = Signal()
 
     def __init__(self, viewer: Viewer) -> None:
-        # It ends with the window, and with it the work.
-        super().__init__(viewer.window._qt_window)
+        # It ends with the window, and with it the work; a viewer model has none.
+        window = getattr(viewer, "window", None)
+        super().__init__(None if window is None else window._qt_window)
         self._viewer = weakref.ref(viewer)
         self._waiting: deque[_Order] = deque()
         self._order: _Order | None = None

@@ -153,7 +153,7 @@ def _merged(
 ) -> list[FoundImage]:
     """Images of which none is a copy of another: those join the pages of the larger one."""
     kept: dict[int, FoundImage] = {}
-    for i in sorted(range(len(found)), key=lambda i: (found[i].is_reduced, -_area(found[i]))):
+    for i in sorted(range(len(found)), key=lambda i: -_area(found[i])):
         image = found[i]
         for k, larger in kept.items():
             if _is_copy_of(source, larger, image, samples):
@@ -189,7 +189,11 @@ def _is_copy_of(
         if page_size(page) == image.size
     ]
     same = is_copy(levels[0], levels[-1])
-    return factor.is_integer() if same is None else same
+    if same is not None:
+        return same
+    # Nothing but glass at all places: two images that OME-XML describes are not taken for one.
+    two = larger.ome is not None and smaller.ome is not None and not smaller.is_reduced
+    return factor.is_integer() and not two
 
 
 def _try(path: Path, image: TiffImage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_umpire.errors import InputError
@@ -66,6 +66,10 @@ def page_size(page: tifffile.TiffPage) -> tuple[int, int]:
     return page.imagelength, page.imagewidth
 
 
+def _area(page: tifffile.TiffPage) -> int:
+    return math.prod(page_size(page))
+
+
 def find_images(path: Path, tif: tifffile.TiffFile) -> tuple[list[FoundImage], list[str]]:
     """Every H&E image of a file, in its order, and words about what is left out.
 
@@ -98,7 +102,25 @@ def find_images(path: Path, tif: tifffile.TiffFile) -> tuple[list[FoundImage], l
             expected="one red-green-blue plane of 8 or 16 bits (an H&E brightfield image)",
             fix="Export the H&E image as RGB",
         )
-    return _slides(found)
+    found, larger = _without_larger_copies(found)
+    slides, others = _slides(found)
+    return slides, [*larger, *others]
+
+
+def _without_larger_copies(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:
+    """A SubIFD is a reduced copy by definition: one that is larger than every image is none."""
+    images = [image.pages[0] for image in found if not image.pages[0].is_subifd]
+    most = max(map(_area, images), default=0)
+    if not most:
+        return found, []
+    kept, notes = [], []
+    for image in found:
+        pages = tuple(p for p in image.pages if not (p.is_subifd and _area(p) > most))
+        for high, wide in (page_size(p) for p in image.pages if p not in pages):
+            notes.append(f"a copy of {high} x {wide} px is larger than its image, and is ignored")
+        if pages:
+            kept.append(replace(image, pages=pages))
+    return kept, notes
 
 
 def _slides(found: list[FoundImage]) -> tuple[list[FoundImage], list[str]]:

@@ -116,6 +116,8 @@ def load_probe(folder: str | Path, model_digest: str | None = None) -> LinearPro
                 expected=VERSION,
                 fix="Update napari-umpire, or train the probe again",
             )
+        if not isinstance(said["classes"], list):
+            raise TypeError("classes is not a list")
         classes, dim = tuple(map(str, said["classes"])), int(said["dim"])
         probe = LinearProbe(
             name=str(said["name"]),

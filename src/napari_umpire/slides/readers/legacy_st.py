@@ -6,6 +6,7 @@ image, and ``ST-imgs/C/C3/*.jpg`` the image. The array is square with 200 um bet
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,8 @@ class _Section:
 
     @property
     def counts(self) -> Path | None:
-        files = [p for end in (".tsv.gz", ".tsv") if (p := self._counts(end)).is_file()]
+        # Also what is there in name only, such as a pipe or a broken link: reading it says why.
+        files = [p for end in (".tsv.gz", ".tsv") if os.path.lexists(p := self._counts(end))]
         if len(files) > 1:
             raise InputError(
                 f"The counts of section {self.name} are there twice",

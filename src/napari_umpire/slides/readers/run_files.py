@@ -159,12 +159,13 @@ def _sorted_out(paths: list[Path], ends: Mapping[str, str]) -> _Parts:
 
 
 def _with_counts(paths: list[Path]) -> list[Path]:
-    """Those that are files, or folders that hold a matrix."""
+    """Those that are no folder, or are one that holds a matrix or is named like a file."""
     return [
         path
         for path in paths
         if not path.is_dir()
-        or (path.suffix != ".h5" and any(p.name.endswith(_MATRIX) for p in listed(path)))
+        or path.suffix == ".h5"
+        or any(p.name.endswith(_MATRIX) for p in listed(path))
     ]
 
 

@@ -169,9 +169,9 @@ def _scale(
 ) -> tuple[PhysicalScale, float, float]:
     """The scale with its candidates, the pitch and the spot diameter, um."""
     candidates = dict(stated)
+    if per_px := factors.get("microns_per_pixel"):
+        candidates["scale factors"] = per_px
     if bin_um := factors.get("bin_size_um"):  # Visium HD: square bins that touch
-        if per_px := factors.get("microns_per_pixel"):
-            candidates["scale factors"] = per_px
         return resolve_scale(candidates, user, name=name), bin_um, bin_um
     pitch_px = None
     if ((array["array_row"] + array["array_col"]) % 2 == 0).all():

@@ -104,9 +104,32 @@ def _load(path: Path) -> SpatialData:
             "store again",
         ) from error.__cause__
     for name, table in sdata.tables.items():
+        _check_counts_whole(path, name)
         for matrix in (table.X, table.layers.get("counts")):
             check_sparse(matrix, where=f"table {name!r} of {path.name}")
     return sdata
+
+
+def _check_counts_whole(store: Path, table: str) -> None:
+    """Refuse sparse counts of which pieces are lost: zarr reads a missing piece as 0.
+
+    Other than an image, which may be black, a sparse matrix has no piece of zeros alone.
+    """
+    import zarr
+
+    place = store / "tables" / table / "X" / "data"
+    if not place.is_dir():
+        return
+    with reading(f"Table {table!r} of {store.name} cannot be read", fix="Copy the store again"):
+        counts = zarr.open_array(place, mode="r")
+        there, wanted = counts.nchunks_initialized, counts.nchunks
+    if there < wanted:
+        raise InputError(
+            f"Table {table!r} of {store.name} is not whole",
+            got=f"{there:,} of {wanted:,} pieces of its counts",
+            expected="every piece, since a missing one would be read as 0",
+            fix="Copy the store again",
+        )
 
 
 def _check_files(store: Path) -> None:
