@@ -4,11 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 PY := $(VENV)/bin/python
 XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
 
-.PHONY: help setup system demo test lint bench screenshots clean
+.PHONY: help setup system demo test corpus lint bench screenshots clean
 
 help:
 	@echo "make demo    train a small model on synthetic slides and look at its gene map in napari"
 	@echo "make test    run the whole test suite"
+	@echo "make corpus  bad slides, hostile models and random damage: how many opened, were refused"
 	@echo "make lint    ruff, mypy"
 	@echo "make screenshots   play the scenes of the README's tour, and photograph them"
 	@echo "make bench   speed, as ratios against named peers"
@@ -29,6 +30,9 @@ demo: setup
 
 test: setup
 	env -u QT_QPA_PLATFORM OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+corpus: setup
+	env -u QT_QPA_PLATFORM OMP_NUM_THREADS=1 $(PY) -m tests.corpus $(ARGS)
 
 lint: setup
 	$(PY) -m ruff check .

@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--table", default="umpire", help="name of the saved table")
     parser.add_argument("--classes", help="a column of classes to look at, where one was saved")
     parser.add_argument("--output", type=Path, help="folder for pictures; a temporary one if not")
+    parser.add_argument("--only", choices=CHECKS, help="this program alone")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     import matplotlib as mpl
@@ -42,6 +43,8 @@ def main() -> int:
     output.mkdir(parents=True, exist_ok=True)
     failed = 0
     for package, check in CHECKS.items():
+        if options.only not in (None, package):
+            continue
         try:
             said, word = check(options.store, options.table, options.classes, output), "PASS"
         except Exception as error:  # noqa: BLE001 - each program may fail in its own way

@@ -156,6 +156,34 @@ def test_copies_of_a_scan_written_again_without_its_thumbnail_are_levels(tmp_pat
     assert all(isinstance(v, TiffLevel) for v in slide.pyramid.levels)
 
 
+def test_a_scene_of_half_the_size_stays_one_where_all_places_show_glass(tmp_path):
+    """Fragments so small that no place that is compared shows them."""
+    a, b = (np.full((n, n, 3), 244, np.uint8) for n in (2400, 1200))
+    a[700:760, 700:760] = b[900:930, 60:90] = (110, 60, 140)
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as out:
+        for image in (a, b):
+            size = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+            out.write(image, **TILED | {"metadata": size})
+    with pytest.warns(UmpireWarning, match="no tissue"):
+        slides = open_slides(path)
+    assert [s.pyramid.extent for s in slides] == [(2400, 2400), (1200, 1200)]
+
+
+def test_pages_coarsest_first_have_the_scale_of_the_finest(tmp_path):
+    image, path = section(848, 1000), tmp_path / "coarse-first.tif"
+    with tifffile.TiffWriter(path) as out:
+        for i, step in enumerate((4, 2, 1)):
+            per_cm = (10_000 / (0.5 * step),) * 2
+            out.write(
+                halved(image, step), **TILED, subfiletype=min(i, 1), resolution=per_cm,
+                resolutionunit="CENTIMETER",
+            )  # fmt: skip
+    (slide,) = open_slides(path)
+    assert slide.mpp == pytest.approx(0.5)
+    assert [v.downsample for v in slide.pyramid.levels] == [1.0, 2.0, 4.0]
+
+
 def test_levels_in_any_order_are_sorted(tmp_path):
     image = section(1200, 1400)
     path = write_levels(tmp_path / "a.tif", [image, halved(image, 4), halved(image)])
