@@ -81,6 +81,7 @@ class Arrivals(QObject):
         self.work = Work(self)
         self.work.progressed.connect(self._on_progress)
         self.work.done.connect(self._on_done)
+        self.work.failed.connect(self._on_failed)
         self.work.cancelled.connect(self._waiting.clear)
         self.work.ended.connect(self._on_ended)
         self._patience, self._same_drop = QTimer(self), QTimer(self)
@@ -130,11 +131,12 @@ class Arrivals(QObject):
 
     def _say(self, stage: str) -> None:
         self.stage = stage
-        if self._bar is not None:
-            self._bar.set_description(stage)
         viewer = self._viewer()
         if viewer is not None:
             viewer.status = f"{stage}…"
+        # Last: napari handles events here, among them the end of this very work.
+        if self._bar is not None:
+            self._bar.set_description(stage)
 
     def _announce(self) -> None:
         if self.running:
@@ -151,6 +153,11 @@ class Arrivals(QObject):
         order.drop.shown = True
         viewer.status = f"Opened {', '.join(slide.name for slide in slides)}"
         self.opened.emit(slides)
+
+    def _on_failed(self, _sentence: str) -> None:
+        viewer, order = self._viewer(), self._order
+        if viewer is not None and order is not None:
+            viewer.status = f"{order.path.name} could not be opened"
 
     def _on_ended(self) -> None:
         self._patience.stop()

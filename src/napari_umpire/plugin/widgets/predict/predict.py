@@ -179,7 +179,9 @@ class PredictWidget(PredictForm):
             self.open(dropped_paths(event))
 
     def _on_opening(self, step: Progress) -> None:
-        self.progress.say(f"{step.stage}…")
+        # Where the work ended while another listener handled events, its end was said already.
+        if self.opening.running:
+            self.progress.say(f"{step.stage}…")
 
     def _on_opened(self, slides: list[Slide]) -> None:
         names = ", ".join(slide.name for slide in slides)
