@@ -201,10 +201,10 @@ def test_the_scratch_of_a_process_killed_before_it_could_hold_it_is_removed(tmp_
 
 def test_scratch_goes_although_threads_still_write_into_it(tmp_path):
     def write(folder):
-        for i in range(12):
+        for i in range(20):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / str(i)).touch()
-            time.sleep(0.03)
+            time.sleep(0.01)
 
     def fail():
         with scratch_beside(tmp_path / "a.zarr") as scratch:

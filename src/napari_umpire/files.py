@@ -236,7 +236,8 @@ def _remove(folder: Path, *, quiet: bool = True) -> None:
     gone, until = 0, time.monotonic() + 5
     if quiet and not folder.exists():
         return
-    while gone < 3 and time.monotonic() < until:
+    # A busy computer may hold a thread up for a while.
+    while gone < 6 and time.monotonic() < until:
         time.sleep(0.05)
         gone = 0 if folder.exists() else gone + 1
         shutil.rmtree(folder, ignore_errors=True)
