@@ -198,3 +198,21 @@ def test_a_slide_without_scale_or_size_of_spots_is_stored(tmp_path):
     slide = open_slide(store)
     assert slide.scale.mpp is None
     assert np.isnan(slide.spot_diameter_um)
+
+
+def test_gridded_spots_of_a_store_lie_further_apart_at_a_larger_scale(tmp_path):
+    import tifffile
+
+    from .sections import section
+
+    path = tmp_path / "he.tif"
+    tifffile.imwrite(
+        path, section(850, 1000), photometric="rgb", resolution=(5000, 5000),
+        resolutionunit="CENTIMETER", metadata=None,
+    )  # fmt: skip
+    store = write_slide(open_slide(path), tmp_path / "he.zarr")
+    with pytest.warns(UmpireWarning, match="disagree"):
+        slide = open_slide(store, mpp=4.0)
+    px = np.linalg.norm(slide.yx[:, None] - slide.yx[None], axis=2)
+    assert slide.pitch_um == pytest.approx(4.0 * px[px > 0].min(), rel=0.01)
+    assert slide.pitch_um == pytest.approx(200.0)

@@ -109,11 +109,13 @@ def measure(
         Um per px by the user's word.
     """
     if record is not None:
+        scale = _recorded_scale(array, diameter_px, record, user, name)
+        # Gridded spots stay at their pixels: at another scale they lie further apart.
+        longer = 1.0
+        if record.platform == "image" and scale.mpp is not None and record.mpp is not None:
+            longer = scale.mpp / record.mpp
         return Geometry(
-            _recorded_scale(array, diameter_px, record, user, name),
-            record.platform,
-            record.pitch_um,
-            record.spot_diameter_um,
+            scale, record.platform, record.pitch_um * longer, record.spot_diameter_um * longer
         )
     pitch_px = _visium_pitch_px(array)
     if pitch_px is not None:
